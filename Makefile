@@ -1,0 +1,47 @@
+# Two commands do everything on a machine with Rust, a C compiler and make:
+#   make demo    set up what is missing, build, play the sample events of five platforms
+#   make test    set up what is missing, run every test
+.PHONY: help demo test lint bench setup setup-bench release clean
+
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
+
+help:
+	@sed -n '2,3s/^# *//p' Makefile
+	@echo "make bench   measure beside nginx and a plain proxy (BENCH_ARGS=--quick: two minutes)"
+	@echo "make lint    formatting, clippy"
+
+# The target that plugins are compiled for.
+setup:
+	@rustup target list --installed 2>/dev/null | grep -qx wasm32-wasip2 \
+	  || rustup target add wasm32-wasip2 \
+	  || { echo "plugins are compiled for wasm32-wasip2, which is missing; install it with: rustup target add wasm32-wasip2"; exit 1; }
+
+# nginx, the baseline of the benchmark.
+setup-bench: setup
+	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] \
+	  || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light; } \
+	  || { echo "the benchmark compares with nginx, which is missing; install it, on Debian with: apt-get install nginx-light"; exit 1; }
+
+release: setup
+	cargo build --release --locked -p relay
+
+demo: release
+	$(TARGET_DIR)/release/relay demo $(DEMO_ARGS)
+
+test: setup
+	cargo build --locked -p relay
+	cargo test --locked --workspace --exclude 'guest-*'
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --exclude 'guest-*' --all-targets -- -D warnings
+
+bench: setup-bench release
+	cargo build --release --locked -p relay-tests --bin relay-bench
+	$(TARGET_DIR)/release/relay-bench $(BENCH_ARGS)
+
+clean:
+	cargo clean
