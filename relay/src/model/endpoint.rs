@@ -1,0 +1,107 @@
+//! An endpoint: where a consumer receives, and how it wants to be treated.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::event_type::Pattern;
+use super::id::{EndpointId, TenantId};
+use super::plugin::{OnFault, PluginUse};
+use super::secret::Secret;
+
+/// One endpoint, checked.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub id: EndpointId,
+    pub tenant: TenantId,
+    pub name: String,
+    pub url: url::Url,
+    pub method: http::Method,
+    /// Which event types it wants; empty: all.
+    pub event_types: Vec<Pattern>,
+    /// Names of the sources it wants; empty: all, and the API.
+    pub sources: Vec<String>,
+    /// An event pattern, as it was written; compiled by `route::filter`.
+    pub filter: Option<serde_json::Value>,
+    pub plugins: Vec<PluginUse>,
+    pub on_fault: OnFault,
+    /// `None`: `standard` for events from the API, `raw` for events from a source.
+    pub format: Option<Format>,
+    pub headers: Vec<(String, Secret)>,
+    /// What it signs with; several while a secret rotates. Empty: the relay made its own.
+    pub secrets: Vec<Secret>,
+    /// Which of its own secrets the relay signs with, when `secrets` is empty.
+    pub signatures: Signatures,
+    pub timeout: Duration,
+    pub retry: RetryPolicy,
+    pub rate_limit: Option<RateLimit>,
+    /// Attempts under way at once.
+    pub concurrency: NonZeroU32,
+    pub enabled: bool,
+}
+
+/// The kinds of signature of Standard Webhooks that the relay makes with its own secrets.
+///
+/// `v1` (HMAC-SHA256) is what receivers expect and costs a microsecond; `v1a` (Ed25519) costs
+/// more than all else that an attempt does, so it is made only where it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signatures {
+    pub v1: bool,
+    pub v1a: bool,
+}
+
+impl Default for Signatures {
+    fn default() -> Self {
+        Self { v1: true, v1a: false }
+    }
+}
+
+/// The shape of the body that is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `{type, timestamp, data}`, as Standard Webhooks recommends.
+    Standard,
+    /// The bytes as they came, with their content type.
+    Raw,
+    /// CloudEvents 1.0, structured mode.
+    CloudEvents,
+    /// CloudEvents 1.0, binary mode.
+    CloudEventsBinary,
+}
+
+/// When a failed attempt is tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    /// The delay after each failed attempt; one attempt more than there are delays.
+    pub schedule: Vec<Duration>,
+    /// The share by which a delay may be shortened or lengthened, 0 to 1.
+    pub jitter: f64,
+}
+
+impl Default for RetryPolicy {
+    /// The example schedule of Standard Webhooks: 10 attempts over 75 hours and a half.
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let hours = |count: u64| Duration::from_secs(3600 * count);
+        Self {
+            schedule: vec![
+                Duration::from_secs(5),
+                minutes(5),
+                minutes(30),
+                hours(2),
+                hours(5),
+                hours(10),
+                hours(14),
+                hours(20),
+                hours(24),
+            ],
+            jitter: 0.2,
+        }
+    }
+}
+
+/// At most `count` messages in each `per`, evenly spread after a burst of `count`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    pub count: NonZeroU32,
+    pub per: Duration,
+}

@@ -1,0 +1,147 @@
+//! Event types and the patterns that endpoints subscribe with.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest event type, in bytes.
+pub const LEN_MAX: usize = 256;
+
+/// What is wrong with an event type or a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("is empty")]
+    Empty,
+    #[error("is longer than {LEN_MAX} bytes")]
+    TooLong,
+    #[error("contains {0:?}; letters, digits and `.`, `-`, `_`, `/`, `:` are allowed")]
+    Character(char),
+    #[error("has an empty segment; segments are separated by single full stops")]
+    EmptySegment,
+    #[error("has `*` inside a segment; `*` stands for whole segments, as in `message.*`")]
+    Wildcard,
+}
+
+/// Checks an event type such as `invoice.paid`: segments separated by full stops.
+///
+/// # Errors
+/// Says which rule is broken.
+pub fn check(text: &str) -> Result<(), Error> {
+    check_segments(text, |segment| match bad_character(segment) {
+        Some(character) => Err(Error::Character(character)),
+        None => Ok(()),
+    })
+}
+
+fn check_segments(text: &str, segment_is_fine: impl Fn(&str) -> Result<(), Error>) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::Empty);
+    }
+    if text.len() > LEN_MAX {
+        return Err(Error::TooLong);
+    }
+    for segment in text.split('.') {
+        if segment.is_empty() {
+            return Err(Error::EmptySegment);
+        }
+        segment_is_fine(segment)?;
+    }
+    Ok(())
+}
+
+fn bad_character(segment: &str) -> Option<char> {
+    segment
+        .chars()
+        .find(|c| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | ':')))
+}
+
+/// Which event types an endpoint wants: `message.*` is everything below `message`, `*`
+/// alone is everything, `message.*.failed` has one free segment in the middle.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The event type, if the pattern stands for exactly one.
+    pub fn exact(&self) -> Option<&str> {
+        (!self.0.contains('*')).then_some(&self.0)
+    }
+
+    /// Whether the pattern wants that type.
+    pub fn matches(&self, event_type: &str) -> bool {
+        let mut wanted = self.0.split('.').peekable();
+        let mut given = event_type.split('.');
+        while let Some(segment) = wanted.next() {
+            let is_last = wanted.peek().is_none();
+            match (segment, given.next()) {
+                // A star at the end takes all that is left, which must be something.
+                ("*", Some(_)) if is_last => return true,
+                ("*", Some(_)) => {}
+                (literal, Some(found)) if literal == found => {}
+                _ => return false,
+            }
+        }
+        given.next().is_none()
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        check_segments(text, |segment| match segment {
+            "*" => Ok(()),
+            _ if segment.contains('*') => Err(Error::Wildcard),
+            _ => match bad_character(segment) {
+                Some(character) => Err(Error::Character(character)),
+                None => Ok(()),
+            },
+        })?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_whole_segments() {
+        for (pattern, event_type, wanted) in [
+            ("*", "a", true),
+            ("*", "a.b", true),
+            ("message.*", "message.received", true),
+            ("message.*", "message.received.late", true),
+            ("message.*", "message", false),
+            ("message.*", "messages.received", false),
+            ("message.*.failed", "message.sms.failed", true),
+            ("message.*.failed", "message.failed", false),
+            ("invoice.paid", "invoice.paid", true),
+            ("invoice.paid", "invoice.paid.late", false),
+        ] {
+            let parsed: Pattern = pattern.parse().expect("a valid pattern");
+            assert_eq!(parsed.matches(event_type), wanted, "{pattern} on {event_type}");
+        }
+    }
+
+    #[test]
+    fn malformed_patterns_say_what_is_wrong() {
+        for (text, error) in [
+            ("", Error::Empty),
+            ("a..b", Error::EmptySegment),
+            ("a*", Error::Wildcard),
+            ("a b", Error::Character(' ')),
+        ] {
+            assert_eq!(text.parse::<Pattern>(), Err(error));
+        }
+    }
+}

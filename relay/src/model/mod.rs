@@ -1,0 +1,21 @@
+//! The nouns of the relay: plain data and its invariants.
+//!
+//! Nothing here is async, does I/O, reads a clock or draws a random number.
+
+pub mod attempt;
+pub mod delivery;
+pub mod draft;
+pub mod endpoint;
+pub mod event;
+pub mod event_type;
+pub mod id;
+pub mod json;
+pub mod key;
+pub mod message;
+pub mod page;
+pub mod plugin;
+pub mod preset;
+pub mod secret;
+pub mod source;
+pub mod time;
+pub mod words;
