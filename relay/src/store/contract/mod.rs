@@ -1,0 +1,87 @@
+//! The suite that every store passes: one function for each rule, named after it.
+//!
+//! A rule gets an empty store and panics where the store breaks it.
+
+use std::sync::Arc;
+
+use super::Store;
+
+mod accepting;
+mod deliveries;
+mod kit;
+mod pruning;
+mod queue;
+mod registry;
+mod state;
+
+/// Runs each rule, by path, on a fresh store.
+macro_rules! each {
+    ($make:ident: $($rule:path),* $(,)?) => {
+        $( $rule($make().await).await; )*
+    };
+}
+
+/// Runs every rule, each on a fresh and empty store that `make` makes.
+///
+/// # Panics
+/// The store breaks a rule.
+pub async fn exercise<F, Fut>(make: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Arc<dyn Store>>,
+{
+    each!(make:
+        accepting::an_event_reads_back_as_it_was_accepted,
+        accepting::an_event_of_another_tenant_is_unknown,
+        accepting::answers_are_in_the_order_of_the_events,
+        accepting::equal_keys_in_one_call_are_duplicates,
+        accepting::a_key_belongs_to_one_tenant,
+        accepting::concurrent_accepts_of_one_key_store_one_event,
+        accepting::all_events_of_a_call_are_accepted_or_none,
+        accepting::events_are_listed_newest_first_in_pages,
+        accepting::event_filters_restrict,
+        accepting::the_last_id_counts_planned_deliveries,
+        deliveries::a_planned_delivery_is_pending_before_it_has_a_row,
+        deliveries::a_first_outcome_moves_a_delivery,
+        deliveries::attempts_are_kept_in_order,
+        deliveries::recording_an_attempt_again_replaces_it,
+        deliveries::the_latest_attempts_are_kept,
+        deliveries::only_to_wait_makes_a_row_but_never_changes_one,
+        deliveries::deliveries_are_listed_newest_first_in_pages,
+        deliveries::delivery_filters_restrict,
+        deliveries::the_deliveries_of_an_event_are_listed_with_and_without_row,
+        deliveries::deliveries_of_another_tenant_are_unknown,
+        queue::waiting_deliveries_are_due_at_once,
+        queue::due_is_in_order_of_time_then_acceptance,
+        queue::due_leaves_out_what_is_skipped_or_later,
+        queue::due_counts_to_its_limit_and_tells_what_is_next,
+        queue::due_carries_attempts_and_frozen_messages,
+        queue::waiting_tells_the_earliest_of_each_endpoint,
+        queue::unfinished_lists_deliveries_without_a_row,
+        queue::unfinished_goes_on_after_a_page,
+        queue::the_checkpoint_is_remembered,
+        queue::a_retry_makes_any_delivery_with_a_row_due,
+        queue::a_retry_of_what_is_in_flight_or_unknown_says_so,
+        queue::an_attempt_ends_a_manual_retry,
+        pruning::the_oldest_go_first_in_bites,
+        pruning::what_is_pending_or_in_flight_stays,
+        pruning::a_checkpoint_lets_rowless_events_go,
+        pruning::attempts_go_with_their_delivery,
+        pruning::ids_are_not_given_twice_after_pruning,
+        pruning::a_key_is_forgotten_after_its_window,
+        registry::a_name_keeps_its_id,
+        registry::the_first_secrets_are_kept,
+        registry::an_endpoint_is_disabled_until_it_is_enabled,
+        registry::keys_are_listed_oldest_first_and_revoked_once,
+        state::a_value_is_read_until_its_time,
+        state::scopes_do_not_see_each_other,
+        state::a_claim_is_won_once_until_it_ends,
+        state::concurrent_claims_have_one_winner,
+        state::a_counter_adds_up_and_keeps_its_first_time,
+        state::a_swap_needs_the_expected_value,
+        state::a_scope_holds_no_more_than_its_quota,
+        state::deleting_and_expiring_make_room,
+        state::keys_are_listed_in_byte_order,
+        state::pruning_removes_what_is_past_its_time,
+    );
+}

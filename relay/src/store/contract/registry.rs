@@ -1,0 +1,98 @@
+//! Rules about names, secrets, disabled endpoints and keys.
+
+use std::sync::Arc;
+
+use super::kit::{ENDPOINT, OTHER_ENDPOINT, OTHER_TENANT, TENANT, at, done};
+use crate::model::id::{KeyId, TenantId};
+use crate::model::secret::Secret;
+use crate::store::{Disabled, Key, Named, Role, SigningSecrets, Store};
+
+async fn identify(store: &Arc<dyn Store>, tenant: TenantId, kind: Named, names: &[&str]) -> Vec<i64> {
+    let names = names.iter().map(|&name| name.to_owned()).collect();
+    done(store.identify(tenant, kind, names, at(0)).await)
+}
+
+pub(super) async fn a_name_keeps_its_id(store: Arc<dyn Store>) {
+    let first = identify(&store, TENANT, Named::Endpoint, &["a", "b", "a"]).await;
+    assert_eq!(first[0], first[2]);
+    assert_ne!(first[0], first[1]);
+    let again = identify(&store, TENANT, Named::Endpoint, &["c", "b", "a"]).await;
+    assert_eq!(again[1..], [first[1], first[0]]);
+    assert!(!first.contains(&again[0]));
+    let source = identify(&store, TENANT, Named::Source, &["a"]).await;
+    let theirs = identify(&store, OTHER_TENANT, Named::Endpoint, &["a"]).await;
+    assert!(source[0] != first[0] && theirs[0] != first[0] && source[0] != theirs[0]);
+}
+
+pub(super) async fn the_first_secrets_are_kept(store: Arc<dyn Store>) {
+    let secrets = |text: &str| SigningSecrets {
+        symmetric: Secret::new(format!("whsec_{text}")),
+        asymmetric: Secret::new(format!("whsk_{text}")),
+    };
+    let first = done(store.signing_secrets(ENDPOINT, secrets("a")).await);
+    let again = done(store.signing_secrets(ENDPOINT, secrets("b")).await);
+    let other = done(store.signing_secrets(OTHER_ENDPOINT, secrets("b")).await);
+    assert_eq!((first, again, other), (secrets("a"), secrets("a"), secrets("b")));
+}
+
+pub(super) async fn an_endpoint_is_disabled_until_it_is_enabled(store: Arc<dyn Store>) {
+    let disabled = |ms, reason: &str| Disabled {
+        at: at(ms),
+        reason: reason.to_owned(),
+    };
+    done(store.set_disabled(ENDPOINT, None).await);
+    done(store.set_disabled(ENDPOINT, Some(disabled(1, "410"))).await);
+    done(
+        store
+            .set_disabled(OTHER_ENDPOINT, Some(disabled(2, "by hand")))
+            .await,
+    );
+    done(store.set_disabled(ENDPOINT, Some(disabled(3, "five days"))).await);
+    let mut list = done(store.disabled().await);
+    list.sort_by_key(|(endpoint, _)| *endpoint);
+    assert_eq!(
+        list,
+        [
+            (ENDPOINT, disabled(3, "five days")),
+            (OTHER_ENDPOINT, disabled(2, "by hand"))
+        ]
+    );
+    done(store.set_disabled(ENDPOINT, None).await);
+    assert_eq!(
+        done(store.disabled().await),
+        [(OTHER_ENDPOINT, disabled(2, "by hand"))]
+    );
+}
+
+pub(super) async fn keys_are_listed_oldest_first_and_revoked_once(store: Arc<dyn Store>) {
+    let roles = [Role::Admin, Role::Manage, Role::Send, Role::Read];
+    let keys: Vec<_> = (1..=4)
+        .map(|number: u8| Key {
+            id: KeyId::from_raw(i64::from(number)),
+            tenant: TENANT,
+            name: format!("key {number}"),
+            role: roles[usize::from(number) - 1],
+            hash: [number; 32],
+            created_at: at(u64::from(number)),
+            revoked_at: None,
+        })
+        .collect();
+    for key in keys.iter().rev() {
+        done(store.add_key(key.clone()).await);
+    }
+    assert_eq!(done(store.keys().await), keys);
+    assert!(
+        store.add_key(keys[0].clone()).await.is_err(),
+        "an id that is taken"
+    );
+    assert!(done(store.revoke_key(keys[1].id, at(50)).await));
+    assert!(
+        !done(store.revoke_key(keys[1].id, at(60)).await),
+        "revoked already"
+    );
+    assert!(
+        !done(store.revoke_key(KeyId::from_raw(9), at(60)).await),
+        "unknown"
+    );
+    assert_eq!(done(store.keys().await)[1].revoked_at, Some(at(50)));
+}

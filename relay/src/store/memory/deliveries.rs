@@ -1,0 +1,269 @@
+//! Deliveries.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::events::{list, span};
+use super::{ATTEMPTS_KEPT_MAX, MemoryStore, Row, Tables};
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{Delivery, State};
+use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
+use crate::model::page::{Listed, Page};
+use crate::model::time::Timestamp;
+use crate::store::{
+    DeliveryFilter, DeliveryQueue, Due, DueBatch, Error, Record, Retried, Unfinished, UnfinishedPage,
+};
+
+#[async_trait]
+impl DeliveryQueue for MemoryStore {
+    async fn record(&self, records: Vec<Record>) -> Result<(), Error> {
+        let mut tables = self.tables();
+        for record in records {
+            tables.record(record);
+        }
+        Ok(())
+    }
+
+    async fn due(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        skip: HashSet<DeliveryId>,
+        limit: usize,
+    ) -> Result<DueBatch, Error> {
+        let tables = self.tables();
+        let mut waiting: Vec<(Timestamp, &Row)> = tables
+            .waiting_rows()
+            .filter(|(_, row)| row.delivery.endpoint == endpoint)
+            .collect();
+        waiting.retain(|(_, row)| !skip.contains(&row.delivery.id));
+        waiting.sort_by_key(|(due, row)| (*due, row.delivery.id));
+        let count = waiting
+            .iter()
+            .take(limit)
+            .take_while(|(due, _)| *due <= now)
+            .count();
+        let next = waiting.get(count).map(|(due, _)| *due);
+        let due = waiting[..count]
+            .iter()
+            .filter_map(|(due, row)| tables.due(row, *due))
+            .collect();
+        Ok(DueBatch { due, next })
+    }
+
+    async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
+        let tables = self.tables();
+        let mut earliest = BTreeMap::new();
+        for (due, row) in tables.waiting_rows() {
+            let entry = earliest.entry(row.delivery.endpoint).or_insert(due);
+            *entry = due.min(*entry);
+        }
+        Ok(earliest.into_iter().collect())
+    }
+
+    async fn unfinished(&self, after: EventId, limit: usize) -> Result<UnfinishedPage, Error> {
+        let tables = self.tables();
+        let mut page = UnfinishedPage::default();
+        let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+        for (looked_at, (id, stored)) in (1..).zip(tables.events.range(behind)) {
+            let missing = stored
+                .planned()
+                .filter(|(id, _)| !tables.deliveries.contains_key(id));
+            let deliveries: Vec<_> = missing.collect();
+            if !deliveries.is_empty() {
+                page.events.push(Unfinished {
+                    event: Arc::clone(&stored.event),
+                    deliveries,
+                });
+            }
+            if looked_at == limit {
+                page.next = Some(*id);
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    async fn set_checkpoint(&self, upto: EventId) -> Result<(), Error> {
+        self.tables().checkpoint = upto;
+        Ok(())
+    }
+
+    async fn checkpoint(&self) -> Result<EventId, Error> {
+        Ok(self.tables().checkpoint)
+    }
+
+    async fn deliveries(
+        &self,
+        tenant: TenantId,
+        filter: DeliveryFilter,
+        page: Page,
+    ) -> Result<Listed<Delivery>, Error> {
+        let tables = self.tables();
+        let (from, below) = span(filter.since, filter.until, page);
+        let wanted = |delivery: &Delivery| {
+            (from..below).contains(&delivery.id.raw())
+                && delivery.tenant == tenant
+                && filter
+                    .endpoint
+                    .is_none_or(|endpoint| endpoint == delivery.endpoint)
+                && filter.state.is_none_or(|state| state == delivery.state)
+                && filter
+                    .kind
+                    .as_ref()
+                    .is_none_or(|kind| *kind == delivery.event_type)
+        };
+        let with_id = |delivery: Delivery| (delivery.id.raw(), delivery);
+        Ok(match filter.event {
+            Some(event) => list(
+                tables
+                    .deliveries_of(event)
+                    .into_iter()
+                    .rev()
+                    .filter(wanted)
+                    .map(with_id),
+                page,
+            ),
+            None => {
+                let rows = tables.deliveries.values().rev().map(|row| &row.delivery);
+                list(
+                    rows.filter(|delivery| wanted(delivery)).cloned().map(with_id),
+                    page,
+                )
+            }
+        })
+    }
+
+    async fn delivery(&self, tenant: TenantId, id: DeliveryId) -> Result<Option<Delivery>, Error> {
+        Ok(self.tables().delivery(tenant, id))
+    }
+
+    async fn attempts(&self, tenant: TenantId, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
+        let tables = self.tables();
+        let row = tables
+            .deliveries
+            .get(&id)
+            .filter(|row| row.delivery.tenant == tenant);
+        Ok(row.map(|row| row.history.clone()).unwrap_or_default())
+    }
+
+    async fn retry(&self, tenant: TenantId, id: DeliveryId, now: Timestamp) -> Result<Retried, Error> {
+        let mut tables = self.tables();
+        let Some(row) = tables
+            .deliveries
+            .get_mut(&id)
+            .filter(|row| row.delivery.tenant == tenant)
+        else {
+            return Ok(tables
+                .delivery(tenant, id)
+                .map_or(Retried::Unknown, |_| Retried::InFlight));
+        };
+        row.manual = true;
+        row.delivery.state = State::Pending;
+        row.delivery.due = Some(now);
+        row.delivery.reason = None;
+        row.delivery.updated_at = now;
+        Ok(Retried::Waits(row.delivery.endpoint))
+    }
+}
+
+impl Tables {
+    fn waiting_rows(&self) -> impl Iterator<Item = (Timestamp, &Row)> {
+        self.deliveries
+            .values()
+            .filter_map(|row| Some((row.waits_until()?, row)))
+    }
+
+    fn due(&self, row: &Row, due: Timestamp) -> Option<Due> {
+        let stored = self.events.get(&row.delivery.event)?;
+        Some(Due {
+            delivery: row.delivery.id,
+            event: Arc::clone(&stored.event),
+            endpoint: row.delivery.endpoint,
+            due,
+            attempts: row.delivery.attempts,
+            manual: row.manual,
+            messages: row.messages.clone(),
+        })
+    }
+
+    fn record(&mut self, record: Record) {
+        // Only to wait changes nothing: the row that is there knows better.
+        let only_waits = record.progress.state == State::Pending && record.progress.attempt.is_none();
+        if only_waits && self.deliveries.contains_key(&record.delivery) {
+            return;
+        }
+        let kind = self
+            .events
+            .get(&record.event)
+            .map(|stored| stored.event.envelope.kind.clone());
+        let row = self.deliveries.entry(record.delivery).or_insert_with(|| Row {
+            delivery: Delivery {
+                id: record.delivery,
+                tenant: record.tenant,
+                event: record.event,
+                endpoint: record.endpoint,
+                event_type: kind.unwrap_or_default(),
+                state: State::Pending,
+                due: None,
+                attempts: 0,
+                reason: None,
+                updated_at: record.delivery.made_at(),
+            },
+            manual: false,
+            history: Vec::new(),
+            messages: None,
+        });
+        row.apply(record);
+    }
+
+    fn deliveries_of(&self, event: EventId) -> Vec<Delivery> {
+        let Some(stored) = self.events.get(&event) else {
+            return Vec::new();
+        };
+        let rows = stored
+            .planned()
+            .map(|(id, endpoint)| match self.deliveries.get(&id) {
+                Some(row) => row.delivery.clone(),
+                None => stored.delivery(id, endpoint),
+            });
+        rows.collect()
+    }
+
+    fn delivery(&self, tenant: TenantId, id: DeliveryId) -> Option<Delivery> {
+        let (event, _) = self.events.range(..EventId::from_raw(id.raw())).next_back()?;
+        let delivery = self
+            .deliveries_of(*event)
+            .into_iter()
+            .find(|delivery| delivery.id == id);
+        delivery.filter(|delivery| delivery.tenant == tenant)
+    }
+}
+
+impl Row {
+    fn apply(&mut self, record: Record) {
+        let progress = record.progress;
+        let waits = progress.state == State::Pending;
+        self.manual &= waits && progress.attempt.is_none();
+        self.delivery.state = progress.state;
+        self.delivery.due = waits.then(|| progress.due.unwrap_or_default());
+        self.delivery.attempts = record.attempts;
+        self.delivery.reason = progress.reason;
+        self.messages = progress.messages.or_else(|| self.messages.take());
+        if let Some(attempt) = progress.attempt {
+            self.add(attempt);
+        }
+    }
+
+    fn add(&mut self, attempt: Attempt) {
+        let ended_at = attempt.started_at + Duration::from_micros(attempt.duration_us);
+        self.delivery.updated_at = self.delivery.updated_at.max(ended_at);
+        self.history.retain(|known| known.number < attempt.number);
+        self.history.push(attempt);
+        let surplus = self.history.len().saturating_sub(ATTEMPTS_KEPT_MAX);
+        self.history.drain(..surplus);
+    }
+}

@@ -1,0 +1,205 @@
+//! Events.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{MemoryStore, Row, Stored, Tables, Value};
+use crate::model::delivery::{Delivery, State};
+use crate::model::event::Event;
+use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId, first_raw_at};
+use crate::model::page::{LIMIT_MAX, Listed, Page};
+use crate::model::time::Timestamp;
+use crate::store::{Accepted, Error, EventFilter, EventStore, NewEvent, Pruned};
+
+#[async_trait]
+impl EventStore for MemoryStore {
+    async fn accept(&self, events: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Accepted>, Error> {
+        let mut tables = self.tables();
+        if let Some(taken) = events
+            .iter()
+            .find(|new| tables.events.contains_key(&new.event.id))
+        {
+            return Err(Error::Unavailable(format!(
+                "there is an event {} already",
+                taken.event.id
+            )));
+        }
+        Ok(events.into_iter().map(|new| tables.accept(new, now)).collect())
+    }
+
+    async fn event(&self, tenant: TenantId, id: EventId) -> Result<Option<Arc<Event>>, Error> {
+        let tables = self.tables();
+        let event = tables
+            .events
+            .get(&id)
+            .filter(|stored| stored.event.tenant == tenant);
+        Ok(event.map(|stored| Arc::clone(&stored.event)))
+    }
+
+    async fn events(
+        &self,
+        tenant: TenantId,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<Listed<Arc<Event>>, Error> {
+        let tables = self.tables();
+        let (from, below) = span(filter.since, filter.until, page);
+        let range = EventId::from_raw(from)..EventId::from_raw(below.max(from));
+        let events = tables.events.range(range).rev().map(|(_, stored)| &stored.event);
+        let wanted = events.filter(|event| {
+            event.tenant == tenant
+                && filter.source.is_none_or(|source| event.source == Some(source))
+                && filter
+                    .kind
+                    .as_ref()
+                    .is_none_or(|kind| *kind == event.envelope.kind)
+        });
+        Ok(list(
+            wanted.map(|event| (event.id.raw(), Arc::clone(event))),
+            page,
+        ))
+    }
+
+    async fn prune(
+        &self,
+        before: Timestamp,
+        dedupe_before: Timestamp,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Pruned, Error> {
+        let mut tables = self.tables();
+        let mut pruned = Pruned::default();
+        let mut old = tables.removable(before, limit + 1);
+        pruned.more = old.len() > limit;
+        old.truncate(limit);
+        for event in old {
+            pruned.events += 1;
+            pruned.deliveries += tables.remove(event);
+        }
+        tables.dedupe.retain(|_, (_, seen_at)| *seen_at >= dedupe_before);
+        for values in tables.state.values_mut() {
+            values.retain(|_, value| value.is_live(now));
+        }
+        Ok(pruned)
+    }
+
+    async fn last_raw_id(&self) -> Result<i64, Error> {
+        let tables = self.tables();
+        let event = tables
+            .events
+            .last_key_value()
+            .map_or(0, |(_, stored)| stored.last_raw());
+        let delivery = tables.deliveries.last_key_value().map_or(0, |(id, _)| id.raw());
+        Ok(event.max(delivery).max(tables.last_removed))
+    }
+}
+
+impl Tables {
+    fn accept(&mut self, new: NewEvent, now: Timestamp) -> Accepted {
+        let (id, tenant) = (new.event.id, new.event.tenant);
+        if let Some(key) = new.dedupe {
+            let (first, _) = *self.dedupe.entry((tenant, key)).or_insert((id, now));
+            if first != id {
+                return Accepted::Duplicate(first);
+            }
+        }
+        let endpoints = new.deliveries.iter().map(|planned| planned.endpoint).collect();
+        let stored = Stored {
+            event: new.event,
+            endpoints,
+        };
+        for ((delivery, endpoint), planned) in stored.planned().zip(&new.deliveries) {
+            if planned.waits {
+                let mut delivery = stored.delivery(delivery, endpoint);
+                delivery.due = Some(now);
+                delivery.updated_at = now;
+                let row = Row {
+                    delivery,
+                    manual: false,
+                    history: Vec::new(),
+                    messages: None,
+                };
+                self.deliveries.insert(row.delivery.id, row);
+            }
+        }
+        self.events.insert(id, stored);
+        Accepted::New
+    }
+
+    /// The oldest events that pruning may remove, up to `limit`.
+    fn removable(&self, before: Timestamp, limit: usize) -> Vec<EventId> {
+        let old = self.events.range(..EventId::from_raw(first_raw_at(before)));
+        old.filter(|(_, stored)| self.is_finished(stored))
+            .map(|(id, _)| *id)
+            .take(limit)
+            .collect()
+    }
+
+    fn is_finished(&self, stored: &Stored) -> bool {
+        let checked = stored.event.id <= self.checkpoint;
+        stored.planned().all(|(id, _)| match self.deliveries.get(&id) {
+            Some(row) => row.delivery.state != State::Pending,
+            None => checked,
+        })
+    }
+
+    /// Removes an event; how many deliveries went with it.
+    fn remove(&mut self, event: EventId) -> usize {
+        let Some(stored) = self.events.remove(&event) else {
+            return 0;
+        };
+        self.last_removed = self.last_removed.max(stored.last_raw());
+        stored
+            .planned()
+            .filter(|(id, _)| self.deliveries.remove(id).is_some())
+            .count()
+    }
+}
+
+impl Stored {
+    /// A delivery of which there is nothing to say yet.
+    pub(super) fn delivery(&self, id: DeliveryId, endpoint: EndpointId) -> Delivery {
+        Delivery {
+            id,
+            tenant: self.event.tenant,
+            event: self.event.id,
+            endpoint,
+            event_type: self.event.envelope.kind.clone(),
+            state: State::Pending,
+            due: Some(self.event.received_at),
+            attempts: 0,
+            reason: None,
+            updated_at: self.event.received_at,
+        }
+    }
+}
+
+impl Value {
+    /// Whether its time has not come yet.
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|expires| expires > now)
+    }
+}
+
+/// Raw ids from the first to below the second: a span of time and what is left of it.
+pub(super) fn span(since: Option<Timestamp>, until: Option<Timestamp>, page: Page) -> (i64, i64) {
+    let until = until.map_or(i64::MAX, first_raw_at);
+    (
+        since.map_or(0, first_raw_at),
+        page.before.unwrap_or(i64::MAX).min(until),
+    )
+}
+
+/// One page of what is given newest first.
+pub(super) fn list<T>(items: impl Iterator<Item = (i64, T)>, page: Page) -> Listed<T> {
+    let limit = page.limit.clamp(1, LIMIT_MAX);
+    let mut found: Vec<_> = items.take(limit + 1).collect();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().map(|(id, _)| *id).filter(|_| more);
+    Listed {
+        items: found.into_iter().map(|(_, item)| item).collect(),
+        next,
+    }
+}

@@ -1,0 +1,135 @@
+//! A store in memory: for simulation and tests, with the same contract as the others.
+//!
+//! Plain maps under one mutex, never held across an await. It is durable exactly as long as
+//! the value lives, so a simulated crash drops the relay and keeps the store.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{DedupeKey, Disabled, Key, Named, Scope, SigningSecrets};
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{Delivery, State};
+use crate::model::event::Event;
+use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, TenantId};
+use crate::model::message::Messages;
+use crate::model::time::Timestamp;
+
+mod deliveries;
+mod events;
+mod registry;
+mod state;
+
+/// Attempts of one delivery that are kept: the latest.
+const ATTEMPTS_KEPT_MAX: usize = 100;
+
+/// A store that forgets everything when it is dropped.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<Tables>);
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// No method panics while it holds the lock, so a poisoned one guards sound tables.
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All that is kept; ordered by id wherever the order is asked for.
+#[derive(Debug)]
+struct Tables {
+    events: BTreeMap<EventId, Stored>,
+    deliveries: BTreeMap<DeliveryId, Row>,
+    dedupe: HashMap<(TenantId, DedupeKey), (EventId, Timestamp)>,
+    checkpoint: EventId,
+    /// The largest id that pruning removed.
+    last_removed: i64,
+    ids: IdMaker,
+    names: HashMap<(TenantId, Named, String), i64>,
+    secrets: HashMap<EndpointId, SigningSecrets>,
+    disabled: BTreeMap<EndpointId, Disabled>,
+    keys: Vec<Key>,
+    state: HashMap<Scope, BTreeMap<String, Value>>,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            events: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
+            dedupe: HashMap::new(),
+            checkpoint: EventId::from_raw(0),
+            last_removed: 0,
+            ids: IdMaker::new(0),
+            names: HashMap::new(),
+            secrets: HashMap::new(),
+            disabled: BTreeMap::new(),
+            keys: Vec::new(),
+            state: HashMap::new(),
+        }
+    }
+}
+
+/// An event and where it goes.
+#[derive(Debug)]
+struct Stored {
+    event: Arc<Event>,
+    endpoints: Vec<EndpointId>,
+}
+
+impl Stored {
+    /// The deliveries it plans, in order.
+    fn planned(&self) -> impl DoubleEndedIterator<Item = (DeliveryId, EndpointId)> {
+        let id = self.event.id;
+        self.endpoints
+            .iter()
+            .enumerate()
+            .map(move |(number, &endpoint)| (id.delivery(number), endpoint))
+    }
+
+    /// The largest raw id that it or one of its deliveries has.
+    fn last_raw(&self) -> i64 {
+        self.planned()
+            .next_back()
+            .map_or_else(|| self.event.id.raw(), |(delivery, _)| delivery.raw())
+    }
+}
+
+/// What there is to say of a delivery.
+#[derive(Debug)]
+struct Row {
+    delivery: Delivery,
+    manual: bool,
+    history: Vec<Attempt>,
+    messages: Option<Messages>,
+}
+
+impl Row {
+    /// When it is due, if it waits.
+    fn waits_until(&self) -> Option<Timestamp> {
+        self.delivery
+            .due
+            .filter(|_| self.delivery.state == State::Pending)
+    }
+}
+
+/// A value of a plugin.
+#[derive(Debug)]
+struct Value {
+    bytes: Vec<u8>,
+    expires: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn keeps_the_contract() {
+        contract::exercise(|| async { Arc::new(MemoryStore::new()) as Arc<dyn crate::store::Store> }).await;
+    }
+}

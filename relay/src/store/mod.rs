@@ -1,0 +1,453 @@
+//! Where everything durable lives, as a seam in domain verbs.
+//!
+//! Four traits by caller, joined by [`Store`] and used as `Arc<dyn Store>`. Each method is
+//! one atomic step; there is no begin, no commit and no SQL here. Expected results are
+//! values; [`Error`] is only what the caller cannot prevent. Time comes as an argument.
+//! Every store passes the suite in [`contract`].
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{Delivery, Progress, State};
+use crate::model::event::Event;
+use crate::model::id::{DeliveryId, EndpointId, EventId, KeyId, SourceId, TenantId};
+use crate::model::message::Messages;
+use crate::model::page::{Listed, Page};
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+pub mod memory;
+pub mod sqlite;
+
+/// All that a relay keeps.
+pub trait Store: EventStore + DeliveryQueue + Registry + PluginState {}
+
+impl<T: EventStore + DeliveryQueue + Registry + PluginState> Store for T {}
+
+/// What the caller of a store cannot prevent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// It may work later: locked for too long, I/O error, shutting down.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The disk is full; frees itself when space returns.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// Something read back is not what was written.
+    #[error("the store is corrupt: {0}")]
+    Corrupt(String),
+    /// The store was written by another version.
+    #[error("the store has schema {found}, this relay knows up to {known}; use a newer relay")]
+    Schema { found: i64, known: i64 },
+}
+
+// ---- events ----------------------------------------------------------------------------
+
+/// An event to accept, with the deliveries it was routed to.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub event: Arc<Event>,
+    /// One delivery each, in order: the id of number `n` is `event.id.delivery(n)`.
+    pub deliveries: Vec<Planned>,
+    /// Events with the same key are one and the same, within the window.
+    pub dedupe: Option<DedupeKey>,
+}
+
+/// A delivery that an event is routed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    pub endpoint: EndpointId,
+    /// Whether the delivery has to wait in the store (backlog, disabled endpoint), and so
+    /// gets a pending row, due at once, in the same commit. Otherwise no row is written.
+    pub waits: bool,
+}
+
+/// A digest of what makes two posts the same event: source and the sender's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DedupeKey(pub [u8; 16]);
+
+/// What became of an event that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is durable now.
+    New,
+    /// It was accepted before, under this id; nothing was written.
+    Duplicate(EventId),
+}
+
+/// Which events are asked for; `None` does not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventFilter {
+    pub kind: Option<String>,
+    pub source: Option<SourceId>,
+    /// Accepted at or after.
+    pub since: Option<Timestamp>,
+    /// Accepted before.
+    pub until: Option<Timestamp>,
+}
+
+/// How much one bite of pruning removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub events: usize,
+    pub deliveries: usize,
+    /// Whether there is more to remove.
+    pub more: bool,
+}
+
+/// What ingest and the log ask of a store.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// Accepts all events or none. Durable when it returns: a crash right afterwards loses
+    /// nothing. The answers are in the order of the events. A dedupe key seen before within
+    /// its window yields `Duplicate` for that event alone; two equal keys in one call are
+    /// duplicates of each other.
+    async fn accept(&self, events: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Accepted>, Error>;
+
+    /// One event of a tenant.
+    async fn event(&self, tenant: TenantId, id: EventId) -> Result<Option<Arc<Event>>, Error>;
+
+    /// Events of a tenant, newest first.
+    async fn events(
+        &self,
+        tenant: TenantId,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<Listed<Arc<Event>>, Error>;
+
+    /// Removes up to `limit` of the oldest events accepted before `before`, with their
+    /// deliveries and attempts; events with a pending delivery stay. Also removes dedupe
+    /// keys seen before `dedupe_before` and plugin state past its time, up to `limit` each.
+    async fn prune(
+        &self,
+        before: Timestamp,
+        dedupe_before: Timestamp,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Pruned, Error>;
+
+    /// The largest event or delivery id ever stored, as a raw number; 0 in an empty store.
+    async fn last_raw_id(&self) -> Result<i64, Error>;
+}
+
+// ---- deliveries ------------------------------------------------------------------------
+
+/// Where a delivery stands now, to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub delivery: DeliveryId,
+    pub event: EventId,
+    pub endpoint: EndpointId,
+    pub tenant: TenantId,
+    /// Attempts so far, this one included.
+    pub attempts: u32,
+    pub progress: Progress,
+}
+
+impl Record {
+    /// Says only that a delivery waits, due at `now`: written if there is no row yet.
+    pub fn waiting(delivery: DeliveryId, event: &Event, endpoint: EndpointId, now: Timestamp) -> Self {
+        Self {
+            delivery,
+            event: event.id,
+            endpoint,
+            tenant: event.tenant,
+            attempts: 0,
+            progress: Progress {
+                state: State::Pending,
+                due: Some(now),
+                reason: None,
+                attempt: None,
+                messages: None,
+            },
+        }
+    }
+}
+
+/// A delivery whose time has come, read back from the store.
+#[derive(Debug, Clone)]
+pub struct Due {
+    pub delivery: DeliveryId,
+    pub event: Arc<Event>,
+    pub endpoint: EndpointId,
+    pub due: Timestamp,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Whether someone asked for this attempt by hand.
+    pub manual: bool,
+    /// What to send, if an earlier attempt froze it.
+    pub messages: Option<Messages>,
+}
+
+/// What is due for an endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct DueBatch {
+    /// Earliest due first, then in order of acceptance.
+    pub due: Vec<Due>,
+    /// When the next waiting delivery after these becomes due: in the past if more are due
+    /// already, `None` if none waits.
+    pub next: Option<Timestamp>,
+}
+
+/// An event some of whose deliveries have no row yet: they were in flight when the relay
+/// stopped.
+#[derive(Debug, Clone)]
+pub struct Unfinished {
+    pub event: Arc<Event>,
+    pub deliveries: Vec<(DeliveryId, EndpointId)>,
+}
+
+/// A page of [`Unfinished`] events, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct UnfinishedPage {
+    pub events: Vec<Unfinished>,
+    /// The last event looked at; ask again after it. `None` at the end.
+    pub next: Option<EventId>,
+}
+
+/// Which deliveries are asked for; `None` does not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeliveryFilter {
+    pub endpoint: Option<EndpointId>,
+    pub state: Option<State>,
+    /// With this set, deliveries that have no row yet are listed too, as pending.
+    pub event: Option<EventId>,
+    pub kind: Option<String>,
+    /// The event was accepted at or after.
+    pub since: Option<Timestamp>,
+    /// The event was accepted before.
+    pub until: Option<Timestamp>,
+}
+
+/// What came of asking for one more attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// It is pending and due now.
+    Waits(EndpointId),
+    /// It has no row yet: its first attempt is still to come or under way.
+    InFlight,
+    /// There is no such delivery in this tenant.
+    Unknown,
+}
+
+/// What the queue, the delivery and the log ask of a store.
+#[async_trait]
+pub trait DeliveryQueue: Send + Sync {
+    /// Writes where deliveries stand: inserts the row or moves it, and keeps the attempt.
+    /// All or none. A record that is pending and bears no attempt only says that a delivery
+    /// waits: it changes nothing if there is a row already, since that row knows better.
+    async fn record(&self, records: Vec<Record>) -> Result<(), Error>;
+
+    /// Up to `limit` deliveries of an endpoint that are pending and due at `now`, those in
+    /// `skip` left out.
+    async fn due(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        skip: HashSet<DeliveryId>,
+        limit: usize,
+    ) -> Result<DueBatch, Error>;
+
+    /// Endpoints with pending rows and when the earliest of each is due.
+    async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error>;
+
+    /// Events after `after`, oldest first, that have deliveries without a row; looks at up
+    /// to `limit` events.
+    async fn unfinished(&self, after: EventId, limit: usize) -> Result<UnfinishedPage, Error>;
+
+    /// Remembers that every delivery of every event up to `upto` has a row.
+    async fn set_checkpoint(&self, upto: EventId) -> Result<(), Error>;
+
+    /// What [`Self::set_checkpoint`] was last told; the smallest id if nothing.
+    async fn checkpoint(&self) -> Result<EventId, Error>;
+
+    /// Deliveries of a tenant, newest first.
+    async fn deliveries(
+        &self,
+        tenant: TenantId,
+        filter: DeliveryFilter,
+        page: Page,
+    ) -> Result<Listed<Delivery>, Error>;
+
+    /// One delivery of a tenant; pending if it has no row yet but its event plans it.
+    async fn delivery(&self, tenant: TenantId, id: DeliveryId) -> Result<Option<Delivery>, Error>;
+
+    /// The attempts of a delivery, first to last; empty when there is none.
+    async fn attempts(&self, tenant: TenantId, id: DeliveryId) -> Result<Vec<Attempt>, Error>;
+
+    /// Makes a delivery that has a row, in whatever state, pending and due at `now`, its
+    /// next attempt marked as manual. Frozen messages stay frozen.
+    async fn retry(&self, tenant: TenantId, id: DeliveryId, now: Timestamp) -> Result<Retried, Error>;
+}
+
+// ---- registry --------------------------------------------------------------------------
+
+/// A kind of named thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Named {
+    Source,
+    Endpoint,
+}
+
+/// An endpoint's own signing secrets, made when it was first seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSecrets {
+    /// `whsec_…`: the HMAC-SHA256 secret.
+    pub symmetric: Secret,
+    /// `whsk_…`: the Ed25519 seed and public key.
+    pub asymmetric: Secret,
+}
+
+/// Why an endpoint gets nothing at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disabled {
+    pub at: Timestamp,
+    pub reason: String,
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything, in every tenant.
+    Admin,
+    /// Everything in one tenant.
+    Manage,
+    /// Post events.
+    Send,
+    /// Look.
+    Read,
+}
+
+/// An API key as it is stored: the key itself is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    pub id: KeyId,
+    pub tenant: TenantId,
+    pub name: String,
+    pub role: Role,
+    /// SHA-256 of the key: enough for random tokens of 160 bits and more.
+    pub hash: [u8; 32],
+    pub created_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What start-up and the management API ask of a store.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// The ids under which these names are known in a tenant, in order; names seen for the
+    /// first time get an id of their own, made at `now`.
+    async fn identify(
+        &self,
+        tenant: TenantId,
+        kind: Named,
+        names: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, Error>;
+
+    /// An endpoint's own signing secrets; the first caller's `fresh` ones are kept.
+    async fn signing_secrets(
+        &self,
+        endpoint: EndpointId,
+        fresh: SigningSecrets,
+    ) -> Result<SigningSecrets, Error>;
+
+    /// Disables an endpoint, or with `None` enables it again.
+    async fn set_disabled(&self, endpoint: EndpointId, disabled: Option<Disabled>) -> Result<(), Error>;
+
+    /// The endpoints that are disabled at present.
+    async fn disabled(&self) -> Result<Vec<(EndpointId, Disabled)>, Error>;
+
+    /// Keeps a key.
+    async fn add_key(&self, key: Key) -> Result<(), Error>;
+
+    /// All keys, oldest first, revoked ones too.
+    async fn keys(&self) -> Result<Vec<Key>, Error>;
+
+    /// Revokes a key; false if there is none with that id, or it is revoked already.
+    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, Error>;
+}
+
+// ---- plugin state ----------------------------------------------------------------------
+
+/// Whose state it is: one plugin on one endpoint or source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Scope {
+    pub tenant: TenantId,
+    /// The raw id of the endpoint or source.
+    pub owner: i64,
+    pub plugin: String,
+}
+
+/// What came of writing state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written<T> {
+    Done(T),
+    /// The scope holds as many bytes as it may; nothing was written.
+    QuotaExceeded,
+}
+
+/// Bytes of keys and values that one scope may hold.
+pub const STATE_BYTES_MAX: usize = 1 << 20;
+
+/// Small durable state of plugins. A key past its time is as good as absent.
+#[async_trait]
+pub trait PluginState: Send + Sync {
+    async fn state_value(&self, scope: &Scope, key: &str, now: Timestamp) -> Result<Option<Vec<u8>>, Error>;
+
+    async fn set_state(
+        &self,
+        scope: &Scope,
+        key: &str,
+        value: Vec<u8>,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Written<()>, Error>;
+
+    async fn delete_state(&self, scope: &Scope, key: &str) -> Result<(), Error>;
+
+    /// True for the first caller until `expires`.
+    async fn claim_state(
+        &self,
+        scope: &Scope,
+        key: &str,
+        expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<Written<bool>, Error>;
+
+    /// Adds to a counter (8 bytes, little-endian; absent or of another length counts as 0)
+    /// and returns its new value, saturating. `expires` is used only by the first add.
+    async fn add_state(
+        &self,
+        scope: &Scope,
+        key: &str,
+        delta: i64,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Written<i64>, Error>;
+
+    /// Writes `value` if the present value is `expected` (`None`: absent); whether it did.
+    async fn swap_state(
+        &self,
+        scope: &Scope,
+        key: &str,
+        expected: Option<Vec<u8>>,
+        value: Vec<u8>,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Written<bool>, Error>;
+
+    /// Up to `limit` keys that begin with `prefix`, in byte order, after the key `after`.
+    async fn state_keys(
+        &self,
+        scope: &Scope,
+        prefix: &str,
+        after: Option<String>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<String>, Error>;
+}

@@ -1,0 +1,127 @@
+//! Deliveries: the trait, from calls to jobs and reads.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use super::failure::Failure;
+use super::job::Weight;
+use super::record::{self, RecordRow};
+use super::session::Session;
+use super::{SqliteStore, due, listing};
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{Delivery, State};
+use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
+use crate::model::page::{Listed, Page};
+use crate::model::time::Timestamp;
+use crate::store::{DeliveryFilter, DeliveryQueue, DueBatch, Error, Record, Retried, UnfinishedPage};
+
+#[async_trait]
+impl DeliveryQueue for SqliteStore {
+    async fn record(&self, records: Vec<Record>) -> Result<(), Error> {
+        let rows = records
+            .into_iter()
+            .map(RecordRow::new)
+            .collect::<Result<Vec<_>, _>>()?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let weight = record::weight(&rows);
+        self.writer
+            .run(weight, move |session| record::record(session, &rows))
+            .await
+    }
+
+    async fn due(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        skip: HashSet<DeliveryId>,
+        limit: usize,
+    ) -> Result<DueBatch, Error> {
+        self.readers
+            .run(move |connection| due::due(connection, endpoint, now, &skip, limit))
+            .await
+    }
+
+    async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
+        self.readers.run(due::waiting).await
+    }
+
+    async fn unfinished(&self, after: EventId, limit: usize) -> Result<UnfinishedPage, Error> {
+        self.readers
+            .run(move |connection| due::unfinished(connection, after, limit))
+            .await
+    }
+
+    async fn set_checkpoint(&self, upto: EventId) -> Result<(), Error> {
+        let work = move |session: &mut Session<'_>| set_checkpoint(session, upto);
+        self.writer.run(Weight::SMALL, work).await
+    }
+
+    async fn checkpoint(&self) -> Result<EventId, Error> {
+        self.readers.run(checkpoint).await
+    }
+
+    async fn deliveries(
+        &self,
+        tenant: TenantId,
+        filter: DeliveryFilter,
+        page: Page,
+    ) -> Result<Listed<Delivery>, Error> {
+        self.readers
+            .run(move |connection| listing::deliveries(connection, tenant, &filter, page))
+            .await
+    }
+
+    async fn delivery(&self, tenant: TenantId, id: DeliveryId) -> Result<Option<Delivery>, Error> {
+        self.readers
+            .run(move |connection| listing::delivery(connection, tenant, id))
+            .await
+    }
+
+    async fn attempts(&self, tenant: TenantId, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
+        self.readers
+            .run(move |connection| listing::attempts(connection, tenant, id))
+            .await
+    }
+
+    async fn retry(&self, tenant: TenantId, id: DeliveryId, now: Timestamp) -> Result<Retried, Error> {
+        self.writer
+            .run(Weight::SMALL, move |session| retry(session, tenant, id, now))
+            .await
+    }
+}
+
+fn set_checkpoint(session: &mut Session<'_>, upto: EventId) -> Result<(), Failure> {
+    session
+        .statement("UPDATE marks SET value = ?1 WHERE name = 'checkpoint'")?
+        .execute([upto.raw()])?;
+    Ok(())
+}
+
+/// The last checkpoint.
+pub(super) fn checkpoint(connection: &Connection) -> Result<EventId, Failure> {
+    let mut statement = connection.prepare_cached("SELECT value FROM marks WHERE name = 'checkpoint'")?;
+    Ok(statement.query_one([], |row| row.get(0).map(EventId::from_raw))?)
+}
+
+fn retry(
+    session: &mut Session<'_>,
+    tenant: TenantId,
+    id: DeliveryId,
+    now: Timestamp,
+) -> Result<Retried, Failure> {
+    let mut statement = session.statement(
+        "UPDATE deliveries SET state = ?3, due = ?4, manual = 1, reason = NULL, updated_at = ?4
+         WHERE id = ?1 AND tenant = ?2 RETURNING endpoint",
+    )?;
+    let row = params![id.raw(), tenant.raw(), State::Pending.code(), now.as_millis()];
+    let endpoint: Option<i64> = statement.query_map(row, |row| row.get(0))?.next().transpose()?;
+    if let Some(endpoint) = endpoint {
+        return Ok(Retried::Waits(EndpointId::from_raw(endpoint)));
+    }
+    let planned = listing::delivery(session.connection(), tenant, id)?;
+    Ok(planned.map_or(Retried::Unknown, |_| Retried::InFlight))
+}

@@ -1,0 +1,126 @@
+//! The embedded store: one SQLite file, one writer, a few readers.
+//!
+//! A call that writes becomes a job in the [`inbox`]; the [`writer`] thread takes what has
+//! gathered, runs it in one transaction, syncs once and answers all. A call that reads
+//! borrows a connection of the [`readers`]. `docs/architecture.md` has the reasons.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+use crate::model::id::IdMaker;
+use inbox::Inbox;
+use readers::Readers;
+use writer::Writer;
+
+mod accept;
+mod checksum;
+mod deliveries;
+mod due;
+mod events;
+mod failure;
+mod inbox;
+mod job;
+mod listing;
+mod lock;
+#[cfg(test)]
+mod measure;
+mod messages;
+mod plan;
+mod prune;
+mod readers;
+mod record;
+mod registry;
+mod row;
+mod schema;
+mod session;
+mod state;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+/// How much the store takes on at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Events and records in one transaction: bounds how long an accept waits for others.
+    pub batch_events_max: usize,
+    /// Bytes in one transaction, at least one call whatever its size.
+    pub batch_bytes_max: usize,
+    /// Calls that wait for the writer; further ones wait for room.
+    pub queue_max: usize,
+    /// How long outcomes alone may wait for company, so that they share a sync.
+    pub linger: Duration,
+    /// So many of them wait no longer.
+    pub linger_events: usize,
+    /// Reading connections, each with a thread while it reads.
+    pub readers: usize,
+    /// Pages the write-ahead log may gain before they are copied into the database.
+    pub checkpoint_pages: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch_events_max: 1024,
+            batch_bytes_max: 8 << 20,
+            queue_max: 4096,
+            linger: Duration::from_millis(2),
+            linger_events: 256,
+            readers: 4,
+            checkpoint_pages: 2048,
+        }
+    }
+}
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    // Fields drop in this order: the writer ends and the readers go before the lock does.
+    writer: Writer,
+    readers: Readers,
+    ids: Arc<IdMaker>,
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the file, creating it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// Another relay has it open, it is of another program or a newer relay, or it cannot
+    /// be read or written.
+    pub fn open(path: &Path, settings: Settings) -> Result<Self, Error> {
+        let lock = lock::take(path)?;
+        let mut connection = schema::open_writer(path)?;
+        schema::migrate(&mut connection, path)?;
+        let ids = Arc::new(IdMaker::new(0));
+        ids.start_after(registry::last_name(&connection)?);
+        let readers = Readers::new(path.to_owned(), settings.readers);
+        let writer = Writer::start(
+            connection,
+            path.to_owned(),
+            Inbox::new(&settings),
+            settings.checkpoint_pages,
+        )?;
+        Ok(Self {
+            writer,
+            readers,
+            ids,
+            _lock: lock,
+        })
+    }
+
+    /// Writes what is queued, copies the write-ahead log into the database and ends. Later
+    /// calls fail as unavailable. Dropping the store does the same, but blocks.
+    pub async fn close(&self) {
+        self.readers.close();
+        self.writer.close().await;
+    }
+}
+
+/// The path of a file that stands beside the database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

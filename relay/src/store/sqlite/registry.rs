@@ -1,0 +1,225 @@
+//! Names, secrets, disabled endpoints and keys.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+
+use super::SqliteStore;
+use super::failure::Failure;
+use super::job::Weight;
+use super::session::Session;
+use crate::model::id::{EndpointId, KeyId, TenantId};
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+use crate::store::{Disabled, Error, Key, Named, Registry, Role, SigningSecrets};
+
+#[async_trait]
+impl Registry for SqliteStore {
+    async fn identify(
+        &self,
+        tenant: TenantId,
+        kind: Named,
+        names: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, Error> {
+        let ids = std::sync::Arc::clone(&self.ids);
+        let work = move |session: &mut Session<'_>| {
+            names
+                .iter()
+                .map(|name| identify(session, tenant, kind, name, || ids.next(now)))
+                .collect()
+        };
+        self.writer.run(Weight::SMALL, work).await
+    }
+
+    async fn signing_secrets(
+        &self,
+        endpoint: EndpointId,
+        fresh: SigningSecrets,
+    ) -> Result<SigningSecrets, Error> {
+        self.writer
+            .run(Weight::SMALL, move |session| {
+                signing_secrets(session, endpoint, &fresh)
+            })
+            .await
+    }
+
+    async fn set_disabled(&self, endpoint: EndpointId, disabled: Option<Disabled>) -> Result<(), Error> {
+        let work = move |session: &mut Session<'_>| set_disabled(session, endpoint, disabled.as_ref());
+        self.writer.run(Weight::SMALL, work).await
+    }
+
+    async fn disabled(&self) -> Result<Vec<(EndpointId, Disabled)>, Error> {
+        self.readers.run(disabled).await
+    }
+
+    async fn add_key(&self, key: Key) -> Result<(), Error> {
+        self.writer
+            .run(Weight::SMALL, move |session| add_key(session, &key))
+            .await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, Error> {
+        self.readers.run(keys).await
+    }
+
+    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, Error> {
+        self.writer
+            .run(Weight::SMALL, move |session| revoke_key(session, id, now))
+            .await
+    }
+}
+
+/// The largest id given to a name; 0 without any.
+pub(super) fn last_name(connection: &Connection) -> Result<i64, Error> {
+    let last = connection.query_row("SELECT coalesce(max(id), 0) FROM names", [], |row| row.get(0));
+    Ok(last.map_err(Failure::from)?)
+}
+
+fn identify(
+    session: &Session<'_>,
+    tenant: TenantId,
+    kind: Named,
+    name: &str,
+    fresh: impl FnOnce() -> i64,
+) -> Result<i64, Failure> {
+    let key = params![tenant.raw(), named(kind), name];
+    let mut known =
+        session.statement("SELECT id FROM names WHERE tenant = ?1 AND kind = ?2 AND name = ?3")?;
+    if let Some(id) = known.query_map(key, |row| row.get(0))?.next().transpose()? {
+        return Ok(id);
+    }
+    let id = fresh();
+    session
+        .statement("INSERT INTO names (tenant, kind, name, id) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![tenant.raw(), named(kind), name, id])?;
+    Ok(id)
+}
+
+/// The number a kind of name is stored as.
+const fn named(kind: Named) -> i64 {
+    match kind {
+        Named::Source => 1,
+        Named::Endpoint => 2,
+    }
+}
+
+fn signing_secrets(
+    session: &Session<'_>,
+    endpoint: EndpointId,
+    fresh: &SigningSecrets,
+) -> Result<SigningSecrets, Failure> {
+    session
+        .statement(
+            "INSERT INTO signing_secrets (endpoint, symmetric, asymmetric) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            endpoint.raw(),
+            fresh.symmetric.reveal(),
+            fresh.asymmetric.reveal()
+        ])?;
+    let kept = session
+        .statement("SELECT symmetric, asymmetric FROM signing_secrets WHERE endpoint = ?1")?
+        .query_one([endpoint.raw()], |row| {
+            Ok(SigningSecrets {
+                symmetric: Secret::new(row.get(0)?),
+                asymmetric: Secret::new(row.get(1)?),
+            })
+        })?;
+    Ok(kept)
+}
+
+fn set_disabled(
+    session: &Session<'_>,
+    endpoint: EndpointId,
+    disabled: Option<&Disabled>,
+) -> Result<(), Failure> {
+    match disabled {
+        Some(disabled) => session
+            .statement("INSERT OR REPLACE INTO disabled (endpoint, at, reason) VALUES (?1, ?2, ?3)")?
+            .execute(params![endpoint.raw(), disabled.at.as_millis(), disabled.reason])?,
+        None => session
+            .statement("DELETE FROM disabled WHERE endpoint = ?1")?
+            .execute([endpoint.raw()])?,
+    };
+    Ok(())
+}
+
+fn disabled(connection: &Connection) -> Result<Vec<(EndpointId, Disabled)>, Failure> {
+    let mut statement =
+        connection.prepare_cached("SELECT endpoint, at, reason FROM disabled ORDER BY endpoint")?;
+    let rows = statement.query_map([], |row| {
+        let disabled = Disabled {
+            at: Timestamp::from_millis(row.get(1)?),
+            reason: row.get(2)?,
+        };
+        Ok((EndpointId::from_raw(row.get(0)?), disabled))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn add_key(session: &Session<'_>, key: &Key) -> Result<(), Failure> {
+    session
+        .statement(
+            "INSERT INTO keys (id, tenant, name, role, hash, created_at, revoked_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            key.id.raw(),
+            key.tenant.raw(),
+            key.name,
+            role_code(key.role),
+            key.hash.as_slice(),
+            key.created_at.as_millis(),
+            key.revoked_at.map(Timestamp::as_millis),
+        ])?;
+    Ok(())
+}
+
+fn keys(connection: &Connection) -> Result<Vec<Key>, Failure> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, tenant, name, role, hash, created_at, revoked_at FROM keys ORDER BY created_at, id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(key(row)?);
+    }
+    Ok(keys)
+}
+
+fn key(row: &Row<'_>) -> Result<Key, Failure> {
+    Ok(Key {
+        id: KeyId::from_raw(row.get(0)?),
+        tenant: TenantId::from_raw(row.get(1)?),
+        name: row.get(2)?,
+        role: role(row.get(3)?)?,
+        hash: row.get(4)?,
+        created_at: Timestamp::from_millis(row.get(5)?),
+        revoked_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
+    })
+}
+
+fn revoke_key(session: &Session<'_>, id: KeyId, now: Timestamp) -> Result<bool, Failure> {
+    let changed = session
+        .statement("UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
+        .execute([id.raw(), now.as_millis()])?;
+    Ok(changed == 1)
+}
+
+/// The number a role is stored as.
+const fn role_code(role: Role) -> i64 {
+    match role {
+        Role::Admin => 1,
+        Role::Manage => 2,
+        Role::Send => 3,
+        Role::Read => 4,
+    }
+}
+
+fn role(code: i64) -> Result<Role, Failure> {
+    [Role::Admin, Role::Manage, Role::Send, Role::Read]
+        .into_iter()
+        .find(|role| role_code(*role) == code)
+        .ok_or_else(|| Failure::Corrupt(format!("there is no role {code}")))
+}

@@ -1,0 +1,82 @@
+//! The writer's connection with what it keeps prepared.
+
+use rusqlite::{CachedStatement, Connection, PrepFlags, Statement};
+
+use super::{accept, record};
+
+/// A connection that writes, for as long as it is sound.
+pub(super) struct Session<'c> {
+    connection: &'c Connection,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    log_size: Statement<'c>,
+    checkpoint_pages: i64,
+    pub(super) accept: accept::Statements<'c>,
+    pub(super) record: record::Statements<'c>,
+    /// The event that pruning looked at last, so that it does not look again and again at
+    /// old events that have to stay; 0 to begin anew.
+    pub(super) pruned_to: i64,
+}
+
+impl<'c> Session<'c> {
+    /// Prepares what the hot path needs.
+    pub(super) fn new(connection: &'c Connection, checkpoint_pages: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            begin: keep(connection, "BEGIN IMMEDIATE")?,
+            commit: keep(connection, "COMMIT")?,
+            log_size: keep(connection, "PRAGMA wal_checkpoint(NOOP)")?,
+            checkpoint_pages: i64::try_from(checkpoint_pages).unwrap_or(i64::MAX),
+            accept: accept::Statements::new(connection)?,
+            record: record::Statements::new(connection)?,
+            pruned_to: 0,
+            connection,
+        })
+    }
+
+    /// A statement off the hot path.
+    pub(super) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    /// The connection, for reading what this transaction sees.
+    pub(super) const fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    /// Opens a transaction.
+    pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
+        self.begin.execute([]).map(drop)
+    }
+
+    /// Makes it durable: returns after the sync.
+    pub(super) fn commit(&mut self) -> rusqlite::Result<()> {
+        self.commit.execute([]).map(drop)
+    }
+
+    /// Undoes what SQLite has not undone itself.
+    pub(super) fn roll_back(&mut self) {
+        if self.connection.is_autocommit() {
+            return;
+        }
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+            tracing::error!(%error, "a transaction was not rolled back");
+        }
+    }
+
+    /// Copies the write-ahead log into the database once it has grown enough.
+    pub(super) fn checkpoint(&mut self) -> rusqlite::Result<()> {
+        let (pages, copied): (i64, i64) = self
+            .log_size
+            .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
+        if pages - copied < self.checkpoint_pages {
+            return Ok(());
+        }
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    }
+}
+
+/// Prepares a statement for the life of the connection.
+pub(super) fn keep<'c>(connection: &'c Connection, sql: &str) -> rusqlite::Result<Statement<'c>> {
+    connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_PERSISTENT)
+}
