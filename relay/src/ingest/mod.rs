@@ -1,0 +1,134 @@
+//! Reads one request: its body, whether it is genuine, and what it says, into posts that can
+//! become events, or a refusal.
+//!
+//! There are two doors. `POST /v1/events` is strict: [`read_api`] refuses whatever is not
+//! well-formed and names each fault. `/in/{source}` takes a platform's own format: once
+//! [`verify::verify`] has found a request genuine, [`read_source`] keeps its bytes and
+//! headers whatever is in them, so that nothing a platform really sent is lost.
+
+pub mod body;
+pub mod decode;
+pub mod dedupe;
+pub mod headers;
+pub mod map;
+pub mod refuse;
+pub mod verify;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+use crate::model::event::{Envelope, Event, Header};
+use crate::model::id::{EventId, SourceId, TenantId};
+use crate::model::source::Source;
+use crate::model::time::Timestamp;
+use crate::store::DedupeKey;
+
+use self::refuse::Refusal;
+
+/// CloudEvents `source` of an event posted to the API without one.
+pub const API_SOURCE: &str = "api";
+
+/// A request as it came, its body read.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    pub method: &'a Method,
+    pub path: &'a str,
+    /// What follows the question mark, still percent-encoded; empty without one.
+    pub query: &'a str,
+    pub headers: &'a HeaderMap,
+    pub body: &'a Bytes,
+}
+
+/// What a sender posted, understood: an event but for its id and when it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Post {
+    pub envelope: Envelope,
+    pub headers: Vec<Header>,
+    pub data: Bytes,
+    /// What makes a second post the same event, if the sender said.
+    pub dedupe: Option<DedupeKey>,
+}
+
+impl Post {
+    /// The event that this post becomes.
+    pub fn into_event(
+        self,
+        id: EventId,
+        tenant: TenantId,
+        source: Option<SourceId>,
+        received_at: Timestamp,
+    ) -> Arc<Event> {
+        let Self {
+            envelope,
+            headers,
+            data,
+            dedupe: _,
+        } = self;
+        Arc::new(Event {
+            id,
+            tenant,
+            source,
+            received_at,
+            envelope,
+            headers,
+            data,
+        })
+    }
+}
+
+/// Reads the body of `POST /v1/events`: one event or a batch, in order.
+///
+/// # Errors
+/// Every fault of the body and its headers, at once.
+pub fn read_api(tenant: TenantId, headers: &HeaderMap, body: &Bytes) -> Result<Vec<Post>, Refusal> {
+    let key = dedupe::idempotency_key(headers)?;
+    let decoded = decode::decode(headers, body)?;
+    let posts = decoded
+        .into_iter()
+        .enumerate()
+        .map(|(index, decode::Decoded { envelope, data })| {
+            let dedupe = dedupe::of_api_post(tenant, &envelope, key, index);
+            Post {
+                envelope,
+                headers: Vec::new(),
+                data,
+                dedupe,
+            }
+        });
+    Ok(posts.collect())
+}
+
+/// Reads a genuine request to a source. What the mapping does not find falls back; nothing
+/// in the body can make this fail.
+pub fn read_source(source: &Source, request: &Request<'_>) -> Post {
+    let read = map::Reader::new(request);
+    Post {
+        envelope: read.envelope(source),
+        headers: headers::kept(request.headers, &source.verify),
+        data: request.body.clone(),
+        dedupe: dedupe::of_source_post(source, &read),
+    }
+}
+
+/// The methods by which a source takes events; a handshake may come by another one.
+pub const METHODS: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
+
+/// Refuses a method that brings no event. Ask after [`verify::verify`], which answers
+/// handshakes.
+///
+/// # Errors
+/// [`Refusal::Method`] names the methods that are taken.
+pub fn check_method(method: &Method) -> Result<(), Refusal> {
+    if METHODS.contains(method) {
+        Ok(())
+    } else {
+        Err(Refusal::Method {
+            allow: "POST, PUT, PATCH",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

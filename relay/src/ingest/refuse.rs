@@ -1,0 +1,248 @@
+//! Everything that ingest can say no with, and what the caller is told.
+
+use std::time::Duration;
+
+use crate::http::problem::{Flaw, Problem};
+use crate::store;
+
+use super::decode;
+use super::verify::Forgery;
+
+/// How soon a caller may come back when the relay cannot take an event at present.
+const RETRY_SOON: Duration = Duration::from_secs(5);
+
+/// Why a request was not taken. [`Refusal::problem`] is what the caller is told, the
+/// `Display` text is what the log gets.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    /// The request is not genuine. The caller is never told which check failed.
+    #[error("not genuine: {0}")]
+    Forged(#[from] Forgery),
+    /// An `authenticate` plugin said no, with a status from 400 to 499.
+    #[error("refused by plugin {plugin}: {reason}")]
+    Rejected {
+        plugin: String,
+        status: u16,
+        reason: String,
+    },
+    /// An `authenticate` plugin broke: nobody is let in unchecked.
+    #[error("plugin {plugin} could not check the request: {reason}")]
+    Unchecked { plugin: String, reason: String },
+    #[error("there is no such source")]
+    UnknownSource,
+    #[error("the method is none of {allow}")]
+    Method { allow: &'static str },
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the body did not come within {deadline:?}")]
+    TooSlow { deadline: Duration },
+    #[error("the body did not come whole: {0}")]
+    BodyBroken(String),
+    #[error("the content type {0:?} is not understood")]
+    MediaType(String),
+    /// The body or its headers are malformed; each fault with its place.
+    #[error("the event is malformed: {}", summary(.0))]
+    Malformed(Vec<decode::Fault>),
+    #[error("the header idempotency-key {0}")]
+    IdempotencyKey(&'static str),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl From<decode::Error> for Refusal {
+    fn from(error: decode::Error) -> Self {
+        match error {
+            decode::Error::MediaType(found) => Self::MediaType(found),
+            decode::Error::Malformed(faults) => Self::Malformed(faults),
+        }
+    }
+}
+
+impl Refusal {
+    /// What the caller is told.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Forged(_) => unauthenticated(401),
+            Self::Rejected { status, .. } => unauthenticated((*status).clamp(400, 499)),
+            Self::Unchecked { .. } => Problem::new(
+                503,
+                "authentication_unavailable",
+                "The request could not be checked",
+                "try again later",
+            ),
+            Self::UnknownSource => Problem::new(
+                404,
+                "unknown_source",
+                "Unknown source",
+                "there is no source of this name",
+            ),
+            Self::Method { allow } => Problem::new(
+                405,
+                "method_not_allowed",
+                "Method not allowed",
+                format!("use one of {allow}"),
+            ),
+            Self::TooLarge { limit } => Problem::new(
+                413,
+                "body_too_large",
+                "Body too large",
+                format!("the body may have up to {limit} bytes"),
+            ),
+            Self::TooSlow { .. } => Problem::new(
+                408,
+                "body_timeout",
+                "Body too slow",
+                "the body did not come in time",
+            ),
+            Self::BodyBroken(_) => Problem::new(
+                400,
+                "body_incomplete",
+                "Body incomplete",
+                "the body ended before its end",
+            ),
+            Self::MediaType(found) => Problem::new(
+                415,
+                "unsupported_media_type",
+                "Unsupported media type",
+                format!("{found:?} is not understood; {}", decode::MEDIA_TYPES),
+            ),
+            Self::Malformed(faults) => malformed(faults),
+            Self::IdempotencyKey(fault) => Problem::new(
+                400,
+                "invalid_idempotency_key",
+                "Invalid idempotency key",
+                format!("the header idempotency-key {fault}"),
+            ),
+            Self::Store(error) => store_problem(error),
+        }
+    }
+
+    /// What to answer in `Retry-After`, if the caller shall come back.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unchecked { .. } | Self::Store(_) => Some(RETRY_SOON),
+            _ => None,
+        }
+    }
+
+    /// What to answer in `Allow`, with a 405.
+    pub const fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::Method { allow } => Some(allow),
+            _ => None,
+        }
+    }
+}
+
+/// The same words for every reason, so that a forger learns nothing from the answer.
+fn unauthenticated(status: u16) -> Problem {
+    Problem::new(
+        status,
+        "unauthenticated",
+        "Not authenticated",
+        "the request could not be authenticated",
+    )
+}
+
+/// The code is that of the first fault, since a caller mostly has one.
+fn malformed(faults: &[decode::Fault]) -> Problem {
+    let code = faults.first().map_or("invalid_event", |fault| match fault.kind {
+        decode::FaultKind::Utf8(_) => "invalid_utf8",
+        decode::FaultKind::Json(_) => "invalid_json",
+        decode::FaultKind::TooDeep => "json_too_deep",
+        _ => "invalid_event",
+    });
+    Problem::new(400, code, "Malformed event", summary(faults)).with_errors(faults.iter().map(flaw))
+}
+
+fn flaw(fault: &decode::Fault) -> Flaw {
+    let message = match &fault.at {
+        decode::At::Body(_) => fault.kind.to_string(),
+        decode::At::Header(name) => format!("the header {name} {}", fault.kind),
+    };
+    Flaw::new(fault.at.pointer(), fault.kind.code(), message)
+}
+
+fn summary(faults: &[decode::Fault]) -> String {
+    match faults {
+        [] => String::new(),
+        [only] => only.to_string(),
+        [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
+    }
+}
+
+fn store_problem(error: &store::Error) -> Problem {
+    match error {
+        store::Error::Unavailable(_) => Problem::new(
+            503,
+            "store_unavailable",
+            "Store unavailable",
+            "nothing was accepted; try again",
+        ),
+        store::Error::Full(_) => Problem::new(
+            503,
+            "store_full",
+            "Store full",
+            "nothing was accepted; try again later",
+        ),
+        store::Error::Corrupt(_) | store::Error::Schema { .. } => Problem::new(
+            500,
+            "store_broken",
+            "Store broken",
+            "nothing was accepted; the relay's log says why",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forger_is_not_told_what_was_wrong() {
+        let answers: Vec<_> = [Forgery::NoSecret, Forgery::Mismatch, Forgery::Stale]
+            .into_iter()
+            .map(|forgery| Refusal::from(forgery).problem())
+            .collect();
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+        assert_eq!(answers[0].status, 401);
+    }
+
+    #[test]
+    fn a_plugin_cannot_refuse_with_a_success() {
+        let rejected = |status| Refusal::Rejected {
+            plugin: "p".to_owned(),
+            status,
+            reason: String::new(),
+        };
+        assert_eq!(rejected(200).problem().status, 400);
+        assert_eq!(rejected(403).problem().status, 403);
+        assert_eq!(rejected(503).problem().status, 499);
+    }
+
+    #[test]
+    fn a_full_disk_asks_to_come_back() {
+        let refusal = Refusal::from(store::Error::Full("no space".to_owned()));
+        assert_eq!(
+            (refusal.problem().status, refusal.problem().code),
+            (503, "store_full")
+        );
+        assert_eq!(refusal.retry_after(), Some(RETRY_SOON));
+    }
+
+    #[test]
+    fn the_code_of_the_first_fault_counts() {
+        let fault = |kind| decode::Fault {
+            at: decode::At::Body(String::new()),
+            kind,
+        };
+        let problem = Refusal::Malformed(vec![fault(decode::FaultKind::TooDeep)]).problem();
+        assert_eq!((problem.code, problem.errors.len()), ("json_too_deep", 1));
+        let problem = Refusal::Malformed(vec![
+            fault(decode::FaultKind::Missing),
+            fault(decode::FaultKind::Time),
+        ]);
+        assert_eq!(problem.problem().code, "invalid_event");
+        assert!(problem.to_string().ends_with("and 1 more"), "{problem}");
+    }
+}
