@@ -1,0 +1,238 @@
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::model::endpoint::{RetryPolicy, Signatures};
+use crate::model::event::Envelope;
+use crate::model::id::EventId;
+use crate::model::plugin::OnFault;
+use crate::model::time::Timestamp;
+
+use super::*;
+
+fn endpoint(id: i64, event_types: &[&str]) -> Endpoint {
+    Endpoint {
+        id: EndpointId::from_raw(id),
+        tenant: TenantId::DEFAULT,
+        name: format!("e{id}"),
+        url: "https://example.com/".parse().expect("a URL"),
+        method: http::Method::POST,
+        event_types: event_types
+            .iter()
+            .map(|pattern| pattern.parse().expect("a pattern"))
+            .collect(),
+        sources: Vec::new(),
+        filter: None,
+        plugins: Vec::new(),
+        on_fault: OnFault::Retry,
+        format: None,
+        headers: Vec::new(),
+        secrets: Vec::new(),
+        signatures: Signatures::default(),
+        timeout: Duration::from_secs(10),
+        retry: RetryPolicy::default(),
+        rate_limit: None,
+        concurrency: NonZeroU32::MIN,
+        enabled: true,
+    }
+}
+
+fn event(tenant: TenantId, kind: &str, data: &'static str) -> Event {
+    Event {
+        id: EventId::from_raw(1),
+        tenant,
+        source: None,
+        received_at: Timestamp::from_millis(0),
+        envelope: Envelope {
+            kind: kind.to_owned(),
+            source: "s".to_owned(),
+            ..Envelope::default()
+        },
+        headers: Vec::new(),
+        data: Bytes::from_static(data.as_bytes()),
+    }
+}
+
+fn build(endpoints: Vec<Endpoint>) -> Table {
+    Table::build(endpoints.into_iter().map(Arc::new).collect()).expect("valid filters")
+}
+
+fn routed(table: &Table, event: &Event, source: Option<&str>) -> Vec<i64> {
+    table
+        .route(event, source)
+        .iter()
+        .map(|endpoint| endpoint.id.raw())
+        .collect()
+}
+
+fn filtered(id: i64, filter: Value) -> Endpoint {
+    Endpoint {
+        filter: Some(filter),
+        ..endpoint(id, &[])
+    }
+}
+
+#[test]
+fn each_matching_endpoint_comes_once_in_the_order_of_ids() {
+    let table = build(vec![
+        endpoint(5, &["a.*", "a.b", "*"]),
+        endpoint(2, &["a.b"]),
+        endpoint(9, &[]),
+        endpoint(7, &["b"]),
+    ]);
+    assert_eq!(
+        routed(&table, &event(TenantId::DEFAULT, "a.b", "{}"), None),
+        [2, 5, 9]
+    );
+    assert_eq!(
+        routed(&table, &event(TenantId::DEFAULT, "b", "{}"), None),
+        [5, 7, 9]
+    );
+}
+
+#[test]
+fn tenants_never_see_each_others_events() {
+    let other = TenantId::from_raw(2);
+    let table = build(vec![
+        endpoint(1, &[]),
+        Endpoint {
+            tenant: other,
+            ..endpoint(2, &[])
+        },
+    ]);
+    assert_eq!(routed(&table, &event(TenantId::DEFAULT, "a", "{}"), None), [1]);
+    assert_eq!(routed(&table, &event(other, "a", "{}"), None), [2]);
+    assert!(routed(&table, &event(TenantId::from_raw(3), "a", "{}"), None).is_empty());
+    assert_eq!(table.explain(&event(other, "a", "{}"), None).len(), 1);
+}
+
+#[test]
+fn an_endpoint_bound_to_sources_gets_nothing_else() {
+    let sources = vec!["crm".to_owned(), "shop".to_owned()];
+    let table = build(vec![
+        Endpoint {
+            sources,
+            ..endpoint(1, &["a"])
+        },
+        endpoint(2, &["a"]),
+    ]);
+    let event = event(TenantId::DEFAULT, "a", "{}");
+    assert_eq!(routed(&table, &event, Some("crm")), [1, 2]);
+    assert_eq!(routed(&table, &event, Some("blog")), [2]);
+    assert_eq!(routed(&table, &event, None), [2]);
+}
+
+#[test]
+fn switched_off_endpoints_are_matched_so_that_their_deliveries_wait() {
+    let table = build(vec![Endpoint {
+        enabled: false,
+        ..endpoint(1, &[])
+    }]);
+    assert_eq!(routed(&table, &event(TenantId::DEFAULT, "a", "{}"), None), [1]);
+}
+
+#[test]
+fn filters_decide_last_and_explain_themselves() {
+    let table = build(vec![
+        filtered(1, json!({"data": {"n": [{"numeric": [">", 3]}]}})),
+        filtered(2, json!({"data": {"n": [{"numeric": [">", 30]}]}})),
+        endpoint(3, &["b"]),
+        Endpoint {
+            sources: vec!["x".to_owned()],
+            ..endpoint(4, &[])
+        },
+    ]);
+    let event = event(TenantId::DEFAULT, "a", r#"{"n": 7}"#);
+    assert_eq!(routed(&table, &event, None), [1]);
+    let decisions: Vec<_> = table
+        .explain(&event, None)
+        .into_iter()
+        .map(|(_, decision)| decision)
+        .collect();
+    let mismatch = Mismatch {
+        pointer: "/data/n".to_owned(),
+        message: r#"found 7, wanted [{"numeric":[">",30]}]"#.to_owned(),
+    };
+    assert_eq!(
+        decisions,
+        [
+            Decision::Wanted,
+            Decision::Filter(mismatch),
+            Decision::Type,
+            Decision::Source
+        ]
+    );
+}
+
+#[test]
+fn every_malformed_filter_is_named() {
+    let endpoints = vec![
+        filtered(1, json!({"typo": ["x"]})),
+        endpoint(2, &[]),
+        filtered(3, json!(5)),
+    ];
+    let malformed =
+        Table::build(endpoints.into_iter().map(Arc::new).collect()).expect_err("two are malformed");
+    let names: Vec<_> = malformed
+        .iter()
+        .map(|malformed| malformed.name.as_str())
+        .collect();
+    assert_eq!(names, ["e1", "e3"]);
+    assert!(malformed[0].to_string().contains("/typo"), "{}", malformed[0]);
+}
+
+#[test]
+fn ten_thousand_endpoints_give_what_each_alone_would() {
+    const COUNT: i64 = 10_000;
+    let all: Vec<_> = (0..COUNT)
+        .map(|id| {
+            let kinds = [
+                format!("t{}.x", id % 997),
+                format!("t{}.*", id % 499),
+                "t7.x".to_owned(),
+            ];
+            let kinds: Vec<_> = kinds
+                .iter()
+                .take(1 + (id % 3) as usize)
+                .map(String::as_str)
+                .collect();
+            let sources = if id % 5 == 0 {
+                vec![format!("s{}", id % 7)]
+            } else {
+                Vec::new()
+            };
+            Endpoint {
+                sources,
+                ..endpoint(id, &kinds)
+            }
+        })
+        .collect();
+    let table = build(all.clone());
+    assert_eq!((table.len(), table.endpoints().count()), (10_000, 10_000));
+    for (kind, source) in [
+        ("t7.x", None),
+        ("t7.x", Some("s3")),
+        ("t300.y", None),
+        ("t996.x", Some("s0")),
+        ("z", None),
+    ] {
+        let event = event(TenantId::DEFAULT, kind, "{}");
+        let expected: Vec<i64> = all
+            .iter()
+            .filter(|endpoint| endpoint.event_types.iter().any(|pattern| pattern.matches(kind)))
+            .filter(|endpoint| {
+                endpoint.sources.is_empty() || source.is_some_and(|source| endpoint.sources[0] == source)
+            })
+            .map(|endpoint| endpoint.id.raw())
+            .collect();
+        assert_eq!(routed(&table, &event, source), expected, "{kind} {source:?}");
+        let explained = table.explain(&event, source);
+        let wanted = explained
+            .iter()
+            .filter(|(_, decision)| *decision == Decision::Wanted)
+            .count();
+        assert_eq!(wanted, expected.len());
+    }
+}
