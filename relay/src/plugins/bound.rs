@@ -1,0 +1,312 @@
+//! A plugin at its place: one owner's configuration, secrets and state.
+
+use std::sync::Arc;
+
+use super::doors::{AuthRequest, Authenticated, DestinationAnswer, Problem};
+use super::edits::Bounds;
+use super::engine::Runtime;
+use super::fault::Fault;
+use super::instance::{Code, Instance};
+use super::json::tree::WORK_MAX;
+use super::limits::MESSAGES_MAX;
+use super::manifest::Hooks;
+use super::payload::Payload;
+use super::pool::Pool;
+use super::subject::{Asked, Subject, Working};
+use super::ticker::Ticking;
+use super::v0_1::{RequestLine, Transformed};
+use super::visit::{Grants, Origin};
+use super::{Call, changes::Change};
+use crate::model::attempt::FaultKind;
+use crate::model::event::Event;
+
+/// A plugin bound to one endpoint or source, ready to be called. Cheap to clone; lives on
+/// when the file it came from changes, so calls in flight end on the version they began on.
+#[derive(Clone)]
+pub struct Bound(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) code: Arc<Code>,
+    pub(super) grants: Arc<Grants>,
+    pub(super) digest: blake3::Hash,
+    /// Where instances wait, if the author allows that.
+    pub(super) pool: Option<Arc<Pool>>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound")
+            .field("name", &self.name())
+            .field("digest", &self.digest())
+            .finish()
+    }
+}
+
+/// What one plugin makes of one event.
+#[derive(Debug)]
+pub(super) enum Step {
+    Keep,
+    Drop(String),
+    Emit(Vec<Working>),
+}
+
+impl Bound {
+    /// The name it is used under.
+    pub fn name(&self) -> &str {
+        &self.0.grants.plugin
+    }
+
+    /// The BLAKE3 digest of the component, in hexadecimal.
+    pub fn digest(&self) -> String {
+        self.0.digest.to_hex().to_string()
+    }
+
+    /// The hooks that it has.
+    pub fn hooks(&self) -> Hooks {
+        self.0.code.hooks.present()
+    }
+
+    /// Decides whether a request to a source is genuine. Whatever goes wrong is a
+    /// [`Authenticated::Fault`], which refuses the request.
+    pub async fn authenticate(&self, request: &AuthRequest<'_>) -> Authenticated {
+        if !self.hooks().authenticate {
+            return Authenticated::Fault(self.lacks("authenticate"));
+        }
+        let asked = Asked {
+            headers: request.headers.to_vec(),
+            body: request.body.clone(),
+        };
+        let subject = Subject::Request(Arc::new(asked));
+        let verdict = match self
+            .visit(
+                subject,
+                Origin {
+                    attempt: 1,
+                    ..Origin::default()
+                },
+            )
+            .await
+        {
+            Ok(mut visiting) => {
+                let line = RequestLine {
+                    method: request.method,
+                    path: request.path,
+                    query: request.query,
+                    remote: request.remote.map(|address| address.to_string()),
+                };
+                let verdict = visiting.instance().authenticate(line).await;
+                visiting.leave();
+                verdict
+            }
+            Err(fault) => Err(fault),
+        };
+        let grants = &self.0.grants;
+        match verdict {
+            Ok(verdict) => verdict.check(&grants.owner.tenant_name, grants.limits.output_bytes),
+            Err(fault) => Authenticated::Fault(fault),
+        }
+    }
+
+    /// Turns the destination's answer into the one for a platform that waits for it.
+    ///
+    /// # Errors
+    /// The plugin broke, said that it cannot, or its answer cannot be applied.
+    pub async fn respond(
+        &self,
+        event: &Arc<Event>,
+        answer: DestinationAnswer,
+        call: Call<'_>,
+    ) -> Result<DestinationAnswer, Fault> {
+        if !self.hooks().respond {
+            return Err(self.lacks("respond"));
+        }
+        let working = Working::Event(event.clone());
+        let stamps = working.stamps();
+        let DestinationAnswer {
+            status,
+            mut headers,
+            body,
+        } = answer;
+        let subject = Subject::Answer(
+            working.clone(),
+            Arc::new(Asked {
+                headers: headers.clone(),
+                body: body.clone(),
+            }),
+        );
+        let mut visiting = self.visit(subject, Origin::of(&call)).await?;
+        let reply = visiting.instance().respond(&working, &stamps, status).await;
+        visiting.leave();
+        let reply = reply?;
+        self.check_output(reply.payload.weight() + reply.changes.iter().map(Change::weight).sum::<usize>())?;
+        for change in reply.changes {
+            change.apply_to_headers(&mut headers).map_err(Fault::bad_answer)?;
+        }
+        let status = reply.status.unwrap_or(status);
+        if !(200..600).contains(&status) {
+            return Err(Fault::bad_answer(format!(
+                "it answered with status {status}; use one of 200 to 599"
+            )));
+        }
+        let body = reply.payload.apply(&body, self.bounds(1))?.unwrap_or(body);
+        Ok(DestinationAnswer {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    fn lacks(&self, hook: &str) -> Fault {
+        Fault::new(FaultKind::Unloadable, format!("it has no hook {hook}"))
+    }
+
+    /// What `setup` objects to in the configuration.
+    pub(super) async fn check_config(&self) -> Result<Vec<Problem>, Fault> {
+        let mut visiting = self.visit(Subject::None, Origin::default()).await?;
+        let problems = visiting.instance().check_config(&self.0.grants.config).await;
+        visiting.leave();
+        problems
+    }
+
+    /// Lets the plugin filter, then transform, one event. Lines it logged go to `log`.
+    pub(super) async fn pass(
+        &self,
+        event: &Working,
+        call: &Call<'_>,
+        log: &mut Vec<String>,
+    ) -> Result<Step, Fault> {
+        let hooks = self.hooks();
+        if !hooks.filter && !hooks.transform {
+            return Ok(Step::Keep);
+        }
+        let mut visiting = self
+            .visit(Subject::Event(event.clone()), Origin::of(call))
+            .await?;
+        let step = self.filter_and_transform(visiting.instance(), event, hooks).await;
+        log.append(&mut visiting.leave());
+        match step? {
+            Transformed::Keep => Ok(Step::Keep),
+            Transformed::Drop(reason) => Ok(Step::Drop(reason)),
+            Transformed::Emit(messages) => self.emit(event, messages).map(Step::Emit),
+        }
+    }
+
+    async fn filter_and_transform(
+        &self,
+        instance: &mut Instance,
+        event: &Working,
+        hooks: Hooks,
+    ) -> Result<Transformed, Fault> {
+        let stamps = event.stamps();
+        if hooks.filter
+            && let Some(reason) = instance.filter(event, &stamps).await?
+        {
+            return Ok(Transformed::Drop(reason));
+        }
+        if hooks.transform {
+            instance.transform(event, &stamps).await
+        } else {
+            Ok(Transformed::Keep)
+        }
+    }
+
+    /// Makes the messages that a plugin described.
+    fn emit(&self, event: &Working, messages: Vec<(Vec<Change>, Payload)>) -> Result<Vec<Working>, Fault> {
+        if messages.len() > MESSAGES_MAX {
+            return Err(Fault::over_limit(format!(
+                "it emitted more than {MESSAGES_MAX} messages"
+            )));
+        }
+        let weight = |(changes, payload): &(Vec<Change>, Payload)| {
+            payload.weight() + changes.iter().map(Change::weight).sum::<usize>()
+        };
+        self.check_output(messages.iter().map(weight).sum())?;
+        let bounds = self.bounds(messages.len());
+        messages
+            .into_iter()
+            .map(|(changes, payload)| message(event, changes, payload, bounds))
+            .collect()
+    }
+
+    fn check_output(&self, bytes: usize) -> Result<(), Fault> {
+        let max = self.0.grants.limits.output_bytes;
+        if bytes > max {
+            return Err(Fault::over_limit(format!(
+                "it gave {bytes} bytes of output, {max} are allowed"
+            )));
+        }
+        Ok(())
+    }
+
+    /// What the edits of each of several messages may cost.
+    fn bounds(&self, messages: usize) -> Bounds {
+        let messages = messages.max(1);
+        Bounds {
+            growth: self.0.grants.limits.output_bytes / messages,
+            work: WORK_MAX / messages,
+        }
+    }
+
+    /// Goes to an instance: a waiting one if there is one, else a fresh one.
+    async fn visit(&self, subject: Subject, origin: Origin) -> Result<Visiting<'_>, Fault> {
+        let inner = &*self.0;
+        let ticking = inner.runtime.ticker.enter();
+        let waiting = inner.pool.as_ref().and_then(|pool| pool.take());
+        let mut instance = match waiting {
+            Some(instance) => instance,
+            None => Instance::start(&inner.runtime, &inner.code, &inner.grants).await?,
+        };
+        instance.turn_to(subject, origin);
+        Ok(Visiting {
+            instance,
+            pool: inner.pool.as_deref(),
+            _ticking: ticking,
+        })
+    }
+}
+
+/// An instance being visited.
+struct Visiting<'b> {
+    instance: Instance,
+    pool: Option<&'b Pool>,
+    _ticking: Ticking<'b>,
+}
+
+impl Visiting<'_> {
+    fn instance(&mut self) -> &mut Instance {
+        &mut self.instance
+    }
+
+    /// Goes away; answers with what was logged. Without this, as when a visit is called off
+    /// in its middle, the instance is taken down.
+    fn leave(mut self) -> Vec<String> {
+        let (log, is_fit) = self.instance.leave();
+        if is_fit && let Some(pool) = self.pool {
+            pool.put(self.instance);
+        }
+        log
+    }
+}
+
+fn message(
+    event: &Working,
+    changes: Vec<Change>,
+    payload: Payload,
+    bounds: Bounds,
+) -> Result<Working, Fault> {
+    if changes.is_empty() && payload == Payload::Same {
+        return Ok(event.clone());
+    }
+    let is_replacement = !matches!(payload, Payload::Same | Payload::Edited(_));
+    let data = payload.apply(event.data(), bounds)?;
+    let mut draft = event.draft();
+    if let Some(data) = data {
+        draft.data = data;
+        draft.data_replaced |= is_replacement;
+    }
+    for change in changes {
+        change.apply(&mut draft).map_err(Fault::bad_answer)?;
+    }
+    Ok(Working::Draft(Arc::new(draft)))
+}

@@ -1,0 +1,165 @@
+//! Compiled plugins on disk, so that a start costs a memory map and not a compilation.
+//!
+//! Compiled code is trusted like the relay's own: the folder belongs to the relay's user
+//! alone, and a file counts only if the digest beside it fits. A plugin never gets here;
+//! what a stranger uploads is always compiled.
+
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// What compiled code is called.
+const CODE: &str = "cwasm";
+/// What the digest of compiled code is called.
+const DIGEST: &str = "b3";
+/// Files that stay however old they are.
+const FILES_KEPT: usize = 200;
+/// Files of other engines that are younger than this stay: two versions of the relay may
+/// share a folder during an upgrade.
+const FOREIGN_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The folder with the compiled code.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    /// Stands for the engine's version and settings, in hexadecimal.
+    engine: String,
+}
+
+impl Cache {
+    /// Opens the folder, made if need be, and takes away what other engines left long ago.
+    pub(super) fn open(folder: &Path, engine: &Engine) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        make_private(folder)?;
+        let cache = Self {
+            folder: folder.to_owned(),
+            engine: fingerprint(engine),
+        };
+        cache.prune()?;
+        Ok(cache)
+    }
+
+    /// The code of a component, if it was compiled before by an engine like this one.
+    pub(super) fn load(&self, digest: &blake3::Hash, engine: &Engine) -> Option<Component> {
+        let path = self.path(digest, CODE);
+        let expected = fs::read_to_string(self.path(digest, DIGEST)).ok()?;
+        let code = fs::read(&path).ok()?;
+        if blake3::hash(&code).to_hex().as_str() != expected {
+            tracing::warn!(path = %path.display(), "compiled plugin is damaged and is compiled anew");
+            return None;
+        }
+        #[expect(unsafe_code, reason = "loading compiled code is the point of the cache")]
+        // SAFETY: the file is as this relay wrote it, in a folder that only its user can write to.
+        let loaded = unsafe { Component::deserialize_file(engine, &path) };
+        loaded
+            .inspect_err(
+                |error| tracing::warn!(path = %path.display(), %error, "compiled plugin cannot be loaded"),
+            )
+            .ok()
+    }
+
+    /// Keeps the code of a component; whole or not at all.
+    pub(super) fn store(&self, digest: &blake3::Hash, code: &[u8]) -> io::Result<()> {
+        self.write(&self.path(digest, CODE), code)?;
+        // Last, so that a digest never stands beside code that is not there yet.
+        self.write(&self.path(digest, DIGEST), blake3::hash(code).to_hex().as_bytes())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    fn path(&self, digest: &blake3::Hash, extension: &str) -> PathBuf {
+        self.folder
+            .join(format!("{}-{}.{extension}", digest.to_hex(), self.engine))
+    }
+
+    /// Removes old code of other engines, and the oldest of this one's beyond a number.
+    fn prune(&self) -> io::Result<()> {
+        let mut own = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let (Some(stem), Some(extension)) = (path.file_stem(), path.extension()) else {
+                continue;
+            };
+            if extension != CODE {
+                continue;
+            }
+            let age = age(&path);
+            let is_own = stem.to_string_lossy().ends_with(&self.engine);
+            if is_own {
+                own.push((age, path));
+            } else if age > FOREIGN_AGE_MAX {
+                remove(&path);
+            }
+        }
+        own.sort();
+        own.iter().skip(FILES_KEPT).for_each(|(_, path)| remove(path));
+        Ok(())
+    }
+}
+
+fn remove(path: &Path) {
+    for path in [path.with_extension(DIGEST), path.to_owned()] {
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "old compiled plugin cannot be removed");
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the age of a file is told by the machine's clock"
+)]
+fn age(path: &Path) -> Duration {
+    let changed = fs::metadata(path).and_then(|metadata| metadata.modified());
+    changed
+        .ok()
+        .and_then(|changed| SystemTime::now().duration_since(changed).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// A number for all that must be alike for compiled code to fit an engine.
+fn fingerprint(engine: &Engine) -> String {
+    let mut hasher = Blake(blake3::Hasher::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize().to_hex()[..16].to_owned()
+}
+
+/// The standard library's hasher may change from one release to the next; this one does not.
+struct Blake(blake3::Hasher);
+
+impl Hasher for Blake {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+            .finalize()
+            .as_bytes()
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+}

@@ -1,0 +1,285 @@
+//! One instance of a plugin, from its start to the end of its last call.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::component::{self, InstancePre};
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use super::doors::{Authenticated, Problem};
+use super::engine::Runtime;
+use super::fault::{self, Fault};
+use super::limits::{Meter, Refused};
+use super::subject::{Stamps, Subject, Working};
+use super::v0_1::{Called, EventRecord, HookIndices, Reply, RequestLine, Transformed};
+use super::visit::{Grants, Origin, Visit};
+use crate::model::attempt::FaultKind;
+
+/// Visits after which an instance is replaced.
+const VISITS_MAX: u32 = 1000;
+/// How many times its first size an instance's memory may grow to before it is replaced.
+const GROWTH_MAX: usize = 2;
+/// Ticks after which a running plugin lets others run and looks at its deadline.
+const TICKS_PER_LOOK: u64 = 1;
+/// Bytes that may cross to the relay at once beyond the output: keys, names, log lines.
+const EXTRA_BYTES: usize = 128 << 10;
+/// Longest message of a fault, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1 << 10;
+
+/// A plugin, compiled and linked.
+pub(super) struct Code {
+    pub(super) pre: InstancePre<Visit>,
+    pub(super) hooks: HookIndices,
+}
+
+/// A plugin, running or waiting for its next visit.
+pub(super) struct Instance {
+    store: Store<Visit>,
+    instance: component::Instance,
+    code: Arc<Code>,
+    visits: u32,
+    memory_first: usize,
+    last_used: Instant,
+    /// Whether it broke, and so cannot be used again.
+    is_spoiled: bool,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Instance {
+    /// Starts one.
+    pub(super) async fn start(
+        runtime: &Runtime,
+        code: &Arc<Code>,
+        grants: &Arc<Grants>,
+    ) -> Result<Self, Fault> {
+        let slot = runtime.slot().await?;
+        let mut store = Store::new(&runtime.engine, Visit::new(grants.clone()));
+        // Armed before anything of the plugin runs.
+        let deadline = arm(&mut store);
+        store.limiter(|visit| &mut visit.meter);
+        store.epoch_deadline_callback(|mut store| {
+            store.data_mut().check_time()?;
+            // Tokio's own way to yield: it looks at timers and sockets before it comes back.
+            Ok(UpdateDeadline::YieldCustom(
+                TICKS_PER_LOOK,
+                Box::pin(tokio::task::yield_now()),
+            ))
+        });
+        store.set_hostcall_fuel(grants.limits.output_bytes + EXTRA_BYTES);
+        let started = within(deadline, code.pre.instantiate_async(&mut store)).await;
+        let checked = match started {
+            Some(Ok(instance)) => Some(code.hooks.check(&mut store, instance).map(|()| instance)),
+            other => other,
+        };
+        match settle(&store, checked) {
+            Ok(instance) => Ok(Self {
+                memory_first: store.data().meter.memory(),
+                store,
+                instance,
+                code: code.clone(),
+                visits: 0,
+                last_used: Instant::now(),
+                is_spoiled: false,
+                _slot: slot,
+            }),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Turns to what the next calls are about.
+    pub(super) fn turn_to(&mut self, subject: Subject, origin: Origin) {
+        self.visits += 1;
+        self.store.data_mut().turn_to(subject, origin);
+    }
+
+    /// Ends the visit; answers with what was logged, and whether the instance may be used again.
+    pub(super) fn leave(&mut self) -> (Vec<String>, bool) {
+        self.last_used = Instant::now();
+        let log = self.store.data_mut().leave(self.is_spoiled);
+        let memory = self.store.data().meter.memory();
+        let is_fit = !self.is_spoiled && self.visits < VISITS_MAX && memory <= self.memory_first * GROWTH_MAX;
+        (log, is_fit)
+    }
+
+    /// How long it has waited.
+    pub(super) fn idle(&self) -> Duration {
+        self.last_used.elapsed()
+    }
+
+    /// The reason to drop the event, or `None` to keep it.
+    pub(super) async fn filter(&mut self, event: &Working, stamps: &Stamps) -> Result<Option<String>, Fault> {
+        let (deadline, record) = self.prepare(event, stamps);
+        let called = within(
+            deadline,
+            self.code.hooks.filter(&mut self.store, self.instance, record),
+        )
+        .await;
+        self.conclude(called)
+    }
+
+    pub(super) async fn transform(&mut self, event: &Working, stamps: &Stamps) -> Result<Transformed, Fault> {
+        let (deadline, record) = self.prepare(event, stamps);
+        let called = within(
+            deadline,
+            self.code.hooks.transform(&mut self.store, self.instance, record),
+        )
+        .await;
+        self.conclude(called)
+    }
+
+    pub(super) async fn respond(
+        &mut self,
+        event: &Working,
+        stamps: &Stamps,
+        status: u16,
+    ) -> Result<Reply, Fault> {
+        let (deadline, record) = self.prepare(event, stamps);
+        let called = within(
+            deadline,
+            self.code
+                .hooks
+                .respond(&mut self.store, self.instance, record, status),
+        )
+        .await;
+        self.conclude(called)
+    }
+
+    pub(super) async fn authenticate(&mut self, request: RequestLine<'_>) -> Result<Authenticated, Fault> {
+        let deadline = arm(&mut self.store);
+        let called = within(
+            deadline,
+            self.code
+                .hooks
+                .authenticate(&mut self.store, self.instance, request),
+        )
+        .await;
+        self.conclude(called)
+    }
+
+    pub(super) async fn check_config(&mut self, config: &str) -> Result<Vec<Problem>, Fault> {
+        let deadline = arm(&mut self.store);
+        let called = within(
+            deadline,
+            self.code
+                .hooks
+                .check_config(&mut self.store, self.instance, config),
+        )
+        .await;
+        self.conclude(called.map(|called| called.map(Ok)))
+    }
+
+    fn prepare<'e>(&mut self, event: &'e Working, stamps: &'e Stamps) -> (Instant, EventRecord<'e>) {
+        let deadline = arm(&mut self.store);
+        let envelope = event.envelope();
+        let record = EventRecord {
+            id: &stamps.id,
+            source: &envelope.source,
+            kind: &envelope.kind,
+            subject: envelope.subject.as_deref(),
+            time: Some(&stamps.time),
+            content_type: envelope.content_type.as_deref(),
+            data: self.store.data().data_number(),
+        };
+        (deadline, record)
+    }
+
+    /// Sorts out how a call ended; a plugin that did not return cannot be called again.
+    fn conclude<T>(&mut self, called: Option<Called<T>>) -> Result<T, Fault> {
+        match settle(&self.store, called) {
+            Ok(Ok(answer)) => Ok(answer),
+            // What it wrote to stderr is an ordinary part of the log then.
+            Ok(Err(stated)) => Err(Fault {
+                stderr: String::new(),
+                ..tidy(stated, self.store.data())
+            }),
+            Err(fault) => {
+                self.is_spoiled = true;
+                Err(fault)
+            }
+        }
+    }
+}
+
+fn arm(store: &mut Store<Visit>) -> Instant {
+    store.set_epoch_deadline(TICKS_PER_LOOK);
+    store.data_mut().arm()
+}
+
+/// Runs a call up to its deadline; `None` if it did not end. Most calls end at once, so the
+/// timer is set only for one that has to wait.
+async fn within<T>(deadline: Instant, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    let first = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+    match first {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => tokio::time::timeout_at(deadline.into(), call).await.ok(),
+    }
+}
+
+fn settle<T>(store: &Store<Visit>, called: Option<wasmtime::Result<T>>) -> Result<T, Fault> {
+    match called {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(error)) => Err(tidy(classify(&error, store.data()), store.data())),
+        None => Err(tidy(store.data().overdue(), store.data())),
+    }
+}
+
+/// What a call's error means.
+fn classify(error: &wasmtime::Error, visit: &Visit) -> Fault {
+    if let Some(fault) = &visit.stopped {
+        return fault.clone();
+    }
+    if let Some(refused) = visit.meter.refused {
+        return Fault::new(FaultKind::OutOfMemory, too_much(refused, &visit.meter));
+    }
+    let cause = error.root_cause().to_string();
+    if cause.contains(FUEL_EXHAUSTED) {
+        return Fault::over_limit("it gave the relay more bytes at once than its output may have");
+    }
+    let said = fault::panic_message(&fault::trim_stderr(&visit.stderr()));
+    let message = said.unwrap_or_else(|| match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => "it overflowed its stack".to_owned(),
+        Some(Trap::UnreachableCodeReached) => {
+            "it gave up without a message (unreachable code reached)".to_owned()
+        }
+        Some(trap) => trap.to_string(),
+        None => cause,
+    });
+    Fault::new(FaultKind::Trapped, message)
+}
+
+/// What wasmtime says when a plugin hands over too much; it has no type for it.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+fn too_much(refused: Refused, meter: &Meter) -> String {
+    match refused {
+        Refused::Memory { asked } => {
+            format!(
+                "it asked for {asked} bytes of memory in all, {} are allowed",
+                meter.memory_max()
+            )
+        }
+        Refused::Elements { asked } => {
+            format!(
+                "it asked for {asked} table elements in all, {} are allowed",
+                meter.elements_max()
+            )
+        }
+    }
+}
+
+/// The fault with what was written to stderr, bounded and without secrets.
+fn tidy(fault: Fault, visit: &Visit) -> Fault {
+    let end = fault.message.floor_char_boundary(MESSAGE_BYTES_MAX);
+    let message = visit.grants.redact(fault.message[..end].to_owned());
+    let stderr = visit.grants.redact(fault::trim_stderr(&visit.stderr()));
+    Fault {
+        message,
+        stderr,
+        ..fault
+    }
+}

@@ -1,0 +1,284 @@
+//! Runs plugins: WebAssembly components that filter and reshape events, and tell genuine
+//! requests from forged ones.
+//!
+//! A plugin is a guest. It sees what it was granted, takes no more time, memory and output
+//! than it may, and when it breaks, the break is data for the chain's owner to decide on.
+//!
+//! - [`Plugins::bind`] finds a plugin, compiles it once, checks its owner's configuration.
+//! - [`Chain::run`] sends an event through the plugins of an endpoint or source.
+//! - [`Bound::authenticate`] asks one plugin whether a request is genuine.
+//!
+//! Inside: `manifest` reads a component without running it, `library` finds and compiles,
+//! `engine` and `ticker` are wasmtime's surroundings, `instance` is one running plugin,
+//! `visit` is what it may see, `v0_1` speaks its language, `edits` and `changes` carry out
+//! what it answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::model::id::{DeliveryId, TenantId};
+use crate::model::plugin::PluginUse;
+use crate::store::{Named, PluginState, Scope};
+
+mod bound;
+mod cache;
+mod chain;
+mod changes;
+mod doors;
+mod edits;
+mod engine;
+mod fault;
+mod instance;
+mod json;
+mod library;
+mod limits;
+mod manifest;
+mod payload;
+mod pool;
+mod schema;
+pub mod stock;
+mod subject;
+mod ticker;
+mod v0_1;
+mod visit;
+mod wasi;
+mod watch_folder;
+
+pub use bound::Bound;
+pub use chain::{Chain, Chained, Ran};
+pub use doors::{AuthRequest, Authenticated, DestinationAnswer, Identity, Problem};
+pub use fault::Fault;
+pub use manifest::{Hooks, Inspection, LoadError, Manifest};
+
+use engine::Runtime;
+use library::Library;
+use pool::Pool;
+use visit::Grants;
+use watch_folder::FolderWatch;
+
+/// Where plugins come from and what they may take altogether.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The operator's plugins, each a file `<name>.wasm`.
+    pub folder: Option<PathBuf>,
+    /// Where compiled plugins are kept. Must belong to the relay alone.
+    pub cache: PathBuf,
+    /// Instances that may live at once, those that wait for their next call included.
+    pub instances_max: u32,
+    /// The most memory that any plugin's limits may grant it.
+    pub memory_bytes_max: usize,
+    /// Largest component that is loaded.
+    pub component_bytes_max: usize,
+}
+
+impl Settings {
+    /// The defaults, with compiled plugins kept in `cache`.
+    pub const fn new(cache: PathBuf) -> Self {
+        Self {
+            folder: None,
+            cache,
+            instances_max: 256,
+            memory_bytes_max: 256 << 20,
+            component_bytes_max: 4 << 20,
+        }
+    }
+}
+
+/// Why plugins cannot be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the WebAssembly engine cannot be set up: {0}")]
+    Engine(String),
+    #[error("a thread for plugins cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
+    #[error("the plugin folder {folder} cannot be watched: {source}")]
+    Folder { folder: PathBuf, source: notify::Error },
+}
+
+impl Error {
+    fn engine(error: wasmtime::Error) -> Self {
+        Self::Engine(format!("{error:#}"))
+    }
+}
+
+/// Why a plugin cannot be used at a place.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("there is no plugin {name}: {hint}")]
+    NotFound { name: String, hint: String },
+    #[error("the plugin {name} cannot be read from {path}")]
+    Unreadable {
+        name: String,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the plugin {name} cannot be used")]
+    Load { name: String, source: LoadError },
+    #[error("the configuration of the plugin {name} does not fit: {}", list(problems))]
+    Config { name: String, problems: Vec<Problem> },
+    #[error("the plugin {name} {} while it checked its configuration: {}", fault.kind.as_str(), fault.message)]
+    Check { name: String, fault: Fault },
+    #[error("the plugin {name} made its compilation panic; it is not used")]
+    Panicked { name: String },
+}
+
+fn list(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems
+        .iter()
+        .map(|problem| format!("{:?} {}", problem.at, problem.message))
+        .collect();
+    lines.join("; ")
+}
+
+/// Whose plugin it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub tenant: TenantId,
+    pub tenant_name: String,
+    pub kind: Named,
+    /// The raw id of the endpoint or source.
+    pub id: i64,
+    pub name: String,
+}
+
+/// Why a chain runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call<'a> {
+    /// The name of the source the event came in by.
+    pub source: Option<&'a str>,
+    /// `None` at ingest.
+    pub delivery: Option<DeliveryId>,
+    /// 1 for the first.
+    pub attempt: u32,
+}
+
+/// The plugins of a relay. Cheap to clone.
+#[derive(Clone)]
+pub struct Plugins(Arc<Shared>);
+
+struct Shared {
+    runtime: Arc<Runtime>,
+    library: Arc<Library>,
+    state: Arc<dyn PluginState>,
+    clock: Arc<dyn Clock>,
+    changes: watch::Sender<u64>,
+    _watch: Option<FolderWatch>,
+}
+
+impl std::fmt::Debug for Plugins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugins").finish_non_exhaustive()
+    }
+}
+
+impl Plugins {
+    /// Sets the engine up and starts to watch the folder.
+    ///
+    /// # Errors
+    /// The machine lacks what the engine needs, or the folder is not there.
+    pub fn new(
+        settings: Settings,
+        state: Arc<dyn PluginState>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        let runtime = Arc::new(Runtime::new(&settings)?);
+        let library = Arc::new(Library::new(&settings, runtime.clone()));
+        let changes = watch::Sender::new(0);
+        let watch = match settings.folder {
+            Some(folder) => {
+                Some(
+                    FolderWatch::start(&folder, changes.clone()).map_err(|source| Error::Folder {
+                        folder: folder.clone(),
+                        source,
+                    })?,
+                )
+            }
+            None => None,
+        };
+        Ok(Self(Arc::new(Shared {
+            runtime,
+            library,
+            state,
+            clock,
+            changes,
+            _watch: watch,
+        })))
+    }
+
+    /// Prepares a plugin for one owner: loads it, fills the schema's defaults into the
+    /// configuration and checks it, by schema and by the plugin's own `setup`.
+    ///
+    /// # Errors
+    /// There is no such plugin, this relay cannot run it, or its configuration does not fit:
+    /// then all problems are told at once.
+    pub async fn bind(&self, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
+        let shared = &*self.0;
+        let loaded = shared.library.load(&used.name).await?;
+        let manifest = &loaded.inspection.manifest;
+        let refuse = |problems| BindError::Config {
+            name: used.name.clone(),
+            problems,
+        };
+        let config = schema::check(manifest.config.as_ref(), &used.config).map_err(refuse)?;
+        let grants = Grants {
+            plugin: used.name.clone(),
+            scope: Scope {
+                tenant: owner.tenant,
+                owner: owner.id,
+                plugin: used.name.clone(),
+            },
+            owner,
+            config: config.to_string(),
+            secrets: used.secrets.clone(),
+            limits: used.limits,
+            store: shared.state.clone(),
+            clock: shared.clock.clone(),
+        };
+        let pool = (manifest.reuse && used.reuse).then(|| {
+            let pool = Arc::new(Pool::default());
+            shared.runtime.pools.add(Arc::downgrade(&pool));
+            pool
+        });
+        let bound = Bound(Arc::new(bound::Inner {
+            runtime: shared.runtime.clone(),
+            code: loaded.code,
+            grants: Arc::new(grants),
+            digest: loaded.digest,
+            pool,
+        }));
+        check_setup(&bound).await?;
+        Ok(bound)
+    }
+
+    /// What a component says about itself. Nothing of it is run or compiled.
+    ///
+    /// # Errors
+    /// Says in one sentence why this relay cannot run it.
+    pub fn inspect(bytes: &[u8], name: &str) -> Result<Inspection, LoadError> {
+        manifest::inspect(bytes, name)
+    }
+
+    /// Counts up whenever a file in the plugin folder has changed and settled. Bind again to
+    /// take the change up; calls in flight end on the version they began on.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+}
+
+async fn check_setup(bound: &Bound) -> Result<(), BindError> {
+    if !bound.hooks().setup {
+        return Ok(());
+    }
+    let name = || bound.name().to_owned();
+    match bound.check_config().await {
+        Ok(problems) if problems.is_empty() => Ok(()),
+        Ok(problems) => Err(BindError::Config {
+            name: name(),
+            problems,
+        }),
+        Err(fault) => Err(BindError::Check { name: name(), fault }),
+    }
+}

@@ -1,0 +1,17 @@
+//! Plugins that come with the relay.
+
+/// Their names and components, compiled from source by the build script.
+pub(crate) static STOCK: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/stock.rs"));
+
+/// The stock plugin of that name.
+pub fn find(name: &str) -> Option<&'static [u8]> {
+    STOCK
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, bytes)| *bytes)
+}
+
+/// The names of all stock plugins.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    STOCK.iter().map(|(name, _)| *name)
+}

@@ -1,0 +1,298 @@
+//! The hooks of a component: found once, called often.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wasmtime::Store;
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc,
+};
+
+use super::bindings::exports::relay::plugin::{authenticate, filter, respond, setup, transform};
+use super::bindings::relay::plugin::types;
+use super::{answer, lower::EventRecord};
+use crate::plugins::Hooks;
+use crate::plugins::changes::Change;
+use crate::plugins::doors::{Authenticated, Identity, Problem};
+use crate::plugins::fault::Fault;
+use crate::plugins::payload::Payload;
+use crate::plugins::visit::Visit;
+
+/// What a hook answered, or why there is no answer: the outer error is wasmtime's.
+pub(in crate::plugins) type Called<T> = wasmtime::Result<Result<T, Fault>>;
+
+type FilterParams<'a> = (EventRecord<'a>,);
+type FilterResult = (Result<filter::Decision, types::Fault>,);
+type TransformParams<'a> = (EventRecord<'a>,);
+type TransformResult = (Result<transform::Outcome, types::Fault>,);
+type AuthenticateParams<'a> = (&'a authenticate::Request,);
+type AuthenticateResult = (Result<authenticate::Verdict, types::Fault>,);
+type RespondParams<'a> = (EventRecord<'a>, respond::Answer);
+type RespondResult = (Result<respond::Reply, types::Fault>,);
+type CheckParams<'a> = (&'a str,);
+type CheckResult = (Vec<setup::Problem>,);
+
+/// What a transform decided.
+#[derive(Debug)]
+pub(in crate::plugins) enum Transformed {
+    Keep,
+    Drop(String),
+    Emit(Vec<(Vec<Change>, Payload)>),
+}
+
+/// What a respond hook makes of an answer.
+#[derive(Debug)]
+pub(in crate::plugins) struct Reply {
+    pub(in crate::plugins) status: Option<u16>,
+    pub(in crate::plugins) changes: Vec<Change>,
+    pub(in crate::plugins) payload: Payload,
+}
+
+/// Where the hooks of a component are.
+#[derive(Debug)]
+pub(in crate::plugins) struct HookIndices {
+    setup: Option<ComponentExportIndex>,
+    authenticate: Option<ComponentExportIndex>,
+    filter: Option<ComponentExportIndex>,
+    transform: Option<ComponentExportIndex>,
+    respond: Option<ComponentExportIndex>,
+    /// Whether the types of the hooks were compared with ours: once is enough, all
+    /// instances of a component have the same.
+    are_checked: AtomicBool,
+}
+
+impl HookIndices {
+    /// Finds them; the names match by the rules of semantic versions.
+    pub(in crate::plugins) fn of(component: &Component) -> Self {
+        let find = |interface: &str, function: &str| {
+            let name = format!("relay:plugin/{interface}@{}", super::VERSION);
+            let instance = component.get_export_index(None, &name)?;
+            component.get_export_index(Some(&instance), function)
+        };
+        Self {
+            setup: find("setup", "check"),
+            authenticate: find("authenticate", "authenticate"),
+            filter: find("filter", "filter"),
+            transform: find("transform", "transform"),
+            respond: find("respond", "respond"),
+            are_checked: AtomicBool::new(false),
+        }
+    }
+
+    /// Which there are.
+    pub(in crate::plugins) const fn present(&self) -> Hooks {
+        Hooks {
+            setup: self.setup.is_some(),
+            authenticate: self.authenticate.is_some(),
+            filter: self.filter.is_some(),
+            transform: self.transform.is_some(),
+            respond: self.respond.is_some(),
+        }
+    }
+
+    /// Compares the types of the hooks with ours, if that was not done yet.
+    pub(in crate::plugins) fn check(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+    ) -> wasmtime::Result<()> {
+        if self.are_checked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        check::<CheckParams<'_>, CheckResult>(store, instance, self.setup.as_ref())?;
+        check::<AuthenticateParams<'_>, AuthenticateResult>(store, instance, self.authenticate.as_ref())?;
+        check::<FilterParams<'_>, FilterResult>(store, instance, self.filter.as_ref())?;
+        check::<TransformParams<'_>, TransformResult>(store, instance, self.transform.as_ref())?;
+        check::<RespondParams<'_>, RespondResult>(store, instance, self.respond.as_ref())?;
+        self.are_checked.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    pub(in crate::plugins) async fn filter(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+        event: EventRecord<'_>,
+    ) -> Called<Option<String>> {
+        let (answer,): FilterResult = self.call(store, instance, self.filter.as_ref(), (event,)).await?;
+        Ok(match answer {
+            Ok(filter::Decision::Keep) => Ok(None),
+            Ok(filter::Decision::Drop(reason)) => Ok(Some(reason)),
+            Err(fault) => Err(fault.into()),
+        })
+    }
+
+    pub(in crate::plugins) async fn transform(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+        event: EventRecord<'_>,
+    ) -> Called<Transformed> {
+        let (answer,): TransformResult = self
+            .call(store, instance, self.transform.as_ref(), (event,))
+            .await?;
+        let outcome = match answer {
+            Ok(outcome) => outcome,
+            Err(fault) => return Ok(Err(fault.into())),
+        };
+        Ok(match outcome {
+            transform::Outcome::Keep => Ok(Transformed::Keep),
+            transform::Outcome::Drop(reason) => Ok(Transformed::Drop(reason)),
+            transform::Outcome::Emit(messages) => {
+                let visit = store.data();
+                let convert = |message: transform::Message| {
+                    Ok((
+                        answer::changes(message.changes),
+                        answer::payload(message.data, visit)?,
+                    ))
+                };
+                messages
+                    .into_iter()
+                    .map(convert)
+                    .collect::<Result<_, _>>()
+                    .map(Transformed::Emit)
+            }
+        })
+    }
+
+    pub(in crate::plugins) async fn respond(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+        event: EventRecord<'_>,
+        status: u16,
+    ) -> Called<Reply> {
+        let given = respond::Answer {
+            status,
+            body: store.data().answer_number(),
+        };
+        let (answer,): RespondResult = self
+            .call(store, instance, self.respond.as_ref(), (event, given))
+            .await?;
+        Ok(match answer {
+            Ok(reply) => answer::payload(reply.data, store.data()).map(|payload| Reply {
+                status: reply.status,
+                changes: answer::changes(reply.changes),
+                payload,
+            }),
+            Err(fault) => Err(fault.into()),
+        })
+    }
+
+    pub(in crate::plugins) async fn authenticate(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+        request: RequestLine<'_>,
+    ) -> Called<Authenticated> {
+        let request = authenticate::Request {
+            method: request.method.to_owned(),
+            path: request.path.to_owned(),
+            query: request.query.to_owned(),
+            remote: request.remote,
+            body: store.data().data_number(),
+        };
+        let (answer,): AuthenticateResult = self
+            .call(store, instance, self.authenticate.as_ref(), (&request,))
+            .await?;
+        Ok(answer.map(Into::into).map_err(Into::into))
+    }
+
+    /// What `setup` objects to in a configuration.
+    pub(in crate::plugins) async fn check_config(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+        config: &str,
+    ) -> wasmtime::Result<Vec<Problem>> {
+        let (problems,): CheckResult = self.call(store, instance, self.setup.as_ref(), (config,)).await?;
+        Ok(problems
+            .into_iter()
+            .map(|problem| Problem {
+                at: problem.at,
+                message: problem.message,
+            })
+            .collect())
+    }
+
+    /// Calls one hook; the types were checked when the instance was made.
+    async fn call<Params, Answer>(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+        index: Option<&ComponentExportIndex>,
+        params: Params,
+    ) -> wasmtime::Result<Answer>
+    where
+        Params: ComponentNamedList + Lower + Send + Sync,
+        Answer: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let function = function(store, instance, index)?;
+        if !self.are_checked.load(Ordering::Acquire) {
+            return Err(wasmtime::Error::msg(
+                "the types of the plugin's hooks were not checked",
+            ));
+        }
+        #[expect(
+            unsafe_code,
+            reason = "comparing the types on every call costs more than many a hook"
+        )]
+        // SAFETY: `check` has compared the types of this component's hooks with exactly these.
+        let hook = unsafe { TypedFunc::<Params, Answer>::new_unchecked(function) };
+        hook.call_async(store, params).await
+    }
+}
+
+/// A request to a source, but for its headers and body, which stay with the relay.
+#[derive(Debug)]
+pub(in crate::plugins) struct RequestLine<'a> {
+    pub(in crate::plugins) method: &'a str,
+    pub(in crate::plugins) path: &'a str,
+    pub(in crate::plugins) query: &'a str,
+    pub(in crate::plugins) remote: Option<String>,
+}
+
+fn function(
+    store: &mut Store<Visit>,
+    instance: Instance,
+    index: Option<&ComponentExportIndex>,
+) -> wasmtime::Result<Func> {
+    index
+        .and_then(|index| instance.get_func(store, index))
+        .ok_or_else(|| wasmtime::Error::msg("the plugin does not have this hook"))
+}
+
+fn check<Params, Answer>(
+    store: &mut Store<Visit>,
+    instance: Instance,
+    index: Option<&ComponentExportIndex>,
+) -> wasmtime::Result<()>
+where
+    Params: ComponentNamedList + Lower,
+    Answer: ComponentNamedList + Lift,
+{
+    if index.is_some() {
+        function(store, instance, index)?.typed::<Params, Answer>(store)?;
+    }
+    Ok(())
+}
+
+impl From<authenticate::Verdict> for Authenticated {
+    fn from(verdict: authenticate::Verdict) -> Self {
+        match verdict {
+            authenticate::Verdict::Accept(identity) => Self::Accept(Identity {
+                principal: identity.principal,
+                tenant: identity.tenant,
+                attributes: identity.attributes,
+            }),
+            authenticate::Verdict::Reject(rejection) => Self::Reject {
+                status: rejection.status,
+                reason: rejection.reason,
+            },
+            authenticate::Verdict::Answer(reply) => Self::Answer {
+                status: reply.status,
+                headers: reply.headers,
+                body: reply.body.into(),
+            },
+        }
+    }
+}

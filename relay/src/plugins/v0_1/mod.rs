@@ -1,0 +1,48 @@
+//! Version 0.1 of the plugin interface: the only module that knows the types generated from
+//! `wit/`. A later version gets a sibling, converted into the same types of ours.
+
+mod answer;
+mod hooks;
+mod lower;
+mod powers;
+
+use wasmtime::component::{HasData, Linker};
+
+use super::visit::Visit;
+
+pub(super) use hooks::{Called, HookIndices, Reply, RequestLine, Transformed};
+pub(super) use lower::EventRecord;
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "relay:plugin/everything",
+        imports: {
+            "relay:plugin/state": async | trappable,
+            default: trappable,
+        },
+        exports: { default: async },
+    });
+}
+
+/// The version of the interface that this relay speaks.
+pub(super) const VERSION: &str = "0.1.0";
+
+struct Powers;
+
+impl HasData for Powers {
+    type Data<'a> = &'a mut Visit;
+}
+
+/// Offers every power of this version to plugins.
+pub(super) fn offer(linker: &mut Linker<Visit>) -> wasmtime::Result<()> {
+    use bindings::relay::plugin::{call, config, crypto, log, secrets, state, types};
+    types::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    call::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    log::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    config::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    secrets::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    crypto::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    state::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    powers::payload::add_to_linker(linker)
+}

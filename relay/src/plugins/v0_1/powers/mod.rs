@@ -1,0 +1,14 @@
+//! What a plugin may ask of the relay: one power a file.
+
+mod call;
+mod config;
+mod crypto;
+mod log;
+pub(super) mod payload;
+mod secrets;
+mod state;
+
+use super::bindings::relay::plugin::types;
+use crate::plugins::visit::Visit;
+
+impl types::Host for Visit {}
