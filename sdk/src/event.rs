@@ -1,0 +1,124 @@
+//! The event that a plugin looks at.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Edits, Fault, Message, Payload, host};
+
+/// An event: the context attributes of CloudEvents, and a payload that the relay holds.
+///
+/// Headers, extension attributes and the payload are fetched when they are asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub(crate) id: String,
+    pub(crate) source: String,
+    pub(crate) event_type: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) time: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) data: Payload,
+}
+
+impl Event {
+    /// Its id, the same on every attempt.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// CloudEvents `source`.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Its type, such as `invoice.paid`.
+    pub fn event_type(&self) -> &str {
+        &self.event_type
+    }
+
+    /// Short for [`event_type`](Self::event_type).
+    pub fn kind(&self) -> &str {
+        &self.event_type
+    }
+
+    /// CloudEvents `subject`.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// When it happened, in RFC 3339; [`crate::time::Time`] reads it.
+    pub fn time(&self) -> Option<&str> {
+        self.time.as_deref()
+    }
+
+    /// CloudEvents `datacontenttype`.
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// The first value of a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<String> {
+        host::header(name)
+    }
+
+    /// Every header in the order of arrival; one that came twice is two entries.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        host::headers()
+    }
+
+    /// A CloudEvents extension attribute, or `dataschema`.
+    pub fn extension(&self, name: &str) -> Option<String> {
+        host::extension(name)
+    }
+
+    /// Every extension attribute.
+    pub fn extensions(&self) -> Vec<(String, String)> {
+        host::extensions()
+    }
+
+    /// The payload as the relay holds it.
+    pub fn data(&self) -> Payload {
+        self.data
+    }
+
+    /// One value of a JSON payload, by JSON Pointer; found by the relay, so that the rest is
+    /// neither copied nor parsed. `None`: no such value, or one of another type.
+    pub fn get<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
+        self.data.get(pointer)
+    }
+
+    /// One value of a JSON payload, by JSON Pointer.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`], naming the pointer, if it is absent or of another type.
+    pub fn require<T: DeserializeOwned>(&self, pointer: &str) -> Result<T, Fault> {
+        self.data.require(pointer)
+    }
+
+    /// The whole payload as text; `None` if it is not UTF-8.
+    pub fn text(&self) -> Option<String> {
+        self.data.text()
+    }
+
+    /// The whole payload.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.data.bytes()
+    }
+
+    /// The whole payload, parsed. [`get`](Self::get) is cheaper for a few fields.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] if the payload is not JSON of this type.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        self.data.json()
+    }
+
+    /// Begins a list of changes to the payload, which the relay makes.
+    pub fn edit(&self) -> Edits {
+        Edits::default()
+    }
+
+    /// A message with this JSON document in place of the payload.
+    pub fn replace(&self, document: impl Serialize) -> Message {
+        Message::json(document)
+    }
+}
