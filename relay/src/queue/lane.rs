@@ -1,0 +1,192 @@
+//! One endpoint's deliveries in memory, and the pace at which they may go.
+
+use std::collections::{HashSet, VecDeque};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, MonotonicClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::{Due, Job, Pace, Terms};
+use crate::model::endpoint::RateLimit;
+use crate::model::id::DeliveryId;
+use crate::model::time::Timestamp;
+
+/// A lane asks for more from the store when it holds fewer than this.
+const REFILL_BELOW: usize = 64;
+
+pub(super) struct Lane {
+    pub(super) ready: VecDeque<Job>,
+    /// Room promised to events that are being committed.
+    pub(super) reserved: usize,
+    /// Deliveries in memory that have, or are just getting, a row: not to be read again.
+    pub(super) held: HashSet<DeliveryId>,
+    pub(super) in_ring: bool,
+    /// When the earliest pending row that is not in memory is due; `None`: there is none.
+    pub(super) stored_due: Option<Timestamp>,
+    pub(super) refilling: bool,
+    terms: Terms,
+    limiter: Option<DefaultDirectRateLimiter>,
+    /// The rate limit has no room before then.
+    blocked_until: Option<Timestamp>,
+    in_flight: usize,
+    /// How many may be under way at once: halves when the receiver does not answer, grows
+    /// when it does, never beyond the terms.
+    width: usize,
+}
+
+impl Lane {
+    /// A lane of an endpoint nobody has described yet: it keeps, and gives nothing.
+    pub(super) fn new() -> Self {
+        Self {
+            ready: VecDeque::new(),
+            reserved: 0,
+            held: HashSet::new(),
+            in_ring: false,
+            stored_due: None,
+            refilling: false,
+            terms: Terms {
+                concurrency: 1,
+                rate_limit: None,
+                enabled: false,
+            },
+            limiter: None,
+            blocked_until: None,
+            in_flight: 0,
+            width: 1,
+        }
+    }
+
+    pub(super) fn set_terms(&mut self, terms: Terms) {
+        if terms.rate_limit != self.terms.rate_limit {
+            self.limiter = terms.rate_limit.map(limiter);
+            self.blocked_until = None;
+        }
+        if terms.concurrency != self.terms.concurrency {
+            self.width = terms.concurrency;
+        }
+        self.terms = terms;
+    }
+
+    pub(super) const fn pause(&mut self) {
+        self.terms.enabled = false;
+    }
+
+    pub(super) const fn set_enabled(&mut self, enabled: bool) {
+        self.terms.enabled = enabled;
+    }
+
+    /// Whether a fresh delivery may go into memory: there is room, the endpoint takes
+    /// deliveries, and none that waits in the store would be overtaken.
+    pub(super) fn takes_fresh(&self, deliveries_max: usize, now: Timestamp) -> bool {
+        self.terms.enabled
+            && self.ready.len() + self.reserved < deliveries_max
+            && self.stored_due.is_none_or(|due| due > now)
+    }
+
+    /// Whether there is a delivery that could go, rate limit aside.
+    pub(super) fn can_give(&self) -> bool {
+        self.terms.enabled
+            && !self.ready.is_empty()
+            && self.in_flight < self.width
+            && self.blocked_until.is_none()
+    }
+
+    /// Attempts under way.
+    pub(super) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Takes the next delivery if the pace allows one.
+    pub(super) fn take(&mut self, now: Timestamp) -> Option<Job> {
+        if !self.can_give() {
+            return None;
+        }
+        if let Some(limiter) = &self.limiter
+            && let Err(not_until) = limiter.check()
+        {
+            let wait = not_until.wait_time_from(MonotonicClock.now());
+            // Rounded up, so that the bell does not ring a moment too early.
+            self.blocked_until = Some(now + wait + Duration::from_millis(1));
+            return None;
+        }
+        let job = self.ready.pop_front()?;
+        self.held.insert(job.delivery);
+        self.in_flight += 1;
+        Some(job)
+    }
+
+    pub(super) fn release(&mut self, pace: Pace) {
+        self.in_flight -= 1;
+        match pace {
+            Pace::Faster => self.width = (self.width + 1).min(self.terms.concurrency),
+            Pace::Slower => self.width = (self.width / 2).max(1),
+            Pace::Same => {}
+        }
+    }
+
+    /// Remembers that a pending row is due then.
+    pub(super) fn note_stored(&mut self, due: Timestamp) {
+        self.stored_due = Some(self.stored_due.map_or(due, |known| known.min(due)));
+    }
+
+    /// Whether it is time to read deliveries back from the store.
+    pub(super) fn wants_refill(&self, now: Timestamp) -> bool {
+        self.terms.enabled
+            && !self.refilling
+            && self.ready.len() < REFILL_BELOW
+            && self.stored_due.is_some_and(|due| due <= now)
+    }
+
+    /// Whether the queue's own loop has to look at this lane.
+    pub(super) fn needs_tending(&self, now: Timestamp) -> bool {
+        self.blocked_until.is_some() || self.wants_refill(now)
+    }
+
+    /// When something changes here by itself: a rate limit frees, a row becomes due.
+    pub(super) fn wakes_at(&self) -> Option<Timestamp> {
+        if !self.terms.enabled {
+            return None;
+        }
+        let stored = self
+            .stored_due
+            .filter(|_| !self.refilling && self.ready.len() < REFILL_BELOW);
+        [self.blocked_until, stored].into_iter().flatten().min()
+    }
+
+    /// Lets the rate limit be asked again if its time has come.
+    pub(super) fn unblock(&mut self, now: Timestamp) {
+        if self.blocked_until.is_some_and(|until| until <= now) {
+            self.blocked_until = None;
+        }
+    }
+
+    /// Takes in what was read back.
+    pub(super) fn refill(&mut self, due: Vec<Due>, now: Timestamp) -> usize {
+        let mut bytes = 0;
+        for due in due {
+            if self.held.insert(due.delivery) {
+                bytes += due.event.weight();
+                self.ready.push_back(Job {
+                    delivery: due.delivery,
+                    endpoint: due.endpoint,
+                    event: due.event,
+                    attempts: due.attempts,
+                    manual: due.manual,
+                    messages: due.messages,
+                    has_row: true,
+                    since: now,
+                });
+            }
+        }
+        bytes
+    }
+}
+
+fn limiter(limit: RateLimit) -> DefaultDirectRateLimiter {
+    let period = (limit.per / limit.count.get()).max(Duration::from_nanos(1));
+    let quota = Quota::with_period(period)
+        .unwrap_or(Quota::per_second(NonZeroU32::MAX))
+        .allow_burst(limit.count);
+    RateLimiter::direct(quota)
+}

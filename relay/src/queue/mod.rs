@@ -1,0 +1,414 @@
+//! Which delivery goes next: a bounded lane for each endpoint, in fair turn, with a permit.
+//!
+//! Fresh deliveries go straight from the commit into their endpoint's lane in memory. A lane
+//! is bounded: past the bound, deliveries wait in the store as pending rows and are read
+//! back in order. So are those that wait for a retry. Whoever takes a delivery holds a
+//! permit of its lane until it gives it back, so one endpoint's trouble stays its own.
+//!
+//! Nothing here does I/O under the lock: [`Queue::take`], [`Queue::admit`] and the like only
+//! move entries; [`Queue::tend`] is the one loop that reads the store.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::model::endpoint::{Endpoint, RateLimit};
+use crate::model::event::Event;
+use crate::model::id::{DeliveryId, EndpointId, EventId};
+use crate::model::message::Messages;
+use crate::model::time::Timestamp;
+use crate::store::{Due, Store};
+
+mod checkpoint;
+mod lane;
+mod tend;
+
+use checkpoint::Checkpoint;
+use lane::Lane;
+
+/// The bounds of the queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Deliveries of one endpoint held in memory.
+    pub endpoint_deliveries_max: usize,
+    /// Bytes of events held in memory for all lanes together.
+    pub memory_bytes_max: usize,
+    /// Attempts under way at once, for all lanes together.
+    pub concurrency_max: usize,
+}
+
+/// A delivery in memory.
+#[derive(Debug)]
+pub struct Job {
+    pub delivery: DeliveryId,
+    pub endpoint: EndpointId,
+    pub event: Arc<Event>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Whether someone asked for this attempt by hand.
+    pub manual: bool,
+    /// What to send, if an earlier attempt froze it.
+    pub messages: Option<Messages>,
+    /// Whether the store has a pending row for it.
+    has_row: bool,
+    /// When it came into memory.
+    since: Timestamp,
+}
+
+/// Where a fresh delivery waits for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// In memory; room is reserved. Ends with [`Queue::push`] or [`Queue::cancel`].
+    Memory,
+    /// In the store, with a pending row written in the event's own commit. Ends with
+    /// [`Queue::stored`].
+    Store,
+}
+
+/// What the queue needs to know of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    pub concurrency: usize,
+    pub rate_limit: Option<RateLimit>,
+    /// While false, deliveries wait.
+    pub enabled: bool,
+}
+
+impl Terms {
+    /// The terms that an endpoint asks for.
+    pub fn of(endpoint: &Endpoint, disabled: bool) -> Self {
+        Self {
+            concurrency: endpoint.concurrency.get() as usize,
+            rate_limit: endpoint.rate_limit,
+            enabled: endpoint.enabled && !disabled,
+        }
+    }
+}
+
+/// How an attempt went, as far as the lane's pace depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// The receiver answered in time: more may be under way at once again.
+    Faster,
+    /// It did not answer: fewer at once, so that a dead receiver holds few permits.
+    Slower,
+    /// Says nothing about the receiver.
+    Same,
+}
+
+/// See the module.
+pub struct Queue {
+    inner: Mutex<Inner>,
+    /// Rung when a lane may have become ready outside of a push: a timer, a refill.
+    bell: Notify,
+    /// Rung when [`Queue::tend`] has to look again.
+    chores: Notify,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+}
+
+struct Inner {
+    lanes: HashMap<EndpointId, Lane>,
+    /// Lanes that have something to give, in turn.
+    ring: VecDeque<EndpointId>,
+    in_flight: usize,
+    /// Lanes with something under way.
+    busy: usize,
+    bytes: usize,
+    checkpoint: Checkpoint,
+    /// Set when the relay stops: nothing is given out any more.
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty queue. Everything up to `checkpoint` has a row in the store; what lies
+    /// between it and [`Queue::recovered`] may not have.
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>, checkpoint: EventId) -> Self {
+        let inner = Inner {
+            lanes: HashMap::new(),
+            ring: VecDeque::new(),
+            in_flight: 0,
+            busy: 0,
+            bytes: 0,
+            checkpoint: Checkpoint::at(checkpoint),
+            closed: false,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            bell: Notify::new(),
+            chores: Notify::new(),
+            settings,
+            clock,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every section under the lock leaves the lanes consistent, so a poisoned lock, which
+        // means a panic in one of them, is still good to use.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the terms of these endpoints and stops giving out deliveries of all others.
+    pub fn configure(&self, terms: impl IntoIterator<Item = (EndpointId, Terms)>) {
+        let mut inner = self.lock();
+        let mut seen = HashSet::new();
+        for (endpoint, terms) in terms {
+            seen.insert(endpoint);
+            inner
+                .lanes
+                .entry(endpoint)
+                .or_insert_with(Lane::new)
+                .set_terms(terms);
+            inner.enqueue(endpoint);
+        }
+        for (_, lane) in inner
+            .lanes
+            .iter_mut()
+            .filter(|(endpoint, _)| !seen.contains(endpoint))
+        {
+            lane.pause();
+        }
+        drop(inner);
+        self.ring_both();
+    }
+
+    /// Enables or disables one endpoint.
+    pub fn set_enabled(&self, endpoint: EndpointId, enabled: bool) {
+        let mut inner = self.lock();
+        if let Some(lane) = inner.lanes.get_mut(&endpoint) {
+            lane.set_enabled(enabled);
+        }
+        inner.enqueue(endpoint);
+        drop(inner);
+        self.ring_both();
+    }
+
+    fn ring_both(&self) {
+        self.bell.notify_one();
+        self.chores.notify_one();
+    }
+
+    /// Decides where the deliveries of a new event wait, and reserves room for those that go
+    /// into memory.
+    pub fn admit(&self, event: &Event, endpoints: impl IntoIterator<Item = EndpointId>) -> Vec<Admission> {
+        let weight = event.weight();
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let mut in_memory = 0;
+        let admissions = endpoints
+            .into_iter()
+            .map(|endpoint| {
+                let room = inner.bytes + weight <= self.settings.memory_bytes_max;
+                let lane = inner.lanes.entry(endpoint).or_insert_with(Lane::new);
+                if room && lane.takes_fresh(self.settings.endpoint_deliveries_max, now) {
+                    lane.reserved += 1;
+                    inner.bytes += weight;
+                    in_memory += 1;
+                    return Admission::Memory;
+                }
+                Admission::Store
+            })
+            .collect();
+        inner.checkpoint.open(event.id, in_memory);
+        admissions
+    }
+
+    /// Gives back the room reserved for an event that was not accepted after all.
+    pub fn cancel(&self, event: &Event, admitted: impl IntoIterator<Item = (EndpointId, Admission)>) {
+        let mut inner = self.lock();
+        for (endpoint, _) in admitted
+            .into_iter()
+            .filter(|(_, admission)| *admission == Admission::Memory)
+        {
+            inner.bytes -= event.weight();
+            if let Some(lane) = inner.lanes.get_mut(&endpoint) {
+                lane.reserved -= 1;
+            }
+            inner.checkpoint.settle(event.id);
+        }
+    }
+
+    /// Lets the deliveries of an event go on, now that it is durable.
+    pub fn push(
+        &self,
+        event: &Arc<Event>,
+        admitted: impl IntoIterator<Item = (DeliveryId, EndpointId, Admission)>,
+    ) {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        for (delivery, endpoint, admission) in admitted {
+            let Some(lane) = inner.lanes.get_mut(&endpoint) else {
+                continue;
+            };
+            match admission {
+                Admission::Store => {
+                    lane.note_stored(now);
+                    if lane.wants_refill(now) {
+                        self.chores.notify_one();
+                    }
+                }
+                Admission::Memory => {
+                    lane.reserved -= 1;
+                    lane.ready.push_back(Job {
+                        delivery,
+                        endpoint,
+                        event: Arc::clone(event),
+                        attempts: 0,
+                        manual: false,
+                        messages: None,
+                        has_row: false,
+                        since: now,
+                    });
+                }
+            }
+            inner.enqueue(endpoint);
+        }
+    }
+
+    /// Notes that the store has a pending row of that endpoint, due then.
+    pub fn stored(&self, endpoint: EndpointId, due: Timestamp) {
+        self.lock()
+            .lanes
+            .entry(endpoint)
+            .or_insert_with(Lane::new)
+            .note_stored(due);
+        self.chores.notify_one();
+    }
+
+    /// The next delivery in fair turn, with a permit that ends with [`Queue::release`];
+    /// `None` if nothing can go now.
+    pub fn take(&self) -> Option<Job> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        if inner.closed || inner.in_flight >= self.settings.concurrency_max {
+            return None;
+        }
+        // Each lane in the ring is looked at once: those over their share stay in it.
+        for _ in 0..inner.ring.len() {
+            let endpoint = inner.ring.pop_front()?;
+            let share = inner.share(self.settings.concurrency_max);
+            let lane = inner.lanes.get_mut(&endpoint)?;
+            if lane.in_flight() >= share {
+                inner.ring.push_back(endpoint);
+                continue;
+            }
+            lane.in_ring = false;
+            let job = lane.take(now);
+            if lane.needs_tending(now) {
+                self.chores.notify_one();
+            }
+            let Some(job) = job else { continue };
+            inner.busy += usize::from(lane.in_flight() == 1);
+            inner.in_flight += 1;
+            inner.enqueue(endpoint);
+            return Some(job);
+        }
+        None
+    }
+
+    /// Gives the permit back as soon as the attempt is over. The delivery itself stays known
+    /// until [`Queue::settle`], so that it is not read back before its record is written.
+    pub fn release(&self, endpoint: EndpointId, pace: Pace) {
+        let mut inner = self.lock();
+        inner.in_flight -= 1;
+        if let Some(lane) = inner.lanes.get_mut(&endpoint) {
+            lane.release(pace);
+            inner.busy -= usize::from(lane.in_flight() == 0);
+        }
+        inner.enqueue(endpoint);
+    }
+
+    /// Forgets a delivery whose record is written. `due` is when it goes on, if it does.
+    pub fn settle(&self, job: &Job, due: Option<Timestamp>) {
+        let mut inner = self.lock();
+        inner.bytes -= job.event.weight();
+        if !job.has_row {
+            inner.checkpoint.settle(job.event.id);
+        }
+        if let Some(lane) = inner.lanes.get_mut(&job.endpoint) {
+            lane.held.remove(&job.delivery);
+            if let Some(due) = due {
+                lane.note_stored(due);
+            }
+        }
+        drop(inner);
+        if due.is_some() {
+            self.chores.notify_one();
+        }
+    }
+
+    /// Puts a delivery back whose record could not be written: it is tried again.
+    pub fn put_back(&self, job: Job) {
+        let mut inner = self.lock();
+        let endpoint = job.endpoint;
+        if let Some(lane) = inner.lanes.get_mut(&endpoint) {
+            lane.ready.push_back(job);
+        }
+        inner.enqueue(endpoint);
+    }
+
+    /// Waits until [`Queue::take`] may have something that no push announced.
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// The largest event up to which every delivery has a row in the store.
+    pub fn checkpoint(&self) -> EventId {
+        self.lock().checkpoint.reached()
+    }
+
+    /// Says that everything in flight at the last stop is known again, so that the
+    /// checkpoint may move.
+    pub fn recovered(&self) {
+        self.lock().checkpoint.recovered();
+    }
+
+    /// Gives nothing out any more, and lets [`Queue::tend`] end.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.ring_both();
+    }
+
+    /// Attempts under way.
+    pub fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    /// Deliveries held in memory, and their bytes.
+    pub fn held(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (
+            inner.lanes.values().map(|lane| lane.ready.len()).sum::<usize>() + inner.in_flight,
+            inner.bytes,
+        )
+    }
+}
+
+impl Inner {
+    /// How many one lane may have under way. While half of all permits are free, as many as
+    /// its terms allow; from then on an even part of the first half, so that however many
+    /// endpoints hang, another one's delivery finds a permit.
+    fn share(&self, concurrency_max: usize) -> usize {
+        if self.in_flight < concurrency_max / 2 {
+            return usize::MAX;
+        }
+        (concurrency_max / (2 * self.busy.max(1))).max(1)
+    }
+
+    /// Puts a lane into the ring if it has something to give and is not in it.
+    fn enqueue(&mut self, endpoint: EndpointId) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint)
+            && !lane.in_ring
+            && lane.can_give()
+        {
+            lane.in_ring = true;
+            self.ring.push_back(endpoint);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

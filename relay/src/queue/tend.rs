@@ -1,0 +1,162 @@
+//! What the queue does by itself: reads back what is due, frees rate limits, writes rows for
+//! deliveries that wait for long, and moves the checkpoint.
+
+use super::*;
+use crate::store::Record;
+
+/// Deliveries read back from the store at once.
+const REFILL_DELIVERIES: usize = 256;
+/// A delivery that waits in memory for longer gets a row, so that the checkpoint can move.
+const PARK_AFTER: Duration = Duration::from_secs(2);
+/// Rows written at once for waiting deliveries.
+const PARK_DELIVERIES: usize = 1024;
+/// How often the checkpoint is written and waiting deliveries are looked for. It also bounds
+/// how late a due delivery is after the wall clock was set.
+const ROUND: Duration = Duration::from_secs(1);
+
+impl Queue {
+    /// Tends the lanes until the queue is closed.
+    pub async fn tend(self: Arc<Self>, store: Arc<dyn Store>) {
+        let mut last_round = tokio::time::Instant::now();
+        let mut written = self.checkpoint();
+        loop {
+            let wait = self.wait();
+            tokio::select! {
+                () = self.chores.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            if self.lock().closed {
+                break;
+            }
+            self.refill_due(&store).await;
+            if last_round.elapsed() >= ROUND {
+                last_round = tokio::time::Instant::now();
+                self.park_waiting(&store).await;
+                self.write_checkpoint(&store, &mut written).await;
+            }
+        }
+        self.write_checkpoint(&store, &mut written).await;
+    }
+
+    /// How long nothing happens by itself.
+    fn wait(&self) -> Duration {
+        let now = self.clock.now();
+        let next = self.lock().lanes.values().filter_map(Lane::wakes_at).min();
+        next.map_or(ROUND, |at| at.since(now).min(ROUND))
+    }
+
+    async fn refill_due(&self, store: &Arc<dyn Store>) {
+        let now = self.clock.now();
+        for (endpoint, skip) in self.start_refills(now) {
+            let batch = store.due(endpoint, now, skip, REFILL_DELIVERIES).await;
+            let mut inner = self.lock();
+            let inner = &mut *inner;
+            let Some(lane) = inner.lanes.get_mut(&endpoint) else {
+                continue;
+            };
+            lane.refilling = false;
+            match batch {
+                Ok(batch) => {
+                    if let Some(next) = batch.next {
+                        lane.note_stored(next);
+                    }
+                    inner.bytes += lane.refill(batch.due, now);
+                }
+                Err(error) => {
+                    tracing::warn!(%endpoint, %error, "deliveries could not be read back; trying again");
+                    lane.note_stored(now + ROUND);
+                }
+            }
+            inner.enqueue(endpoint);
+        }
+        self.bell.notify_one();
+    }
+
+    /// The lanes to refill, each marked, with what they hold already. What becomes due from
+    /// here on is noted anew.
+    fn start_refills(&self, now: Timestamp) -> Vec<(EndpointId, HashSet<DeliveryId>)> {
+        let mut inner = self.lock();
+        let mut wanted = Vec::new();
+        let endpoints: Vec<EndpointId> = inner.lanes.keys().copied().collect();
+        for endpoint in endpoints {
+            let Some(lane) = inner.lanes.get_mut(&endpoint) else {
+                continue;
+            };
+            lane.unblock(now);
+            if lane.wants_refill(now) {
+                lane.refilling = true;
+                lane.stored_due = None;
+                wanted.push((endpoint, lane.held.clone()));
+            }
+            inner.enqueue(endpoint);
+        }
+        wanted
+    }
+
+    /// Writes pending rows for deliveries that have waited in memory for long.
+    async fn park_waiting(&self, store: &Arc<dyn Store>) {
+        let records = self.waiting_without_row();
+        if records.is_empty() {
+            return;
+        }
+        let parked: Vec<(DeliveryId, EndpointId)> = records
+            .iter()
+            .map(|record| (record.delivery, record.endpoint))
+            .collect();
+        let written = store.record(records).await;
+        if let Err(error) = &written {
+            tracing::warn!(%error, "waiting deliveries could not be written; they stay in memory");
+        }
+        self.note_parked(&parked, written.is_ok());
+    }
+
+    fn waiting_without_row(&self) -> Vec<Record> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let mut records = Vec::new();
+        for lane in inner.lanes.values_mut() {
+            let old = lane
+                .ready
+                .iter()
+                .filter(|job| !job.has_row && now.since(job.since) >= PARK_AFTER);
+            for job in old.take(PARK_DELIVERIES.saturating_sub(records.len())) {
+                // Held before its row is there, so that no refill reads it beside us.
+                lane.held.insert(job.delivery);
+                records.push(Record::waiting(job.delivery, &job.event, job.endpoint, now));
+            }
+        }
+        records
+    }
+
+    /// A delivery that was taken while its row was written keeps counting as unwritten: its
+    /// own record settles it.
+    fn note_parked(&self, parked: &[(DeliveryId, EndpointId)], written: bool) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        for (delivery, endpoint) in parked {
+            let Some(lane) = inner.lanes.get_mut(endpoint) else {
+                continue;
+            };
+            let Some(job) = lane.ready.iter_mut().find(|job| job.delivery == *delivery) else {
+                continue;
+            };
+            if written {
+                job.has_row = true;
+                inner.checkpoint.settle(job.event.id);
+            } else {
+                lane.held.remove(delivery);
+            }
+        }
+    }
+
+    async fn write_checkpoint(&self, store: &Arc<dyn Store>, written: &mut EventId) {
+        let reached = self.checkpoint();
+        if reached <= *written {
+            return;
+        }
+        match store.set_checkpoint(reached).await {
+            Ok(()) => *written = reached,
+            Err(error) => tracing::warn!(%error, "the checkpoint could not be written"),
+        }
+    }
+}

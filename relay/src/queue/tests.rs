@@ -1,0 +1,230 @@
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::model::event::Envelope;
+use crate::model::id::TenantId;
+
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+struct Bench {
+    queue: Queue,
+    clock: ManualClock,
+    events: i64,
+}
+
+const fn endpoint(raw: i64) -> EndpointId {
+    EndpointId::from_raw(raw)
+}
+
+const fn terms(concurrency: usize) -> Terms {
+    Terms {
+        concurrency,
+        rate_limit: None,
+        enabled: true,
+    }
+}
+
+impl Bench {
+    fn new(terms: impl IntoIterator<Item = (EndpointId, Terms)>) -> Self {
+        let settings = Settings {
+            endpoint_deliveries_max: 3,
+            memory_bytes_max: 1 << 20,
+            concurrency_max: 100,
+        };
+        Self::with(settings, terms)
+    }
+
+    fn with(settings: Settings, terms: impl IntoIterator<Item = (EndpointId, Terms)>) -> Self {
+        let clock = ManualClock::starting_at(START);
+        let queue = Queue::new(settings, Arc::new(clock.clone()), EventId::from_raw(0));
+        queue.recovered();
+        queue.configure(terms);
+        Self {
+            queue,
+            clock,
+            events: 0,
+        }
+    }
+
+    /// Accepts an event for these endpoints; tells where its deliveries wait.
+    fn accept(&mut self, endpoints: &[i64]) -> (Arc<Event>, Vec<Admission>) {
+        self.events += 1_000_000;
+        let event = Arc::new(Event {
+            id: EventId::from_raw(self.events),
+            tenant: TenantId::DEFAULT,
+            source: None,
+            received_at: START,
+            envelope: Envelope::default(),
+            headers: Vec::new(),
+            data: Bytes::from_static(b"{}"),
+        });
+        let ids: Vec<EndpointId> = endpoints.iter().map(|raw| endpoint(*raw)).collect();
+        let admissions = self.queue.admit(&event, ids.iter().copied());
+        let deliveries = ids.iter().zip(&admissions).enumerate();
+        self.queue.push(
+            &event,
+            deliveries.map(|(index, (id, admission))| (event.id.delivery(index), *id, *admission)),
+        );
+        (event, admissions)
+    }
+
+    /// Takes whatever can go now.
+    fn take_all(&self) -> Vec<Job> {
+        std::iter::from_fn(|| self.queue.take()).collect()
+    }
+
+    fn finish(&self, job: &Job) {
+        self.queue.release(job.endpoint, Pace::Faster);
+        self.queue.settle(job, None);
+    }
+}
+
+fn endpoints(jobs: &[Job]) -> Vec<i64> {
+    jobs.iter().map(|job| job.endpoint.raw()).collect()
+}
+
+#[test]
+fn endpoints_take_turns() {
+    let mut bench = Bench::new([(endpoint(1), terms(10)), (endpoint(2), terms(10))]);
+    for _ in 0..3 {
+        bench.accept(&[1]);
+    }
+    bench.accept(&[2]);
+    assert_eq!(endpoints(&bench.take_all()), [1, 2, 1, 1]);
+}
+
+#[test]
+fn no_more_than_its_permits_are_under_way_for_an_endpoint() {
+    let mut bench = Bench::new([(endpoint(1), terms(2))]);
+    for _ in 0..3 {
+        bench.accept(&[1]);
+    }
+    let taken = bench.take_all();
+    assert_eq!(taken.len(), 2);
+    bench.finish(&taken[0]);
+    assert_eq!(bench.take_all().len(), 1);
+}
+
+#[test]
+fn what_exceeds_a_lane_waits_in_the_store_and_nothing_overtakes_it() {
+    let mut bench = Bench::new([(endpoint(1), terms(1))]);
+    for _ in 0..3 {
+        assert_eq!(bench.accept(&[1]).1, [Admission::Memory]);
+    }
+    assert_eq!(bench.accept(&[1]).1, [Admission::Store]);
+    let first = bench.queue.take().expect("one is ready");
+    bench.finish(&first);
+    assert_eq!(
+        bench.accept(&[1]).1,
+        [Admission::Store],
+        "there is room, but one waits already"
+    );
+}
+
+#[test]
+fn a_disabled_endpoint_keeps_its_deliveries_in_the_store() {
+    let mut bench = Bench::new([(endpoint(1), terms(1))]);
+    bench.queue.set_enabled(endpoint(1), false);
+    assert_eq!(bench.accept(&[1]).1, [Admission::Store]);
+    assert!(bench.queue.take().is_none());
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_left_with_one_permit_until_it_does() {
+    let mut bench = Bench::new([(endpoint(1), terms(3))]);
+    for _ in 0..3 {
+        bench.accept(&[1]);
+    }
+    for job in bench.take_all() {
+        bench.queue.release(job.endpoint, Pace::Slower);
+        bench.queue.settle(&job, None);
+    }
+    for _ in 0..3 {
+        bench.accept(&[1]);
+    }
+    let alone = bench.take_all();
+    assert_eq!(alone.len(), 1);
+    bench.finish(&alone[0]);
+    assert_eq!(bench.take_all().len(), 2, "an answer widens the lane again");
+}
+
+#[test]
+fn a_rate_limit_holds_back_what_exceeds_its_burst() {
+    let limit = RateLimit {
+        count: NonZeroU32::MIN,
+        per: Duration::from_secs(3600),
+    };
+    let mut bench = Bench::new([
+        (
+            endpoint(1),
+            Terms {
+                rate_limit: Some(limit),
+                ..terms(10)
+            },
+        ),
+        (endpoint(2), terms(10)),
+    ]);
+    bench.accept(&[1, 2]);
+    bench.accept(&[1, 2]);
+    assert_eq!(endpoints(&bench.take_all()), [1, 2, 2]);
+}
+
+#[test]
+fn room_that_was_reserved_in_vain_is_given_back() {
+    let mut bench = Bench::new([(endpoint(1), terms(1))]);
+    let (event, _) = bench.accept(&[]);
+    for _ in 0..10 {
+        let admissions = bench.queue.admit(&event, [endpoint(1)]);
+        assert_eq!(admissions, [Admission::Memory]);
+        bench.queue.cancel(&event, [(endpoint(1), Admission::Memory)]);
+    }
+    assert_eq!(bench.queue.held(), (0, 0));
+}
+
+#[test]
+fn the_checkpoint_stays_below_what_is_not_recorded() {
+    let mut bench = Bench::new([(endpoint(1), terms(2))]);
+    let (first, _) = bench.accept(&[1]);
+    let (second, _) = bench.accept(&[1]);
+    let jobs = bench.take_all();
+    bench.finish(&jobs[1]);
+    assert!(bench.queue.checkpoint() < first.id);
+    bench.finish(&jobs[0]);
+    assert_eq!(bench.queue.checkpoint(), second.id);
+    assert_eq!(bench.queue.held(), (0, 0));
+}
+
+#[test]
+fn nothing_is_given_out_after_closing() {
+    let mut bench = Bench::new([(endpoint(1), terms(1))]);
+    bench.accept(&[1]);
+    bench.queue.close();
+    bench.clock.advance(Duration::from_secs(1));
+    assert!(bench.queue.take().is_none());
+}
+
+#[test]
+fn endpoints_that_hang_leave_permits_for_the_others() {
+    let mut bench = Bench::with(
+        Settings {
+            endpoint_deliveries_max: 100,
+            memory_bytes_max: 1 << 20,
+            concurrency_max: 8,
+        },
+        [
+            (endpoint(1), terms(100)),
+            (endpoint(2), terms(100)),
+            (endpoint(3), terms(100)),
+        ],
+    );
+    for _ in 0..20 {
+        bench.accept(&[1, 2]);
+    }
+    let hanging = bench.take_all();
+    assert!(hanging.len() < 8, "not all permits go to two endpoints");
+    bench.accept(&[3]);
+    assert_eq!(endpoints(&bench.take_all()), [3]);
+}
