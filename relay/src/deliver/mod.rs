@@ -1,0 +1,101 @@
+//! Everything that leaves the relay: one attempt, from the chain's result to its outcome.
+//!
+//! [`message`] freezes bytes and headers, [`sign`] and [`header`] make what is new on every
+//! attempt, [`address`] decides where the relay may connect to, [`send`] does it, [`outcome`]
+//! says what happened, and [`decide`] what comes next, without looking at clock or store.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::crypto::standard_webhooks::KeyError;
+use crate::model::attempt::Outcome;
+use crate::model::endpoint::Endpoint;
+use crate::model::message::{Message, Messages};
+use crate::model::secret::Secret;
+
+pub mod address;
+pub mod decide;
+pub mod header;
+pub mod message;
+pub mod outcome;
+pub mod send;
+pub mod sign;
+
+use header::{HeaderError, Parsed};
+use send::{Outgoing, Sender};
+use sign::Signer;
+
+/// The way out to one endpoint: everything that stays the same from attempt to attempt.
+pub struct Outlet {
+    target: send::Target,
+    own_headers: Vec<Parsed>,
+    signer: Signer,
+    method: http::Method,
+    timeout: Duration,
+}
+
+/// Why there is no way out to an endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum OutletError {
+    #[error("its URL: {0}")]
+    Url(#[from] address::UrlError),
+    #[error("its headers: {0}")]
+    Header(#[from] HeaderError),
+    #[error("its signing secret: {0}")]
+    Secret(#[from] KeyError),
+}
+
+impl Outlet {
+    /// Makes ready what every attempt needs; signs with all `secrets`.
+    ///
+    /// # Errors
+    /// What of the endpoint cannot be used.
+    pub fn new(endpoint: &Endpoint, secrets: &[Secret], sender: &Sender) -> Result<Self, OutletError> {
+        Ok(Self {
+            target: sender.target(&endpoint.url)?,
+            own_headers: header::parse_own(&endpoint.headers)?,
+            signer: Signer::new(secrets)?,
+            method: endpoint.method.clone(),
+            timeout: endpoint.timeout,
+        })
+    }
+
+    /// Sends the messages that the receiver has not taken yet, in order, up to the first that
+    /// it does not take. The outcome is that of the last one sent.
+    pub async fn send(&self, sender: &Sender, messages: &mut Messages, clock: &dyn Clock) -> Outcome {
+        loop {
+            let Some(message) = messages.list.get(messages.sent) else {
+                // A retry by hand of something that arrived: sent again from the start.
+                messages.sent = 0;
+                if messages.list.is_empty() {
+                    return Outcome::Refused {
+                        reason: "there is no message to send".to_owned(),
+                    };
+                }
+                continue;
+            };
+            let outcome = self.send_one(sender, message, clock).await;
+            if !outcome.is_success() {
+                return outcome;
+            }
+            messages.sent += 1;
+            if messages.sent == messages.list.len() {
+                return outcome;
+            }
+        }
+    }
+
+    async fn send_one(&self, sender: &Sender, message: &Message, clock: &dyn Clock) -> Outcome {
+        let timestamp = clock.now().as_secs();
+        let signature = self.signer.sign(&message.id, timestamp, &message.body);
+        let headers = header::head(message, &self.own_headers, timestamp, signature);
+        let request = Outgoing {
+            target: &self.target,
+            method: &self.method,
+            headers: &headers,
+            body: message.body.clone(),
+            timeout: self.timeout,
+        };
+        sender.send(request).await
+    }
+}
