@@ -1,0 +1,45 @@
+//! Removes what is older than it has to be kept, in small bites.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::store::Store;
+
+/// Events removed at once: small enough that no commit waits for long.
+const BITE: usize = 500;
+/// How long to rest when nothing is left to remove.
+const ROUND: Duration = Duration::from_secs(30);
+/// How long to rest between bites, so that the writer serves others first.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    pub events: Duration,
+    pub dedupe_keys: Duration,
+}
+
+/// Removes old events until `stop`.
+pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, keep: Keep, stop: CancellationToken) {
+    loop {
+        let now = clock.now();
+        let pause = match store
+            .prune(now - keep.events, now - keep.dedupe_keys, now, BITE)
+            .await
+        {
+            Ok(pruned) if pruned.more => BREATH,
+            Ok(_) => ROUND,
+            Err(error) => {
+                tracing::warn!(%error, "old events could not be removed; trying again");
+                ROUND
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
