@@ -1,0 +1,366 @@
+//! From the document to the checked value: one function for each section.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::reader::{Faults, Section, Surroundings};
+use super::{
+    Config, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server, StoreSettings, endpoint,
+    plugin, source,
+};
+use crate::deliver::address::Guard;
+use crate::model::endpoint::Endpoint;
+use crate::model::source::Source;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Reads every section; faults are noted, and defaults stand in for what is wrong.
+pub(super) fn check(table: &Map<String, Value>, faults: &Faults, surroundings: &dyn Surroundings) -> Config {
+    let root = Section::root(table, faults, surroundings);
+    let plugins = plugins(root.section("plugins"));
+    let server = server(root.section("server"));
+    let outbound = outbound(root.section("outbound"));
+    let guard = Guard::new(
+        outbound.allow_networks.clone(),
+        outbound.https_only,
+        server.listen.clone(),
+    );
+    let config = Config {
+        store: store(root.section("store")),
+        queue: queue(root.section("queue")),
+        log: log(root.section("log")),
+        sources: sources(&root, &plugins, server.body_bytes_max),
+        endpoints: endpoints(&root, &plugins, &guard),
+        server,
+        outbound,
+        plugins,
+    };
+    check_sources_exist(&config, faults);
+    root.finish();
+    config
+}
+
+fn server(section: Option<Section<'_>>) -> Server {
+    let mut server = Server {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+        public_url: None,
+        admin_key: None,
+        body_bytes_max: 1 << 20,
+        head_bytes_max: 32 << 10,
+        headers_max: 100,
+        head_timeout: 10 * SECOND,
+        body_timeout: 30 * SECOND,
+        connections_max: 1024,
+        drain_timeout: 30 * SECOND,
+    };
+    let Some(section) = section else { return server };
+    if let Some(listen) = listen(&section) {
+        server.listen = listen;
+    }
+    server.public_url = section
+        .string("public_url")
+        .and_then(|text| match url::Url::parse(text) {
+            Ok(url) => Some(url),
+            Err(error) => {
+                section.fault("public_url", format!("is {text:?}, not a URL: {error}"), "");
+                None
+            }
+        });
+    server.admin_key = section.secret("admin_key");
+    if server
+        .admin_key
+        .as_ref()
+        .is_some_and(|key| !crate::model::key::is_key(key.reveal()))
+    {
+        section.fault(
+            "admin_key",
+            "is not a key",
+            "use rk_ and at least 24 letters and digits",
+        );
+    }
+    let set = |slot: &mut usize, found: Option<usize>| *slot = found.unwrap_or(*slot);
+    set(
+        &mut server.body_bytes_max,
+        section.bytes("body_limit", 1..=64 << 20),
+    );
+    set(
+        &mut server.head_bytes_max,
+        section.bytes("head_limit", 8 << 10..=1 << 20),
+    );
+    set(
+        &mut server.headers_max,
+        size(section.integer("headers_max", 8..=1000)),
+    );
+    set(
+        &mut server.connections_max,
+        size(section.integer("connections_max", 1..=100_000)),
+    );
+    let span = |slot: &mut Duration, found: Option<Duration>| *slot = found.unwrap_or(*slot);
+    span(
+        &mut server.head_timeout,
+        section.duration("head_timeout", SECOND..=5 * MINUTE),
+    );
+    span(
+        &mut server.body_timeout,
+        section.duration("body_timeout", SECOND..=10 * MINUTE),
+    );
+    span(
+        &mut server.drain_timeout,
+        section.duration("drain_timeout", Duration::ZERO..=10 * MINUTE),
+    );
+    section.finish();
+    server
+}
+
+fn size(number: Option<u64>) -> Option<usize> {
+    number.and_then(|number| usize::try_from(number).ok())
+}
+
+fn listen(section: &Section<'_>) -> Option<Vec<SocketAddr>> {
+    let addresses: Vec<SocketAddr> = section
+        .strings("listen")?
+        .iter()
+        .filter_map(|text| match text.parse() {
+            Ok(address) => Some(address),
+            Err(_) => {
+                section.fault(
+                    "listen",
+                    format!("is {text:?}"),
+                    "write an address and a port, as in \"127.0.0.1:8080\" or \"[::]:8080\"",
+                );
+                None
+            }
+        })
+        .collect();
+    if addresses.is_empty() {
+        section.fault(
+            "listen",
+            "names no address",
+            "write at least one, as in \"127.0.0.1:8080\"",
+        );
+        return None;
+    }
+    Some(addresses)
+}
+
+fn store(section: Option<Section<'_>>) -> StoreSettings {
+    let mut store = StoreSettings {
+        place: Place::Sqlite("relay-data/relay.db".into()),
+        retention: 30 * DAY,
+        dedupe_window: 7 * DAY,
+    };
+    let Some(section) = section else { return store };
+    if let Some(text) = section.string("url") {
+        match place(text) {
+            Ok(place) => store.place = place,
+            Err((problem, remedy)) => section.fault("url", problem, remedy),
+        }
+    }
+    store.retention = section
+        .duration("retention", MINUTE..=3650 * DAY)
+        .unwrap_or(store.retention);
+    store.dedupe_window = section
+        .duration("dedupe_window", MINUTE..=365 * DAY)
+        .unwrap_or(store.dedupe_window);
+    section.finish();
+    store
+}
+
+fn place(text: &str) -> Result<Place, (String, &'static str)> {
+    if let Some(path) = text
+        .strip_prefix("sqlite:")
+        .map(|rest| rest.strip_prefix("//").unwrap_or(rest))
+    {
+        return match path {
+            "" => Err((
+                "names no file".to_owned(),
+                "write a path, as in \"sqlite:relay-data/relay.db\"",
+            )),
+            _ => Ok(Place::Sqlite(path.into())),
+        };
+    }
+    match text {
+        "memory:" => Ok(Place::Memory),
+        _ if text.starts_with("postgres") => Err((
+            "is a PostgreSQL URL, which this version cannot use yet".to_owned(),
+            "use \"sqlite:relay-data/relay.db\"",
+        )),
+        _ => Err((
+            format!("is {text:?}"),
+            "use \"sqlite:PATH\", or \"memory:\" to keep nothing",
+        )),
+    }
+}
+
+fn outbound(section: Option<Section<'_>>) -> Outbound {
+    let mut outbound = Outbound {
+        https_only: true,
+        allow_networks: Vec::new(),
+        ca_files: Vec::new(),
+        connect_timeout: 5 * SECOND,
+        idle_connections_max: 64,
+    };
+    let Some(section) = section else { return outbound };
+    outbound.https_only = section.boolean("https_only").unwrap_or(true);
+    outbound.allow_networks = networks(&section);
+    outbound.ca_files = section
+        .strings("ca_files")
+        .unwrap_or_default()
+        .iter()
+        .map(Into::into)
+        .collect();
+    outbound.connect_timeout = section
+        .duration("connect_timeout", Duration::from_millis(100)..=MINUTE)
+        .unwrap_or(outbound.connect_timeout);
+    outbound.idle_connections_max =
+        size(section.integer("idle_connections_max", 0..=10_000)).unwrap_or(outbound.idle_connections_max);
+    section.finish();
+    outbound
+}
+
+fn networks(section: &Section<'_>) -> Vec<ipnet::IpNet> {
+    let texts = section.strings("allow_networks").unwrap_or_default();
+    texts
+        .iter()
+        .filter_map(|text| {
+            let network = text
+                .parse()
+                .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
+            if network.is_err() {
+                section.fault(
+                    "allow_networks",
+                    format!("has {text:?}, which is no network"),
+                    "write it as in \"10.1.0.0/16\" or \"::1/128\"",
+                );
+            }
+            network.ok()
+        })
+        .collect()
+}
+
+fn queue(section: Option<Section<'_>>) -> QueueSettings {
+    let mut queue = QueueSettings {
+        endpoint_deliveries_max: 1024,
+        memory_bytes_max: 64 << 20,
+        concurrency_max: 4096,
+    };
+    let Some(section) = section else { return queue };
+    let set = |slot: &mut usize, found: Option<usize>| *slot = found.unwrap_or(*slot);
+    set(
+        &mut queue.endpoint_deliveries_max,
+        size(section.integer("endpoint_deliveries_max", 1..=100_000)),
+    );
+    set(
+        &mut queue.memory_bytes_max,
+        section.bytes("memory_limit", 1 << 20..=16 << 30),
+    );
+    set(
+        &mut queue.concurrency_max,
+        size(section.integer("concurrency_max", 1..=100_000)),
+    );
+    section.finish();
+    queue
+}
+
+fn plugins(section: Option<Section<'_>>) -> PluginSettings {
+    let mut plugins = PluginSettings {
+        folder: None,
+        cache: None,
+        limits: crate::model::plugin::Limits::default(),
+    };
+    let Some(section) = section else { return plugins };
+    plugins.folder = section.string("folder").map(Into::into);
+    plugins.cache = section.string("cache").map(Into::into);
+    if let Some(limits) = section.section("limits") {
+        plugins.limits = plugin::limits(&limits, plugins.limits);
+        limits.finish();
+    }
+    section.finish();
+    plugins
+}
+
+fn log(section: Option<Section<'_>>) -> Log {
+    let mut log = Log {
+        level: "info".to_owned(),
+        format: LogFormat::Text,
+    };
+    let Some(section) = section else { return log };
+    if let Some(level) = section.string("level") {
+        match level.parse::<tracing_subscriber::filter::EnvFilter>() {
+            Ok(_) => level.clone_into(&mut log.level),
+            Err(error) => section.fault(
+                "level",
+                format!("is {level:?}: {error}"),
+                "use error, warn, info, debug or trace",
+            ),
+        }
+    }
+    log.format = section
+        .choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+        .unwrap_or(log.format);
+    section.finish();
+    log
+}
+
+fn sources(root: &Section<'_>, plugins: &PluginSettings, body_bytes_max: usize) -> Vec<Source> {
+    let mut names = HashSet::new();
+    let read = root.sections("source").into_iter().filter_map(|section| {
+        let source = source::read(&section, plugins.limits, body_bytes_max);
+        if let Some(source) = &source {
+            note_duplicate(&section, &mut names, &source.name);
+        }
+        section.finish();
+        source
+    });
+    read.collect()
+}
+
+fn endpoints(root: &Section<'_>, plugins: &PluginSettings, guard: &Guard) -> Vec<Endpoint> {
+    let mut names = HashSet::new();
+    let read = root.sections("endpoint").into_iter().filter_map(|section| {
+        let (name, endpoint) = endpoint::read(&section, plugins.limits, guard);
+        if let Some(name) = name {
+            note_duplicate(&section, &mut names, name);
+        }
+        section.finish();
+        endpoint
+    });
+    read.collect()
+}
+
+fn note_duplicate(section: &Section<'_>, names: &mut HashSet<String>, name: &str) {
+    if !names.insert(name.to_owned()) {
+        section.fault(
+            "name",
+            format!("is {name:?}, which is used already"),
+            "give each its own name",
+        );
+    }
+}
+
+/// An endpoint that waits for a source nobody declared would stay silent for ever.
+fn check_sources_exist(config: &Config, faults: &Faults) {
+    let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+    for (index, endpoint) in config.endpoints.iter().enumerate() {
+        for name in endpoint
+            .sources
+            .iter()
+            .filter(|name| !known.contains(&name.as_str()))
+        {
+            let hint = crate::model::words::nearest(name, &known).map_or_else(
+                || format!("known: {}", known.join(", ")),
+                |near| format!("did you mean {near}?"),
+            );
+            faults.add(
+                format!("endpoint[{index}].sources"),
+                format!("names the source {name:?}, which is not there"),
+                hint,
+            );
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! `[[endpoint]]`
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::plugin::plugin_uses;
+use super::reader::{Section, parse_duration};
+use crate::crypto::standard_webhooks::SigningKey;
+use crate::deliver::address::{Guard, UrlError};
+use crate::deliver::header::check_header;
+use crate::model::endpoint::{Endpoint, Format, RateLimit, RetryPolicy, Signatures};
+use crate::model::event_type::Pattern;
+use crate::model::id::{EndpointId, TenantId};
+use crate::model::plugin::{Limits, OnFault};
+use crate::model::secret::Secret;
+use crate::route::filter::Filter;
+
+/// Attempts under way at once for one endpoint, if it does not say otherwise.
+const CONCURRENCY_DEFAULT: u32 = 64;
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
+/// Delays that a retry schedule may have.
+const SCHEDULE_MAX: usize = 50;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Reads one endpoint; its name comes by itself so that duplicates are found whatever else
+/// is wrong.
+pub(super) fn read<'a>(
+    section: &Section<'a>,
+    limits: Limits,
+    guard: &Guard,
+) -> (Option<&'a str>, Option<Endpoint>) {
+    let name = name(section);
+    let url = url(section, guard);
+    let endpoint = Endpoint {
+        id: EndpointId::from_raw(0),
+        tenant: TenantId::DEFAULT,
+        name: name.unwrap_or_default().to_owned(),
+        method: method(section),
+        event_types: event_types(section),
+        sources: section
+            .strings("sources")
+            .unwrap_or_default()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        filter: filter(section),
+        plugins: plugin_uses(section, limits),
+        on_fault: section
+            .choice(
+                "on_fault",
+                &[
+                    ("retry", OnFault::Retry),
+                    ("dead-letter", OnFault::DeadLetter),
+                    ("pass", OnFault::Pass),
+                ],
+            )
+            .unwrap_or_default(),
+        format: section.choice(
+            "format",
+            &[
+                ("standard", Format::Standard),
+                ("raw", Format::Raw),
+                ("cloudevents", Format::CloudEvents),
+                ("cloudevents-binary", Format::CloudEventsBinary),
+            ],
+        ),
+        headers: headers(section),
+        secrets: secrets(section),
+        signatures: signatures(section),
+        timeout: section
+            .duration("timeout", Duration::from_millis(50)..=Duration::from_secs(60))
+            .unwrap_or(TIMEOUT_DEFAULT),
+        retry: section.section("retry").map(retry).unwrap_or_default(),
+        rate_limit: rate_limit(section),
+        concurrency: section
+            .integer("concurrency", 1..=10_000)
+            .and_then(|count| NonZeroU32::new(u32::try_from(count).ok()?))
+            .or(NonZeroU32::new(CONCURRENCY_DEFAULT))
+            .unwrap_or(NonZeroU32::MIN),
+        enabled: section.boolean("enabled").unwrap_or(true),
+        url: match url {
+            Some(url) => url,
+            None => return (name, None),
+        },
+    };
+    (name, name.map(|_| endpoint))
+}
+
+fn name<'a>(section: &Section<'a>) -> Option<&'a str> {
+    let name = section.required("name", "\"crm\"")?;
+    if super::is_name(name) {
+        return Some(name);
+    }
+    section.fault("name", format!("is {name:?}"), super::NAME_REMEDY);
+    None
+}
+
+fn url(section: &Section<'_>, guard: &Guard) -> Option<url::Url> {
+    let text = section.required("url", "\"https://example.com/hooks\"")?;
+    let url = match url::Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => {
+            section.fault(
+                "url",
+                format!("is {text:?}, not a URL: {error}"),
+                "write it as in \"https://example.com/hooks\"",
+            );
+            return None;
+        }
+    };
+    match guard.check_url(&url) {
+        Ok(()) => Some(url),
+        Err(error) => {
+            section.fault("url", format!("is {text:?}: {error}"), url_remedy(&error));
+            None
+        }
+    }
+}
+
+const fn url_remedy(error: &UrlError) -> &'static str {
+    match error {
+        UrlError::Blocked(_) => "to reach a network of your own, list it in outbound.allow_networks",
+        _ => "",
+    }
+}
+
+fn method(section: &Section<'_>) -> http::Method {
+    let methods = [("POST", 0), ("PUT", 1), ("PATCH", 2), ("DELETE", 3), ("GET", 4)];
+    match section.choice("method", &methods) {
+        Some(1) => http::Method::PUT,
+        Some(2) => http::Method::PATCH,
+        Some(3) => http::Method::DELETE,
+        Some(4) => http::Method::GET,
+        _ => http::Method::POST,
+    }
+}
+
+fn event_types(section: &Section<'_>) -> Vec<Pattern> {
+    let texts = section.strings("event_types").unwrap_or_default();
+    texts
+        .iter()
+        .filter_map(|text| match text.parse() {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                section.fault(
+                    "event_types",
+                    format!("has {text:?}, which {error}"),
+                    "write types as in \"invoice.paid\" or \"message.*\"",
+                );
+                None
+            }
+        })
+        .collect()
+}
+
+fn filter(section: &Section<'_>) -> Option<serde_json::Value> {
+    let value = section.value("filter")?;
+    if let Err(faults) = Filter::parse(value) {
+        for fault in faults {
+            section.fault("filter", format!("at {:?} {}", fault.pointer, fault.message), "");
+        }
+    }
+    Some(value.clone())
+}
+
+fn headers(section: &Section<'_>) -> Vec<(String, Secret)> {
+    let Some(headers) = section.section("headers") else {
+        return Vec::new();
+    };
+    let mut list = Vec::new();
+    for (name, value) in headers.entries() {
+        let Some(secret) = headers.read_secret(name, value) else {
+            continue;
+        };
+        match check_header(name, secret.reveal()) {
+            Ok(_) => list.push((name.to_ascii_lowercase(), secret)),
+            Err(error) => headers.fault(name, error.to_string(), ""),
+        }
+    }
+    list
+}
+
+fn secrets(section: &Section<'_>) -> Vec<Secret> {
+    let secrets = section.secrets("secret").unwrap_or_default();
+    for secret in &secrets {
+        if let Err(error) = SigningKey::parse(secret) {
+            section.fault(
+                "secret",
+                error.to_string(),
+                "leave it out to have the relay make one",
+            );
+        }
+    }
+    secrets
+}
+
+fn signatures(section: &Section<'_>) -> Signatures {
+    let Some(words) = section.strings("signatures") else {
+        return Signatures::default();
+    };
+    for word in words.iter().filter(|word| !matches!(**word, "v1" | "v1a")) {
+        section.fault("signatures", format!("has {word:?}"), "use \"v1\" and \"v1a\"");
+    }
+    let signatures = Signatures {
+        v1: words.contains(&"v1"),
+        v1a: words.contains(&"v1a"),
+    };
+    if signatures
+        == (Signatures {
+            v1: false,
+            v1a: false,
+        })
+    {
+        section.fault(
+            "signatures",
+            "is empty",
+            "nothing leaves the relay unsigned: use \"v1\", \"v1a\" or both",
+        );
+    }
+    signatures
+}
+
+fn retry(section: Section<'_>) -> RetryPolicy {
+    let mut policy = RetryPolicy::default();
+    if let Some(schedule) = section.durations("schedule", Duration::from_millis(1)..=7 * DAY) {
+        if schedule.len() > SCHEDULE_MAX {
+            section.fault(
+                "schedule",
+                format!("has {} delays", schedule.len()),
+                format!("use at most {SCHEDULE_MAX}"),
+            );
+        }
+        policy.schedule = schedule;
+    }
+    policy.jitter = section.number("jitter", 0.0..=1.0).unwrap_or(policy.jitter);
+    section.finish();
+    policy
+}
+
+/// Reads `"50/s"`, `"100/m"`, `"1000/h"`.
+fn rate_limit(section: &Section<'_>) -> Option<RateLimit> {
+    let text = section.string("rate_limit")?;
+    let limit = parse_rate_limit(text);
+    if limit.is_none() {
+        section.fault(
+            "rate_limit",
+            format!("is {text:?}"),
+            "write it as in \"50/s\", \"100/m\" or \"1000/h\"",
+        );
+    }
+    limit
+}
+
+fn parse_rate_limit(text: &str) -> Option<RateLimit> {
+    let (count, unit) = text.split_once('/')?;
+    let per = if unit.starts_with(|c: char| c.is_ascii_digit()) {
+        parse_duration(unit)?
+    } else {
+        parse_duration(&format!("1{unit}"))?
+    };
+    let count = count.trim().parse().ok()?;
+    (!per.is_zero()).then_some(RateLimit { count, per })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_limits_are_a_count_in_a_span() {
+        let limit = parse_rate_limit("50/s").expect("a limit");
+        assert_eq!((limit.count.get(), limit.per), (50, Duration::from_secs(1)));
+        assert_eq!(
+            parse_rate_limit("3/10s").expect("a limit").per,
+            Duration::from_secs(10)
+        );
+        for text in ["", "50", "0/s", "-1/s", "50/", "x/s"] {
+            assert!(parse_rate_limit(text).is_none(), "{text}");
+        }
+    }
+}

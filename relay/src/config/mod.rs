@@ -1,0 +1,247 @@
+//! Configuration: one TOML file, overridden by environment variables, checked as a whole.
+//!
+//! [`load`] turns text into a [`Config`] or into every fault of the file at once.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::model::endpoint::Endpoint;
+use crate::model::plugin::Limits;
+use crate::model::secret::Secret;
+use crate::model::source::Source;
+
+mod check;
+mod endpoint;
+pub mod environment;
+mod plugin;
+pub mod reader;
+mod source;
+
+pub use plugin::plugin_uses;
+use reader::{Fault, Faults, Surroundings};
+
+/// Every setting with its default and a comment: the file that ships in the binary.
+pub const DEFAULT_FILE: &str = include_str!("../../relay.default.toml");
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub server: Server,
+    pub store: StoreSettings,
+    pub outbound: Outbound,
+    pub queue: QueueSettings,
+    pub plugins: PluginSettings,
+    pub log: Log,
+    /// Ids are 0 until the store has named them.
+    pub sources: Vec<Source>,
+    /// Ids are 0 until the store has named them.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    pub listen: Vec<SocketAddr>,
+    /// How people outside reach this relay; only shown.
+    pub public_url: Option<url::Url>,
+    /// A fixed admin key; without one, the first start makes one and prints it once.
+    pub admin_key: Option<Secret>,
+    pub body_bytes_max: usize,
+    pub head_bytes_max: usize,
+    pub headers_max: usize,
+    pub head_timeout: Duration,
+    pub body_timeout: Duration,
+    pub connections_max: usize,
+    /// How long a stop waits for what is under way.
+    pub drain_timeout: Duration,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreSettings {
+    pub place: Place,
+    /// Events older than this are removed.
+    pub retention: Duration,
+    /// How long a dedupe key is remembered.
+    pub dedupe_window: Duration,
+}
+
+/// Where the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// Nowhere: gone when the relay stops. For tests and trials.
+    Memory,
+}
+
+/// `[outbound]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outbound {
+    pub https_only: bool,
+    /// Networks that may be reached although they are loopback, private or reserved.
+    pub allow_networks: Vec<ipnet::IpNet>,
+    /// PEM files with further root certificates.
+    pub ca_files: Vec<PathBuf>,
+    pub connect_timeout: Duration,
+    /// Unused connections kept for each origin.
+    pub idle_connections_max: usize,
+}
+
+/// `[queue]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueSettings {
+    /// Deliveries of one endpoint held in memory; more wait in the store.
+    pub endpoint_deliveries_max: usize,
+    /// Bytes of events held in memory for all endpoints together.
+    pub memory_bytes_max: usize,
+    /// Attempts under way at once, for all endpoints together.
+    pub concurrency_max: usize,
+}
+
+/// `[plugins]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginSettings {
+    /// Where the operator's own `*.wasm` components are.
+    pub folder: Option<PathBuf>,
+    /// Where compiled plugins are kept; beside the store if not given.
+    pub cache: Option<PathBuf>,
+    /// What a call may use when its use in a chain does not say otherwise.
+    pub limits: Limits,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// A filter in the syntax of `tracing-subscriber`, such as `info,relay=debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// Every fault found, in the order of the file. Text that is no TOML is a single fault.
+pub fn load(text: &str, surroundings: &dyn Surroundings) -> Result<Config, Vec<Fault>> {
+    let mut table = parse(text)?;
+    let faults = Faults::default();
+    environment::apply(&mut table, surroundings, &faults);
+    let config = check::check(&table, &faults, surroundings);
+    let found = faults.into_list();
+    if found.is_empty() { Ok(config) } else { Err(found) }
+}
+
+fn parse(text: &str) -> Result<Map<String, Value>, Vec<Fault>> {
+    let fault = |problem: String| {
+        vec![Fault {
+            path: "configuration".to_owned(),
+            problem,
+            remedy: String::new(),
+        }]
+    };
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| fault(format!("is no TOML: {error}")))?;
+    match serde_json::to_value(table) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(fault("is no table".to_owned())),
+        Err(error) => Err(fault(format!("cannot be read: {error}"))),
+    }
+}
+
+/// What a name of a source or endpoint may look like, for a message.
+const NAME_REMEDY: &str = "use 1 to 64 letters, digits, `-`, `_` and `.`";
+
+/// Whether a text can name a source or endpoint: it stands in paths, logs and headers.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && !text.starts_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No environment and no files.
+    struct Nowhere;
+
+    impl Surroundings for Nowhere {
+        fn variables(&self) -> Vec<(String, String)> {
+            Vec::new()
+        }
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+        fn file(&self, _: &str) -> Result<String, String> {
+            Err("no files here".to_owned())
+        }
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        load(text, &Nowhere)
+            .err()
+            .unwrap_or_default()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn the_default_file_says_what_the_defaults_are() {
+        let written = load(DEFAULT_FILE, &Nowhere).expect("the default file is valid");
+        let empty = load("", &Nowhere).expect("an empty file is valid");
+        assert_eq!(format!("{written:?}"), format!("{empty:?}"));
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_with_path_and_remedy() {
+        let found = faults(
+            r#"
+            [server]
+            lisen = "127.0.0.1:80"
+            [store]
+            retention = "a while"
+            [[endpoint]]
+            name = "crm"
+            url = "ftp://example.com"
+            timeout = 5
+            [[endpoint]]
+            name = "crm"
+            url = "https://example.com"
+            headers = { x-key = { env = "NOT_SET" } }
+            "#,
+        );
+        let has = |path: &str, text: &str| {
+            found
+                .iter()
+                .any(|fault| fault.starts_with(path) && fault.contains(text))
+        };
+        assert!(has("server.lisen", "did you mean listen?"), "{found:#?}");
+        assert!(has("store.retention", "not a span of time"), "{found:#?}");
+        assert!(has("endpoint[0].url", "ftp"), "{found:#?}");
+        assert!(has("endpoint[0].timeout", "not a string"), "{found:#?}");
+        assert!(has("endpoint[1].name", "already"), "{found:#?}");
+        assert!(has("endpoint[1].headers.x-key", "NOT_SET"), "{found:#?}");
+        assert_eq!(found.len(), 6, "{found:#?}");
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_one_fault_that_says_where() {
+        let found = faults("server = [");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("line 1"), "{found:?}");
+    }
+}

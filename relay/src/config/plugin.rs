@@ -1,0 +1,71 @@
+//! `plugins = [{ use = "redact-fields", config = { … }, secrets = { … }, timeout = "50ms" }]`
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::reader::Section;
+use crate::model::plugin::{Limits, PluginUse};
+
+/// Plugins that one chain may have.
+const CHAIN_MAX: usize = 16;
+
+/// Reads the `plugins` of a source or endpoint.
+pub fn plugin_uses(section: &Section<'_>, defaults: Limits) -> Vec<PluginUse> {
+    let sections = section.sections("plugins");
+    if sections.len() > CHAIN_MAX {
+        section.fault(
+            "plugins",
+            format!("has {} plugins", sections.len()),
+            format!("use at most {CHAIN_MAX}"),
+        );
+    }
+    sections
+        .into_iter()
+        .filter_map(|section| plugin_use(section, defaults))
+        .collect()
+}
+
+fn plugin_use(section: Section<'_>, defaults: Limits) -> Option<PluginUse> {
+    let name = section.required("use", "\"redact-fields\"").map(str::to_owned);
+    let config = match section.value("config") {
+        None => Value::Object(Map::new()),
+        Some(value) => value.clone(),
+    };
+    let secrets = match section.section("secrets") {
+        None => Vec::new(),
+        Some(granted) => granted
+            .entries()
+            .filter_map(|(name, value)| Some((name.to_owned(), granted.read_secret(name, value)?)))
+            .collect(),
+    };
+    let limits = limits(&section, defaults);
+    let reuse = section.boolean("reuse").unwrap_or(true);
+    section.finish();
+    Some(PluginUse {
+        name: name?,
+        config,
+        secrets,
+        limits,
+        reuse,
+    })
+}
+
+/// Reads the limits of a call, starting from `defaults`.
+pub(super) fn limits(section: &Section<'_>, defaults: Limits) -> Limits {
+    let whole = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+    Limits {
+        time: section
+            .duration("timeout", Duration::from_millis(1)..=Duration::from_secs(30))
+            .unwrap_or(defaults.time),
+        memory_bytes: section
+            .bytes("memory", 64 << 10..=512 << 20)
+            .unwrap_or(defaults.memory_bytes),
+        table_elements: whole(section.integer("table_elements", 1..=1_000_000))
+            .unwrap_or(defaults.table_elements),
+        output_bytes: section
+            .bytes("output", 1..=64 << 20)
+            .unwrap_or(defaults.output_bytes),
+        log_lines: whole(section.integer("log_lines", 0..=10_000)).unwrap_or(defaults.log_lines),
+    }
+}

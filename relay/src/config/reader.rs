@@ -1,0 +1,505 @@
+//! Reads settings out of a document and collects every fault, each with its key path.
+//!
+//! The same code reads the configuration file and, later, the bodies of the management API:
+//! both arrive as a JSON value.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::model::secret::Secret;
+use crate::model::words::nearest;
+
+/// One thing that is wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, as in `endpoint[2].retry.jitter`.
+    pub path: String,
+    /// What is wrong, with the value found where that helps.
+    pub problem: String,
+    /// What to do about it; empty if the problem says it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.problem)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything found wrong so far.
+#[derive(Debug, Default)]
+pub struct Faults(RefCell<Vec<Fault>>);
+
+impl Faults {
+    /// Notes a fault.
+    pub fn add(&self, path: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.0.borrow_mut().push(Fault {
+            path: path.into(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    /// Everything noted.
+    pub fn into_list(self) -> Vec<Fault> {
+        self.0.into_inner()
+    }
+}
+
+/// Where secrets by reference come from; a trait so that tests need no environment.
+pub trait Surroundings {
+    /// All environment variables.
+    fn variables(&self) -> Vec<(String, String)>;
+    /// An environment variable.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The text of a file.
+    fn file(&self, path: &str) -> Result<String, String>;
+}
+
+/// The environment and files of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Process;
+
+impl Surroundings for Process {
+    fn variables(&self) -> Vec<(String, String)> {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+}
+
+/// One table of a document. Each reading method notes a fault if the value is of the wrong
+/// kind, and returns `None` then as it does for an absent key. [`Section::finish`] notes the
+/// keys that nobody read.
+pub struct Section<'a> {
+    path: String,
+    table: &'a Map<String, Value>,
+    known: RefCell<BTreeSet<&'static str>>,
+    faults: &'a Faults,
+    surroundings: &'a dyn Surroundings,
+}
+
+impl<'a> Section<'a> {
+    /// The top of a document.
+    pub fn root(
+        table: &'a Map<String, Value>,
+        faults: &'a Faults,
+        surroundings: &'a dyn Surroundings,
+    ) -> Self {
+        Self {
+            path: String::new(),
+            table,
+            known: RefCell::default(),
+            faults,
+            surroundings,
+        }
+    }
+
+    /// The path of a key in this table.
+    pub fn path(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// Where this table stands.
+    pub fn here(&self) -> &str {
+        &self.path
+    }
+
+    /// Notes a fault at a key.
+    pub fn fault(&self, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.faults.add(self.path(key), problem, remedy);
+    }
+
+    /// The value under a key, whatever it is.
+    pub fn value(&self, key: &'static str) -> Option<&'a Value> {
+        self.known.borrow_mut().insert(key);
+        self.table.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Whether a key is there, without reading it.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    fn expect<T>(&self, key: &'static str, kind: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+        let value = self.value(key)?;
+        let read = read(value);
+        if read.is_none() {
+            self.fault(key, format!("is {}, not {kind}", describe(value)), "");
+        }
+        read
+    }
+
+    pub fn string(&self, key: &'static str) -> Option<&'a str> {
+        self.expect(key, "a string", Value::as_str)
+    }
+
+    /// A string that has to be there.
+    pub fn required(&self, key: &'static str, example: &str) -> Option<&'a str> {
+        if !self.has(key) {
+            self.known.borrow_mut().insert(key);
+            self.fault(key, "is missing", format!("give it, as in {key} = {example}"));
+            return None;
+        }
+        self.string(key)
+    }
+
+    pub fn boolean(&self, key: &'static str) -> Option<bool> {
+        self.expect(key, "true or false", Value::as_bool)
+    }
+
+    /// A whole number within a range.
+    pub fn integer(&self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let number = self.expect(key, "a whole number", Value::as_u64)?;
+        if range.contains(&number) {
+            return Some(number);
+        }
+        self.fault(
+            key,
+            format!("is {number}"),
+            format!("use {} to {}", range.start(), range.end()),
+        );
+        None
+    }
+
+    /// A number within a range.
+    pub fn number(&self, key: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+        let number = self.expect(key, "a number", Value::as_f64)?;
+        if range.contains(&number) {
+            return Some(number);
+        }
+        self.fault(
+            key,
+            format!("is {number}"),
+            format!("use {} to {}", range.start(), range.end()),
+        );
+        None
+    }
+
+    /// A span of time such as `"30s"`.
+    pub fn duration(&self, key: &'static str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
+        let text = self.string(key)?;
+        self.checked_duration(key, text, &range)
+    }
+
+    /// A list of spans of time.
+    pub fn durations(
+        &self,
+        key: &'static str,
+        range: std::ops::RangeInclusive<Duration>,
+    ) -> Option<Vec<Duration>> {
+        let texts = self.strings(key)?;
+        Some(
+            texts
+                .iter()
+                .filter_map(|text| self.checked_duration(key, text, &range))
+                .collect(),
+        )
+    }
+
+    fn checked_duration(
+        &self,
+        key: &str,
+        text: &str,
+        range: &std::ops::RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let Some(span) = parse_duration(text) else {
+            self.fault(
+                key,
+                format!("is {text:?}, not a span of time"),
+                "write it as in \"500ms\", \"30s\", \"5m\", \"2h\", \"7d\"",
+            );
+            return None;
+        };
+        if range.contains(&span) {
+            return Some(span);
+        }
+        self.fault(
+            key,
+            format!("is {text:?}"),
+            format!("use {:?} to {:?}", range.start(), range.end()),
+        );
+        None
+    }
+
+    /// A size such as `"1MiB"` or a number of bytes.
+    pub fn bytes(&self, key: &'static str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+        let value = self.value(key)?;
+        let size = match value {
+            Value::Number(number) => number.as_u64().and_then(|size| usize::try_from(size).ok()),
+            Value::String(text) => parse_bytes(text),
+            _ => None,
+        };
+        match size {
+            Some(size) if range.contains(&size) => Some(size),
+            Some(size) => {
+                self.fault(
+                    key,
+                    format!("is {size} bytes"),
+                    format!("use {} to {}", range.start(), range.end()),
+                );
+                None
+            }
+            None => {
+                self.fault(
+                    key,
+                    format!("is {}, not a size", describe(value)),
+                    "write it as in \"64KiB\", \"1MiB\" or 65536",
+                );
+                None
+            }
+        }
+    }
+
+    /// A list of strings; a single string is a list of one.
+    pub fn strings(&self, key: &'static str) -> Option<Vec<&'a str>> {
+        self.expect(key, "a list of strings", |value| match value {
+            Value::String(text) => Some(vec![text.as_str()]),
+            Value::Array(items) => items.iter().map(Value::as_str).collect(),
+            _ => None,
+        })
+    }
+
+    /// One of several words.
+    pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.string(key)?;
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(*choice);
+        }
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        self.fault(
+            key,
+            format!("is {text:?}"),
+            format!("{}use one of {}", nearest_hint(text, &words), words.join(", ")),
+        );
+        None
+    }
+
+    /// A table below this one.
+    pub fn section(&self, key: &'static str) -> Option<Self> {
+        let table = self.expect(key, "a table", Value::as_object)?;
+        Some(self.below(self.path(key), table))
+    }
+
+    /// A list of tables below this one.
+    pub fn sections(&self, key: &'static str) -> Vec<Self> {
+        let Some(list) = self.expect(key, "a list of tables", Value::as_array) else {
+            return Vec::new();
+        };
+        list.iter()
+            .enumerate()
+            .filter_map(|(index, item)| {
+                let path = format!("{}[{index}]", self.path(key));
+                let Some(table) = item.as_object() else {
+                    self.faults
+                        .add(path, format!("is {}, not a table", describe(item)), "");
+                    return None;
+                };
+                Some(self.below(path, table))
+            })
+            .collect()
+    }
+
+    /// The keys of this table that nobody has read, to be read as a map: each counts as known.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        let table = self.table;
+        table.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    fn below(&self, path: String, table: &'a Map<String, Value>) -> Self {
+        Self {
+            path,
+            table,
+            known: RefCell::default(),
+            faults: self.faults,
+            surroundings: self.surroundings,
+        }
+    }
+
+    /// A secret: text, `{ env = "NAME" }` or `{ file = "path" }`. An empty one is a fault, so
+    /// that nothing is ever checked against nothing.
+    pub fn secret(&self, key: &'static str) -> Option<Secret> {
+        let value = self.value(key)?;
+        self.read_secret(key, value)
+    }
+
+    /// One secret or a list of them, the first being the one in use.
+    pub fn secrets(&self, key: &'static str) -> Option<Vec<Secret>> {
+        match self.value(key)? {
+            Value::Array(items) => Some(
+                items
+                    .iter()
+                    .filter_map(|item| self.read_secret(key, item))
+                    .collect(),
+            ),
+            value => self.read_secret(key, value).map(|secret| vec![secret]),
+        }
+    }
+
+    /// Reads a secret from a value that stands under `key`.
+    pub fn read_secret(&self, key: &str, value: &Value) -> Option<Secret> {
+        let found = match value {
+            Value::String(text) => Ok(text.clone()),
+            // What comes out of the environment and looks like a number.
+            Value::Number(number) => Ok(number.to_string()),
+            Value::Object(reference) if reference.len() == 1 => self.dereference(reference),
+            _ => Err((
+                format!("is {}, not a secret", describe(value)),
+                SECRET_REMEDY.to_owned(),
+            )),
+        };
+        match found {
+            Ok(text) if text.is_empty() => {
+                self.fault(key, "is an empty secret", "an empty secret would let anyone in");
+                None
+            }
+            Ok(text) => Some(Secret::new(text)),
+            Err((problem, remedy)) => {
+                self.fault(key, problem, remedy);
+                None
+            }
+        }
+    }
+
+    fn dereference(&self, reference: &Map<String, Value>) -> Result<String, (String, String)> {
+        if let Some(name) = reference.get("env").and_then(Value::as_str) {
+            return self.surroundings.variable(name).ok_or_else(|| {
+                (
+                    format!("names the environment variable {name}, which is not set"),
+                    format!("set {name} before starting the relay"),
+                )
+            });
+        }
+        if let Some(path) = reference.get("file").and_then(Value::as_str) {
+            return match self.surroundings.file(path) {
+                Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+                Err(error) => Err((
+                    format!("names the file {path}, which cannot be read: {error}"),
+                    String::new(),
+                )),
+            };
+        }
+        Err((
+            "is a table that is no reference to a secret".to_owned(),
+            SECRET_REMEDY.to_owned(),
+        ))
+    }
+
+    /// Notes every key that was not read, with the nearest known name.
+    pub fn finish(self) {
+        let known = self.known.borrow();
+        let names: Vec<&str> = known.iter().copied().collect();
+        for key in self.table.keys().filter(|key| !known.contains(key.as_str())) {
+            let hint = match nearest(key, &names) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("known here: {}", names.join(", ")),
+            };
+            self.fault(key, "is not a known key", hint);
+        }
+    }
+}
+
+const SECRET_REMEDY: &str = "write { env = \"NAME\" }, { file = \"path\" } or the secret itself";
+
+/// What a value is, for a message: its kind, and itself if it is short and no secret.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => format!("{flag}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a table".to_owned(),
+    }
+}
+
+fn nearest_hint(text: &str, words: &[&str]) -> String {
+    nearest(text, words).map_or_else(String::new, |near| format!("did you mean {near}? "))
+}
+
+/// Reads `500ms`, `30s`, `5m`, `2h`, `7d`, or several in a row as in `1h30m`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let count: u64 = rest[..digits].parse().ok()?;
+        let unit_end = rest[digits..]
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |at| digits + at);
+        let milliseconds = match &rest[digits..unit_end] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_millis(count.checked_mul(milliseconds)?))?;
+        rest = &rest[unit_end..];
+    }
+    Some(total)
+}
+
+/// Reads `512`, `64KiB`, `1MiB`, `2GiB`, and the decimal `kB`, `MB`, `GB`.
+pub fn parse_bytes(text: &str) -> Option<usize> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let count: usize = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    count.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_are_read_with_their_units() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("1h30m", 5_400_000),
+            ("7d", 604_800_000),
+        ] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "5", "s", "5 s", "5y", "-5s", "99999999999999999999s"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+        assert_eq!(parse_bytes("64KiB"), Some(65_536));
+        assert_eq!(parse_bytes("64 bananas"), None);
+    }
+}
