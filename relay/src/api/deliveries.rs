@@ -1,0 +1,191 @@
+//! `/v1/deliveries`: what was sent, what was not, and why.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::auth::{Manager, Reader};
+use super::errors::Failure;
+use super::page::{List, page, parameter, time};
+use super::params::{Params, PathId};
+use crate::directory::Directory;
+use crate::http::problem::Problem;
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{Delivery, State as Stand};
+use crate::model::id::{DeliveryId, EndpointId, EventId};
+use crate::model::time::Timestamp;
+use crate::store::{DeliveryFilter, Retried};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    limit: Option<String>,
+    cursor: Option<String>,
+    /// An endpoint's name or id.
+    endpoint: Option<String>,
+    status: Option<String>,
+    event: Option<String>,
+    r#type: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+}
+
+/// A delivery as lists show it.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    id: DeliveryId,
+    event: EventId,
+    r#type: String,
+    endpoint: EndpointId,
+    endpoint_name: Option<String>,
+    status: &'static str,
+    attempts: u32,
+    next_attempt_at: Option<Timestamp>,
+    reason: Option<String>,
+    updated_at: Timestamp,
+}
+
+pub(super) fn show(directory: &Directory, delivery: Delivery) -> Shown {
+    Shown {
+        id: delivery.id,
+        event: delivery.event,
+        r#type: delivery.event_type,
+        endpoint: delivery.endpoint,
+        endpoint_name: directory
+            .target(delivery.endpoint)
+            .map(|target| target.endpoint.name.clone()),
+        status: delivery.state.as_str(),
+        attempts: delivery.attempts,
+        next_attempt_at: delivery.due,
+        reason: delivery.reason,
+        updated_at: delivery.updated_at,
+    }
+}
+
+pub(super) async fn list(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    Params(asked): Params<Asked>,
+) -> Result<Json<List<Shown>>, Failure> {
+    let directory = api.directories.current();
+    let filter = DeliveryFilter {
+        endpoint: endpoint(&directory, asked.endpoint.as_deref())?,
+        state: parameter::<Stand>(
+            "status",
+            asked.status.as_deref(),
+            "use pending, succeeded, failed, dropped or cancelled",
+        )?,
+        event: parameter("event", asked.event.as_deref(), "use an id such as evt_…")?,
+        kind: asked.r#type,
+        since: time("since", asked.since.as_deref())?,
+        until: time("until", asked.until.as_deref())?,
+    };
+    let listed = api
+        .store
+        .deliveries(
+            caller.tenant,
+            filter,
+            page(asked.limit.as_deref(), asked.cursor.as_deref())?,
+        )
+        .await?;
+    Ok(Json(List::of(listed, |delivery| show(&directory, delivery))))
+}
+
+/// Finds an endpoint by its name or id.
+pub(super) fn endpoint(directory: &Directory, asked: Option<&str>) -> Result<Option<EndpointId>, Failure> {
+    let Some(name) = asked else { return Ok(None) };
+    match directory.endpoint_named(name) {
+        Some(target) => Ok(Some(target.endpoint.id)),
+        None => parameter("endpoint", Some(name), "use the name or id of an endpoint"),
+    }
+}
+
+pub(super) async fn one(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Json<Shown>, Failure> {
+    let id = parse(&id)?;
+    let delivery = api
+        .store
+        .delivery(caller.tenant, id)
+        .await?
+        .ok_or_else(|| unknown(&id.to_string()))?;
+    Ok(Json(show(&api.directories.current(), delivery)))
+}
+
+/// The attempts of a delivery, first to last.
+#[derive(Debug, Serialize)]
+pub(super) struct Attempts {
+    data: Vec<ShownAttempt>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ShownAttempt {
+    #[serde(flatten)]
+    attempt: Attempt,
+    /// The class of its failure; absent for a success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_class: Option<&'static str>,
+    /// The outcome in one line.
+    summary: String,
+}
+
+pub(super) async fn attempts(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Json<Attempts>, Failure> {
+    let id = parse(&id)?;
+    if api.store.delivery(caller.tenant, id).await?.is_none() {
+        return Err(unknown(&id.to_string()));
+    }
+    let attempts = api.store.attempts(caller.tenant, id).await?;
+    let data = attempts
+        .into_iter()
+        .map(|attempt| ShownAttempt {
+            error_class: attempt.outcome.class(),
+            summary: attempt.outcome.summary(),
+            attempt,
+        })
+        .collect();
+    Ok(Json(Attempts { data }))
+}
+
+/// What became of a retry.
+#[derive(Debug, Serialize)]
+pub(super) struct Accepted {
+    id: DeliveryId,
+    status: &'static str,
+}
+
+pub(super) async fn retry(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<(StatusCode, Json<Accepted>), Failure> {
+    let id = parse(&id)?;
+    let now = api.clock.now();
+    match api.store.retry(caller.tenant, id, now).await? {
+        Retried::Waits(endpoint) => api.queue.stored(endpoint, now),
+        Retried::InFlight => {}
+        Retried::Unknown => return Err(unknown(&id.to_string())),
+    }
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(Accepted {
+            id,
+            status: Stand::Pending.as_str(),
+        }),
+    ))
+}
+
+fn parse(id: &str) -> Result<DeliveryId, Failure> {
+    id.parse().map_err(|_| unknown(id))
+}
+
+fn unknown(id: &str) -> Failure {
+    Failure(Problem::not_found(format!("there is no delivery {id:?}")))
+}

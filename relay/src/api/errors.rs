@@ -1,0 +1,63 @@
+//! The one place where the API's errors become answers.
+
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+
+use crate::http::answer;
+use crate::http::problem::Problem;
+use crate::store;
+
+/// A problem on its way out of a handler.
+#[derive(Debug)]
+pub(super) struct Failure(pub(super) Problem);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        answer::problem(&self.0).map(axum::body::Body::new)
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self(of_store(&error))
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+/// What a caller is told of a body that is no JSON of the right shape, or is too large.
+pub(super) fn of_body(error: &JsonRejection) -> Problem {
+    match error.status().as_u16() {
+        413 => Problem::new(413, "body_too_large", "Body too large", error.body_text()),
+        _ => Problem::new(400, "bad_body", "Bad body", error.body_text()),
+    }
+}
+
+/// What a caller is told when the store does not answer. The cause is for the log.
+pub(crate) fn of_store(error: &store::Error) -> Problem {
+    tracing::error!(%error, "a request could not be answered");
+    match error {
+        store::Error::Unavailable(_) => Problem::new(
+            503,
+            "store_unavailable",
+            "Store unavailable",
+            "the store does not answer; try again",
+        ),
+        store::Error::Full(_) => Problem::new(
+            503,
+            "store_full",
+            "Store full",
+            "the store has no room; try again later",
+        ),
+        store::Error::Corrupt(_) | store::Error::Schema { .. } => Problem::new(
+            500,
+            "store_broken",
+            "Store broken",
+            "the store cannot be read; the relay's log says why",
+        ),
+    }
+}

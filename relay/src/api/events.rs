@@ -1,0 +1,162 @@
+//! `/v1/events`: what came in.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::auth::Reader;
+use super::errors::Failure;
+use super::page::{List, page, parameter, time};
+use super::params::{Params, PathId};
+use super::{Api, deliveries};
+use crate::http::problem::Problem;
+use crate::model::event::Event;
+use crate::model::id::{EventId, SourceId};
+use crate::model::page::{LIMIT_MAX, Page};
+use crate::model::time::Timestamp;
+use crate::store::{DeliveryFilter, EventFilter};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    limit: Option<String>,
+    cursor: Option<String>,
+    r#type: Option<String>,
+    /// A source's name or id.
+    source: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+}
+
+/// An event as a list shows it.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    id: EventId,
+    r#type: String,
+    source: String,
+    subject: Option<String>,
+    time: Timestamp,
+    received_at: Timestamp,
+    sender_id: Option<String>,
+    content_type: Option<String>,
+    bytes: usize,
+}
+
+/// An event by itself: with its payload and what became of it.
+#[derive(Debug, Serialize)]
+pub(super) struct Whole {
+    #[serde(flatten)]
+    event: Shown,
+    headers: Vec<(String, String)>,
+    extensions: Vec<(String, String)>,
+    /// The payload, if it is JSON; else read `/payload`.
+    data: Option<Box<serde_json::value::RawValue>>,
+    deliveries: Vec<deliveries::Shown>,
+}
+
+pub(super) async fn list(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    Params(asked): Params<Asked>,
+) -> Result<Json<List<Shown>>, Failure> {
+    let filter = EventFilter {
+        kind: asked.r#type,
+        source: source(&api, asked.source.as_deref())?,
+        since: time("since", asked.since.as_deref())?,
+        until: time("until", asked.until.as_deref())?,
+    };
+    let listed = api
+        .store
+        .events(
+            caller.tenant,
+            filter,
+            page(asked.limit.as_deref(), asked.cursor.as_deref())?,
+        )
+        .await?;
+    Ok(Json(List::of(listed, |event| show(&event))))
+}
+
+fn source(api: &Api, asked: Option<&str>) -> Result<Option<SourceId>, Failure> {
+    let Some(name) = asked else { return Ok(None) };
+    match api.directories.current().source(name) {
+        Some(door) => Ok(Some(door.source.id)),
+        None => parameter("source", Some(name), "use the name or id of a source"),
+    }
+}
+
+pub(super) async fn one(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Json<Whole>, Failure> {
+    let event = find(&api, &caller, &id).await?;
+    let filter = DeliveryFilter {
+        event: Some(event.id),
+        ..DeliveryFilter::default()
+    };
+    let made = api
+        .store
+        .deliveries(
+            caller.tenant,
+            filter,
+            Page {
+                limit: LIMIT_MAX,
+                before: None,
+            },
+        )
+        .await?;
+    let directory = api.directories.current();
+    Ok(Json(Whole {
+        event: show(&event),
+        headers: event.headers.clone(),
+        extensions: event.envelope.extensions.clone(),
+        data: event
+            .is_json()
+            .then(|| serde_json::from_slice(&event.data).ok())
+            .flatten(),
+        deliveries: made
+            .items
+            .into_iter()
+            .map(|delivery| deliveries::show(&directory, delivery))
+            .collect(),
+    }))
+}
+
+/// The payload as it came. Never as a type that a browser would run.
+pub(super) async fn payload(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Response, Failure> {
+    let event = find(&api, &caller, &id).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_DISPOSITION, "attachment"),
+    ];
+    Ok((headers, event.data.clone()).into_response())
+}
+
+async fn find(api: &Api, caller: &super::auth::Caller, id: &str) -> Result<Arc<Event>, Failure> {
+    let unknown = || Failure(Problem::not_found(format!("there is no event {id:?}")));
+    let id: EventId = id.parse().map_err(|_| unknown())?;
+    api.store.event(caller.tenant, id).await?.ok_or_else(unknown)
+}
+
+fn show(event: &Event) -> Shown {
+    Shown {
+        id: event.id,
+        r#type: event.envelope.kind.clone(),
+        source: event.envelope.source.clone(),
+        subject: event.envelope.subject.clone(),
+        time: event.happened_at(),
+        received_at: event.received_at,
+        sender_id: event.envelope.id.clone(),
+        content_type: event.envelope.content_type.clone(),
+        bytes: event.data.len(),
+    }
+}

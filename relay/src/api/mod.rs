@@ -1,0 +1,90 @@
+//! The management API: asks the log, retries, keys. Posting events is `ingest`'s.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse as _;
+use axum::routing::{delete, get, patch, post};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::directory::Directories;
+use crate::http::problem::Problem;
+use crate::model::id::IdMaker;
+use crate::queue::Queue;
+use crate::store::Store;
+
+pub mod auth;
+mod deliveries;
+mod endpoints;
+mod errors;
+mod events;
+mod keys;
+mod page;
+mod params;
+
+use errors::Failure;
+
+/// Everything that the handlers use.
+#[derive(Clone)]
+pub struct Api {
+    pub store: Arc<dyn Store>,
+    pub queue: Arc<Queue>,
+    pub directories: Arc<Directories>,
+    pub keys: Arc<auth::Keys>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<IdMaker>,
+    /// Set when the relay is about to stop.
+    pub stop: CancellationToken,
+}
+
+/// Every route of the management API.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/events", get(events::list))
+        .route("/v1/events/{id}", get(events::one))
+        .route("/v1/events/{id}/payload", get(events::payload))
+        .route("/v1/deliveries", get(deliveries::list))
+        .route("/v1/deliveries/{id}", get(deliveries::one))
+        .route("/v1/deliveries/{id}/attempts", get(deliveries::attempts))
+        .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
+        .route("/v1/endpoints", get(endpoints::list))
+        .route("/v1/endpoints/{id}", patch(endpoints::change))
+        .route("/v1/endpoints/{id}/secret", get(endpoints::secret))
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", delete(keys::revoke))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .fallback(unknown)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(api)
+}
+
+/// Ready as long as the store answers and the relay is not about to stop.
+async fn ready(State(api): State<Api>) -> Result<&'static str, Failure> {
+    if api.stop.is_cancelled() {
+        return Err(Problem::new(503, "stopping", "Stopping", "the relay is about to stop").into());
+    }
+    api.store.checkpoint().await?;
+    Ok("ready\n")
+}
+
+async fn unknown(request: Request) -> axum::response::Response {
+    Failure(Problem::not_found(format!(
+        "there is nothing at {}",
+        request.uri().path()
+    )))
+    .into_response()
+}
+
+async fn method_not_allowed(request: Request) -> axum::response::Response {
+    let detail = format!("{} is not answered at {}", request.method(), request.uri().path());
+    Failure(Problem::new(
+        405,
+        "method_not_allowed",
+        "Method not allowed",
+        detail,
+    ))
+    .into_response()
+}

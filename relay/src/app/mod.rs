@@ -1,0 +1,377 @@
+//! The only place that builds and connects things, and says in which order they start and
+//! stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use rand::SeedableRng as _;
+use rand::rngs::{StdRng, SysRng};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::auth::{Keys, fresh_key, key_record};
+use crate::api::{self, Api};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Place, StoreSettings};
+use crate::deliver::address::Guard;
+use crate::deliver::send::{Sender, SenderSettings};
+use crate::directory::Directories;
+use crate::flow::{Flow, Settled};
+use crate::http::server;
+use crate::model::id::{EventId, IdMaker, KeyId};
+use crate::model::secret::Secret;
+use crate::plugins::{self, Plugins};
+use crate::queue::{self, Queue};
+use crate::receive::{Gate, Limits};
+use crate::record::{Recorder, retain};
+use crate::store::memory::MemoryStore;
+use crate::store::sqlite::{self, SqliteStore};
+use crate::store::{PluginState, Role, Store};
+
+pub(crate) mod assemble;
+mod recover;
+
+/// A relay that runs.
+pub struct App {
+    /// Where it listens; a port that was given as 0 is known here.
+    pub addresses: Vec<SocketAddr>,
+    /// The admin key made on the first start; shown once.
+    pub fresh_key: Option<Secret>,
+    pub directories: Arc<Directories>,
+    config: Config,
+    store: Arc<dyn Store>,
+    sqlite: Option<Arc<SqliteStore>>,
+    queue: Arc<Queue>,
+    flow: Option<Arc<Flow>>,
+    /// Ends the listeners and whatever takes new work.
+    stop: CancellationToken,
+    /// Connections, and the loops that take new work.
+    doors: TaskTracker,
+    /// Attempts and commits under way.
+    work: TaskTracker,
+    /// What writes for the others and ends last.
+    writers: TaskTracker,
+}
+
+impl App {
+    /// Starts a relay: it answers requests when this returns. Plugins compile first; what was
+    /// in flight at the last stop is taken up in the background.
+    ///
+    /// # Errors
+    /// If a listener, the store or a plugin of the configuration cannot be used.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        // Bound first: a port in use is the commonest fault, and nothing has happened yet.
+        let listeners = bind(&config.server.listen).await?;
+        let addresses = listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<Vec<_>, _>>()?;
+        let (store, sqlite) = open_store(&config.store.place)?;
+        let ids = Arc::new(IdMaker::new(0));
+        let last_id = store.last_raw_id().await?;
+        ids.start_after(last_id);
+        let plugins = Plugins::new(
+            plugin_settings(&config),
+            Arc::clone(&store) as Arc<dyn PluginState>,
+            Arc::clone(&clock),
+        )
+        .context("the plugin host cannot start")?;
+
+        let sender = Sender::new(sender_settings(&config, &addresses, &clock)?)
+            .context("the outgoing connections cannot be set up")?;
+        let sender = Arc::new(sender);
+        let (directory, terms) =
+            assemble::directory(&config, store.as_ref(), &plugins, &sender, clock.now()).await?;
+        let checkpoint = store.checkpoint().await?;
+        let queue = Arc::new(Queue::new(
+            queue_settings(&config),
+            Arc::clone(&clock),
+            checkpoint,
+        ));
+        queue.configure(terms);
+        let directories = Arc::new(Directories::new(directory));
+        let keys = Arc::new(Keys::default());
+        let fresh_key = prepare_keys(&config, &keys, store.as_ref(), &ids, clock.as_ref()).await?;
+
+        let settling = Arc::clone(&queue);
+        let (recorder, recording) = Recorder::new(Arc::clone(&store), move |(job, due): Settled| {
+            settling.settle(&job, due)
+        });
+        let work = TaskTracker::new();
+        let flow = Arc::new(Flow {
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            directories: Arc::clone(&directories),
+            sender: Arc::clone(&sender),
+            recorder,
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            random: Mutex::new(StdRng::try_from_rng(&mut SysRng)?),
+            tasks: work.clone(),
+        });
+        let app = Self {
+            addresses,
+            fresh_key,
+            directories: Arc::clone(&directories),
+            store: Arc::clone(&store),
+            sqlite,
+            queue: Arc::clone(&queue),
+            flow: Some(Arc::clone(&flow)),
+            stop: CancellationToken::new(),
+            doors: TaskTracker::new(),
+            work,
+            writers: TaskTracker::new(),
+            config,
+        };
+        app.writers.spawn(recording);
+        app.writers.spawn(Arc::clone(&queue).tend(Arc::clone(&store)));
+        app.doors.spawn(sweep(sender, app.stop.clone()));
+        app.start_background(&flow, &plugins, &clock, EventId::from_raw(last_id));
+        app.start_doors(
+            listeners,
+            Arc::new(Gate {
+                flow: Arc::clone(&flow),
+                directories: Arc::clone(&directories),
+                keys: Arc::clone(&keys),
+                clock: Arc::clone(&clock),
+                api: api::router(Api {
+                    store,
+                    queue,
+                    directories,
+                    keys,
+                    clock,
+                    ids,
+                    stop: app.stop.clone(),
+                }),
+                limits: Limits {
+                    body_bytes_max: app.config.server.body_bytes_max,
+                    body_timeout: app.config.server.body_timeout,
+                },
+            }),
+        );
+        Ok(app)
+    }
+
+    fn start_background(&self, flow: &Arc<Flow>, plugins: &Plugins, clock: &Arc<dyn Clock>, last: EventId) {
+        let keep = retain::Keep {
+            events: self.config.store.retention,
+            dedupe_keys: self.config.store.dedupe_window,
+        };
+        self.doors.spawn(retain::run(
+            Arc::clone(&self.store),
+            Arc::clone(clock),
+            keep,
+            self.stop.clone(),
+        ));
+        self.doors.spawn(Arc::clone(flow).run(self.stop.clone()));
+        self.doors
+            .spawn(recover::run(Arc::clone(flow), last, self.stop.clone()));
+        let reload = assemble::Reload {
+            config: self.config.clone(),
+            store: Arc::clone(&self.store),
+            plugins: plugins.clone(),
+            sender: Arc::clone(&flow.sender),
+            directories: Arc::clone(&self.directories),
+            queue: Arc::clone(&self.queue),
+            clock: Arc::clone(clock),
+        };
+        self.doors.spawn(reload.follow_plugins(self.stop.clone()));
+    }
+
+    fn start_doors(&self, listeners: Vec<TcpListener>, gate: Arc<Gate>) {
+        let settings = &self.config.server;
+        let limits = server::Limits {
+            head_bytes_max: settings.head_bytes_max,
+            headers_max: settings.headers_max,
+            head_timeout: settings.head_timeout,
+            connections_max: settings.connections_max,
+        };
+        for listener in listeners {
+            self.doors.spawn(server::serve(
+                listener,
+                Arc::clone(&gate),
+                limits,
+                self.stop.clone(),
+                self.doors.clone(),
+            ));
+        }
+    }
+
+    /// Checks what only a running relay can: that every plugin is there, can be run here, and
+    /// takes the configuration it is given. Nothing of the relay's own store is touched.
+    ///
+    /// # Errors
+    /// Everything that cannot be used, at once.
+    pub async fn check(config: &Config) -> anyhow::Result<()> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let settings = plugin_settings(&Config {
+            store: StoreSettings {
+                place: Place::Memory,
+                ..config.store.clone()
+            },
+            ..config.clone()
+        });
+        let plugins = Plugins::new(
+            settings,
+            Arc::clone(&store) as Arc<dyn PluginState>,
+            Arc::clone(&clock),
+        )?;
+        let sender = Sender::new(sender_settings(config, &[], &clock)?)?;
+        assemble::directory(config, store.as_ref(), &plugins, &sender, clock.now()).await?;
+        Ok(())
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// Stops in order: listeners and connections, attempts under way, their records, the
+    /// store. What has not ended within the drain timeout is tried again after the next start.
+    pub async fn stop(mut self) {
+        let deadline = Instant::now() + self.config.server.drain_timeout;
+        self.stop.cancel();
+        self.queue.close();
+        self.doors.close();
+        wait("connections", &self.doors, deadline).await;
+        self.work.close();
+        wait("attempts", &self.work, deadline).await;
+        // The recorder ends when the last one who hands in is gone.
+        drop(self.flow.take());
+        self.writers.close();
+        wait("records", &self.writers, deadline).await;
+        if let Some(store) = &self.sqlite {
+            store.close().await;
+        }
+    }
+}
+
+/// Closes outgoing connections that nobody has used for long.
+async fn sweep(sender: Arc<Sender>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        never = sender.keep_swept() => match never {},
+    }
+}
+
+async fn wait(what: &str, tasks: &TaskTracker, deadline: Instant) {
+    if tokio::time::timeout_at(deadline, tasks.wait()).await.is_err() {
+        tracing::warn!(what, left = tasks.len(), "not all ended in time");
+    }
+}
+
+async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}; is another program using the port?"))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// The store, and again as what has to be closed, if it is a file.
+type Opened = (Arc<dyn Store>, Option<Arc<SqliteStore>>);
+
+fn open_store(place: &Place) -> anyhow::Result<Opened> {
+    match place {
+        Place::Memory => Ok((Arc::new(MemoryStore::default()), None)),
+        Place::Sqlite(path) => {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                std::fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            }
+            let store = SqliteStore::open(path, sqlite::Settings::default())
+                .with_context(|| format!("cannot open the store {}", path.display()))?;
+            let store = Arc::new(store);
+            Ok((Arc::clone(&store) as Arc<dyn Store>, Some(store)))
+        }
+    }
+}
+
+/// Compiled plugins live beside the store, or in the system's folder for temporary files.
+fn plugin_settings(config: &Config) -> plugins::Settings {
+    let beside_store = match &config.store.place {
+        Place::Sqlite(path) => path.with_file_name("plugins"),
+        Place::Memory => std::env::temp_dir().join(format!("relay-plugins-{}", user())),
+    };
+    let cache = config.plugins.cache.clone().unwrap_or(beside_store);
+    plugins::Settings {
+        folder: config.plugins.folder.clone(),
+        ..plugins::Settings::new(cache)
+    }
+}
+
+/// Keeps the compiled code of one user away from another's.
+pub(crate) fn user() -> String {
+    #[expect(unsafe_code, reason = "getuid has no preconditions and cannot fail")]
+    let id = unsafe { libc::getuid() };
+    id.to_string()
+}
+
+const fn queue_settings(config: &Config) -> queue::Settings {
+    queue::Settings {
+        endpoint_deliveries_max: config.queue.endpoint_deliveries_max,
+        memory_bytes_max: config.queue.memory_bytes_max,
+        concurrency_max: config.queue.concurrency_max,
+    }
+}
+
+fn sender_settings(
+    config: &Config,
+    own: &[SocketAddr],
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<SenderSettings> {
+    let outbound = &config.outbound;
+    let guard = Guard::new(outbound.allow_networks.clone(), outbound.https_only, own.to_vec());
+    let mut extra_roots = Vec::new();
+    for file in &outbound.ca_files {
+        extra_roots.extend(read_file(file)?);
+        extra_roots.push(b'\n');
+    }
+    Ok(SenderSettings {
+        connect_timeout: outbound.connect_timeout,
+        idle_per_origin: outbound.idle_connections_max,
+        extra_roots,
+        ..SenderSettings::new(guard, Arc::clone(clock))
+    })
+}
+
+fn read_file(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Puts the keys in force; on the first start without a configured one, makes an admin key.
+async fn prepare_keys(
+    config: &Config,
+    keys: &Keys,
+    store: &dyn Store,
+    ids: &IdMaker,
+    clock: &dyn Clock,
+) -> anyhow::Result<Option<Secret>> {
+    let fixed = config.server.admin_key.as_ref();
+    keys.reload(store, fixed).await?;
+    if !keys.is_empty() {
+        return Ok(None);
+    }
+    let key = fresh_key().context("the system has no randomness to give")?;
+    let now = clock.now();
+    store
+        .add_key(key_record(
+            KeyId::from_raw(ids.next(now)),
+            "first admin",
+            Role::Admin,
+            &key,
+            now,
+        ))
+        .await?;
+    keys.reload(store, fixed).await?;
+    Ok(Some(key))
+}

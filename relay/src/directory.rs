@@ -1,0 +1,171 @@
+//! Everything the path needs to know of sources and endpoints: an immutable snapshot that is
+//! swapped whole when the configuration or a plugin changes.
+//!
+//! What is under way keeps the snapshot it began with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::crypto::standard_webhooks::SigningKey;
+use crate::deliver::send::Sender;
+use crate::deliver::{Outlet, OutletError};
+use crate::model::endpoint::Endpoint;
+use crate::model::id::{EndpointId, SourceId};
+use crate::model::secret::Secret;
+use crate::model::source::Source;
+use crate::plugins::{Bound, Chain};
+use crate::route::table::{MalformedFilter, Table};
+use crate::store::SigningSecrets;
+
+/// A source in use.
+pub struct Door {
+    pub source: Source,
+    /// Plugins with the hook `authenticate`, asked in order after the source's own scheme.
+    pub authenticators: Vec<Bound>,
+    /// Plugins that filter or reshape before the event is stored.
+    pub chain: Chain,
+}
+
+/// An endpoint in use.
+pub struct Target {
+    pub endpoint: Arc<Endpoint>,
+    pub chain: Chain,
+    pub outlet: Outlet,
+    /// What receivers verify with: the endpoint's own or the relay's.
+    secrets: Vec<Secret>,
+}
+
+impl Target {
+    /// An endpoint with its chain, signing with its own secrets or else with the relay's.
+    ///
+    /// # Errors
+    /// What of the endpoint cannot be used.
+    pub fn new(
+        endpoint: Endpoint,
+        chain: Chain,
+        own: &SigningSecrets,
+        sender: &Sender,
+    ) -> Result<Self, OutletError> {
+        let secrets = match endpoint.secrets.as_slice() {
+            [] => own_secrets(&endpoint, own),
+            given => given.to_vec(),
+        };
+        let outlet = Outlet::new(&endpoint, &secrets, sender)?;
+        Ok(Self {
+            endpoint: Arc::new(endpoint),
+            chain,
+            outlet,
+            secrets,
+        })
+    }
+
+    /// `whsec_…`, if it signs with one.
+    pub fn shared_secret(&self) -> Option<String> {
+        self.secrets
+            .iter()
+            .map(Secret::reveal)
+            .find(|text| text.starts_with("whsec_"))
+            .map(str::to_owned)
+    }
+
+    /// `whpk_…`, if it signs with a key pair.
+    pub fn public_key(&self) -> Option<String> {
+        self.secrets
+            .iter()
+            .filter_map(|secret| SigningKey::parse(secret).ok())
+            .find_map(|key| key.public())
+    }
+}
+
+fn own_secrets(endpoint: &Endpoint, own: &SigningSecrets) -> Vec<Secret> {
+    let v1 = endpoint.signatures.v1.then(|| own.symmetric.clone());
+    let v1a = endpoint.signatures.v1a.then(|| own.asymmetric.clone());
+    v1.into_iter().chain(v1a).collect()
+}
+
+/// The snapshot.
+pub struct Directory {
+    doors: HashMap<String, Arc<Door>>,
+    source_names: HashMap<SourceId, String>,
+    targets: HashMap<EndpointId, Arc<Target>>,
+    pub table: Table,
+}
+
+impl Directory {
+    /// A snapshot of these.
+    ///
+    /// # Errors
+    /// Every filter that cannot be used.
+    pub fn new(doors: Vec<Door>, targets: Vec<Target>) -> Result<Self, Vec<MalformedFilter>> {
+        let table = Table::build(
+            targets
+                .iter()
+                .map(|target| Arc::clone(&target.endpoint))
+                .collect(),
+        )?;
+        Ok(Self {
+            source_names: doors
+                .iter()
+                .map(|door| (door.source.id, door.source.name.clone()))
+                .collect(),
+            doors: doors
+                .into_iter()
+                .map(|door| (door.source.name.clone(), Arc::new(door)))
+                .collect(),
+            targets: targets
+                .into_iter()
+                .map(|target| (target.endpoint.id, Arc::new(target)))
+                .collect(),
+            table,
+        })
+    }
+
+    /// The source of that name.
+    pub fn source(&self, name: &str) -> Option<&Arc<Door>> {
+        self.doors.get(name)
+    }
+
+    /// The name of a source.
+    pub fn source_name(&self, id: SourceId) -> Option<&str> {
+        self.source_names.get(&id).map(String::as_str)
+    }
+
+    /// The endpoint of that id.
+    pub fn target(&self, id: EndpointId) -> Option<&Arc<Target>> {
+        self.targets.get(&id)
+    }
+
+    /// The endpoint of that name.
+    pub fn endpoint_named(&self, name: &str) -> Option<&Arc<Target>> {
+        self.targets.values().find(|target| target.endpoint.name == name)
+    }
+
+    /// Every endpoint, oldest first.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        let mut targets: Vec<_> = self.targets.values().collect();
+        targets.sort_by_key(|target| target.endpoint.id);
+        targets.into_iter()
+    }
+}
+
+/// Where the snapshot in force is found.
+pub struct Directories(ArcSwap<Directory>);
+
+impl Directories {
+    /// Starts with this one.
+    pub fn new(first: Directory) -> Self {
+        Self(ArcSwap::from_pointee(first))
+    }
+
+    /// The snapshot in force.
+    pub fn current(&self) -> Arc<Directory> {
+        self.0.load_full()
+    }
+
+    /// Puts another in force.
+    pub fn replace(&self, next: Directory) {
+        self.0.store(Arc::new(next));
+    }
+}

@@ -1,0 +1,421 @@
+//! The path of an event, in order, with no logic of its own.
+//!
+//! [`Flow::accept`] takes an event from a post to the disk; [`Flow::work`] takes a delivery
+//! from the queue to a recorded attempt.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::deliver::decide::{self, Next};
+use crate::deliver::{message, send::Sender};
+use crate::directory::{Directories, Directory, Target};
+use crate::ingest::Post;
+use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost, Trigger};
+use crate::model::delivery::Progress;
+use crate::model::event::Event;
+use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, SourceId, TenantId};
+use crate::model::message::Messages;
+use crate::model::time::Timestamp;
+use crate::plugins::{Call, Chained};
+use crate::queue::{Admission, Job, Pace, Queue};
+use crate::record::{Finished, Recorder};
+use crate::store::{self, Accepted, Disabled, NewEvent, Planned, Record, Store};
+
+/// See the module.
+pub struct Flow {
+    pub store: Arc<dyn Store>,
+    pub queue: Arc<Queue>,
+    pub directories: Arc<Directories>,
+    pub sender: Arc<Sender>,
+    pub recorder: Recorder<Settled>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<IdMaker>,
+    pub random: Mutex<StdRng>,
+    /// Every task of the path, so that a stop can wait for them.
+    pub tasks: TaskTracker,
+}
+
+/// A delivery whose attempt is recorded, and when it goes on, if it does.
+pub type Settled = (Job, Option<Timestamp>);
+
+/// What a sender is told of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    pub id: EventId,
+    /// Whether it was accepted before, and nothing is sent twice.
+    pub duplicate: bool,
+}
+
+/// An event on its way to the disk, and where its deliveries will wait.
+struct Offered {
+    event: Arc<Event>,
+    waits: Vec<(EndpointId, Admission)>,
+    dedupe: Option<store::DedupeKey>,
+}
+
+/// What came of one attempt.
+struct Attempted {
+    outcome: Outcome,
+    /// What was sent, or would have been; `None` if the chain made nothing to send.
+    messages: Option<Messages>,
+    plugins: Vec<PluginCost>,
+    log: Vec<String>,
+}
+
+// ---- from a post to the disk -----------------------------------------------------------
+
+impl Flow {
+    /// Accepts events, all or none; they are durable when it returns.
+    ///
+    /// # Errors
+    /// If the store cannot take them; then nothing was accepted.
+    pub async fn accept(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        source: Option<SourceId>,
+        posts: Vec<Post>,
+    ) -> Result<Vec<Receipt>, store::Error> {
+        let now = self.clock.now();
+        let directory = self.directories.current();
+        let offered = posts
+            .into_iter()
+            .map(|post| self.offer(&directory, tenant, source, post, now))
+            .collect();
+        // In a task of its own: a caller who hangs up now must not leave half an event.
+        let flow = Arc::clone(self);
+        let committed = self
+            .tasks
+            .spawn(async move { flow.commit(offered, now).await })
+            .await;
+        committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))
+    }
+
+    fn offer(
+        &self,
+        directory: &Directory,
+        tenant: TenantId,
+        source: Option<SourceId>,
+        post: Post,
+        now: Timestamp,
+    ) -> Offered {
+        let mut event = Event {
+            id: EventId::from_raw(0),
+            tenant,
+            source,
+            received_at: now,
+            envelope: post.envelope,
+            headers: post.headers,
+            data: post.data,
+        };
+        let source_name = source.and_then(|id| directory.source_name(id));
+        let endpoints: Vec<EndpointId> = directory
+            .table
+            .route(&event, source_name)
+            .iter()
+            .map(|endpoint| endpoint.id)
+            .collect();
+        event.id = self.ids.event(now, endpoints.len());
+        let admissions = self.queue.admit(&event, endpoints.iter().copied());
+        Offered {
+            event: Arc::new(event),
+            waits: endpoints.into_iter().zip(admissions).collect(),
+            dedupe: post.dedupe,
+        }
+    }
+
+    async fn commit(
+        self: &Arc<Self>,
+        offered: Vec<Offered>,
+        now: Timestamp,
+    ) -> Result<Vec<Receipt>, store::Error> {
+        let new = offered.iter().map(Offered::to_new_event).collect();
+        let accepted = match self.store.accept(new, now).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                for offered in &offered {
+                    self.queue.cancel(&offered.event, offered.waits.iter().copied());
+                }
+                return Err(error);
+            }
+        };
+        let receipts = offered
+            .into_iter()
+            .zip(accepted)
+            .map(|(offered, accepted)| self.release(offered, accepted))
+            .collect();
+        self.start_workers();
+        Ok(receipts)
+    }
+
+    /// Lets an accepted event's deliveries go on; gives the room of a duplicate's back.
+    fn release(&self, offered: Offered, accepted: Accepted) -> Receipt {
+        match accepted {
+            Accepted::New => {
+                let id = offered.event.id;
+                let deliveries = offered.waits.iter().enumerate();
+                let deliveries =
+                    deliveries.map(|(index, (endpoint, waits))| (id.delivery(index), *endpoint, *waits));
+                self.queue.push(&offered.event, deliveries);
+                Receipt { id, duplicate: false }
+            }
+            Accepted::Duplicate(id) => {
+                self.queue.cancel(&offered.event, offered.waits);
+                Receipt { id, duplicate: true }
+            }
+        }
+    }
+}
+
+impl Offered {
+    fn to_new_event(&self) -> NewEvent {
+        let planned = |(endpoint, waits): &(EndpointId, Admission)| Planned {
+            endpoint: *endpoint,
+            waits: *waits == Admission::Store,
+        };
+        NewEvent {
+            event: Arc::clone(&self.event),
+            deliveries: self.waits.iter().map(planned).collect(),
+            dedupe: self.dedupe,
+        }
+    }
+}
+
+// ---- from the queue to a recorded attempt ----------------------------------------------
+
+impl Flow {
+    /// Starts a worker for each delivery that can go now.
+    pub fn start_workers(self: &Arc<Self>) {
+        while let Some(job) = self.queue.take() {
+            self.tasks.spawn(Arc::clone(self).work(job));
+        }
+    }
+
+    /// Starts workers whenever the queue says that something became ready by itself; ends
+    /// when the queue is closed.
+    pub async fn run(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+        while !stop.is_cancelled() {
+            self.start_workers();
+            tokio::select! {
+                () = self.queue.rung() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Works on one delivery after the other until none is ready.
+    async fn work(self: Arc<Self>, first: Job) {
+        let mut next = Some(first);
+        while let Some(job) = next {
+            self.deliver(job).await;
+            next = self.queue.take();
+        }
+    }
+
+    async fn deliver(self: &Arc<Self>, mut job: Job) {
+        let endpoint = job.endpoint;
+        let directory = self.directories.current();
+        let Some(target) = directory.target(endpoint) else {
+            // Taken out of the configuration just now: it waits, as for any lane without terms.
+            self.queue.release(endpoint, Pace::Same);
+            self.queue.put_back(job);
+            return;
+        };
+        let started_at = self.clock.now();
+        let watch = Instant::now();
+        // A panic is our fault, not the event's: it is recorded and tried again.
+        let attempted = std::panic::AssertUnwindSafe(self.attempt(&directory, target, &mut job))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Attempted::panicked());
+        self.queue.release(endpoint, pace(&attempted.outcome));
+        let duration_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let finished = self
+            .conclude(target, job, attempted, started_at, duration_us)
+            .await;
+        self.recorder.hand_in(finished).await;
+    }
+
+    /// Chain, messages, signature, request: up to what came back.
+    async fn attempt(&self, directory: &Directory, target: &Target, job: &mut Job) -> Attempted {
+        let (mut messages, plugins, log) = match job.messages.take() {
+            Some(frozen) => (frozen, Vec::new(), Vec::new()),
+            None => {
+                let ran = target.chain.run(&job.event, call(directory, job)).await;
+                match ran.result {
+                    Chained::Emit(drafts) => (
+                        message::build(&target.endpoint, &job.event, job.delivery, drafts),
+                        ran.costs,
+                        ran.log,
+                    ),
+                    Chained::Drop { by, reason } => {
+                        return Attempted {
+                            outcome: Outcome::Dropped { by, reason },
+                            messages: None,
+                            plugins: ran.costs,
+                            log: ran.log,
+                        };
+                    }
+                    Chained::Fault {
+                        plugin,
+                        fault,
+                        message,
+                        stderr,
+                        retry_after,
+                    } => {
+                        let retry_after_ms =
+                            retry_after.and_then(|span| u64::try_from(span.as_millis()).ok());
+                        let outcome = Outcome::PluginFault {
+                            plugin,
+                            fault,
+                            message,
+                            stderr,
+                            retry_after_ms,
+                        };
+                        return Attempted {
+                            outcome,
+                            messages: None,
+                            plugins: ran.costs,
+                            log: ran.log,
+                        };
+                    }
+                }
+            }
+        };
+        let outcome = target
+            .outlet
+            .send(&self.sender, &mut messages, self.clock.as_ref())
+            .await;
+        Attempted {
+            outcome,
+            messages: Some(messages),
+            plugins,
+            log,
+        }
+    }
+
+    /// From what came back to what is written.
+    async fn conclude(
+        &self,
+        target: &Target,
+        job: Job,
+        attempted: Attempted,
+        started_at: Timestamp,
+        duration_us: u64,
+    ) -> Finished<Settled> {
+        let now = self.clock.now();
+        let attempts = job.attempts + 1;
+        let jitter = self
+            .random
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .random::<f64>();
+        let endpoint = &target.endpoint;
+        let next = decide::decide(
+            &endpoint.retry,
+            attempts,
+            &attempted.outcome,
+            endpoint.on_fault,
+            now,
+            jitter,
+        );
+        if next == Next::Disable {
+            self.disable(endpoint.id, &endpoint.name, &attempted.outcome, now)
+                .await;
+        }
+        let failed = !attempted.outcome.is_success();
+        let reason = failed.then(|| attempted.outcome.summary());
+        let due = next.due(now);
+        let attempt = Attempt {
+            id: AttemptId::from_raw(self.ids.next(now)),
+            number: attempts,
+            trigger: if job.manual {
+                Trigger::Manual
+            } else {
+                Trigger::Scheduled
+            },
+            started_at,
+            duration_us,
+            outcome: attempted.outcome,
+            plugins: attempted.plugins,
+            log: attempted.log,
+        };
+        // Frozen the first time an attempt fails, so that every later one sends the same bytes.
+        let messages = attempted.messages.filter(|_| failed);
+        let record = Record {
+            delivery: job.delivery,
+            event: job.event.id,
+            endpoint: job.endpoint,
+            tenant: job.event.tenant,
+            attempts,
+            progress: Progress {
+                state: next.state(),
+                due,
+                reason,
+                attempt: Some(attempt),
+                messages,
+            },
+        };
+        Finished {
+            record,
+            held: (job, due),
+        }
+    }
+
+    /// The receiver said that it is gone: its deliveries wait until someone enables it again.
+    async fn disable(&self, endpoint: EndpointId, name: &str, outcome: &Outcome, now: Timestamp) {
+        let reason = outcome.summary();
+        tracing::warn!(endpoint = name, reason, "endpoint disabled; its deliveries wait");
+        self.queue.set_enabled(endpoint, false);
+        if let Err(error) = self
+            .store
+            .set_disabled(endpoint, Some(Disabled { at: now, reason }))
+            .await
+        {
+            tracing::error!(endpoint = name, %error, "that it is disabled could not be stored");
+        }
+    }
+}
+
+impl Attempted {
+    fn panicked() -> Self {
+        let outcome = Outcome::PluginFault {
+            plugin: "relay".to_owned(),
+            fault: FaultKind::Unavailable,
+            message: "the relay itself panicked in this attempt; its log says where".to_owned(),
+            stderr: String::new(),
+            retry_after_ms: None,
+        };
+        Self {
+            outcome,
+            messages: None,
+            plugins: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+}
+
+fn call<'a>(directory: &'a Directory, job: &Job) -> Call<'a> {
+    Call {
+        source: job.event.source.and_then(|id| directory.source_name(id)),
+        delivery: Some(job.delivery),
+        attempt: job.attempts + 1,
+    }
+}
+
+/// What an outcome says of the receiver's pace.
+const fn pace(outcome: &Outcome) -> Pace {
+    match outcome {
+        Outcome::Responded {
+            status: 429 | 503, ..
+        }
+        | Outcome::Unreachable { .. } => Pace::Slower,
+        Outcome::Responded { .. } => Pace::Faster,
+        _ => Pace::Same,
+    }
+}

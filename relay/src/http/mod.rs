@@ -1,0 +1,5 @@
+//! HTTP as such: listeners, the shape of answers and of problems. Nothing here knows events.
+
+pub mod answer;
+pub mod problem;
+pub mod server;

@@ -1,0 +1,39 @@
+//! Relay takes in the events of platforms, keeps them durably, lets WebAssembly plugins
+//! filter and reshape them, and delivers them signed, limited, retried and recorded.
+//!
+//! The path of an event, each step a module:
+//!
+//! 1. [`ingest`] reads a post and tells genuine from forged;
+//! 2. [`route`] finds the endpoints that want the event;
+//! 3. [`store`] makes it durable, and the sender gets its 2xx;
+//! 4. [`queue`] decides whose turn it is;
+//! 5. [`plugins`] filter and reshape;
+//! 6. [`deliver`] freezes, signs, guards and sends;
+//! 7. [`record`] writes how it went.
+//!
+//! [`flow`] drives them, in two functions.
+
+// The path.
+pub mod flow;
+pub mod ingest;
+pub mod route;
+pub mod plugins;
+pub mod queue;
+pub mod deliver;
+pub mod record;
+
+// What it stands on.
+pub mod model;
+pub mod store;
+pub mod directory;
+pub mod config;
+pub mod clock;
+pub mod crypto;
+pub mod http;
+pub mod telemetry;
+
+// The doors.
+pub mod receive;
+pub mod api;
+pub mod cli;
+pub mod app;

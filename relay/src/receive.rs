@@ -1,0 +1,367 @@
+//! The door for senders: `POST /v1/events` and `ANY /in/{source}`. Everything else is the
+//! management API's.
+//!
+//! A request goes through `ingest` into `flow`; whatever is refused becomes a problem
+//! document, a counted reason and one log line.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use tower::ServiceExt as _;
+
+use crate::api::auth::{Keys, Right};
+use crate::clock::Clock;
+use crate::directory::{Directories, Door};
+use crate::flow::{Flow, Receipt};
+use crate::http::answer::{self, Body};
+use crate::http::problem::Problem;
+use crate::http::server::Service;
+use crate::ingest::refuse::Refusal;
+use crate::ingest::verify::{self, Verified};
+use crate::ingest::{self, Post};
+use crate::model::draft::Draft;
+use crate::model::event::Envelope;
+use crate::model::id::{EventId, first_raw_at};
+use crate::model::time::Timestamp;
+use crate::plugins::{AuthRequest, Authenticated, Call, Chained, Identity};
+use crate::store::DedupeKey;
+
+/// The bounds of a request to the door.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub body_bytes_max: usize,
+    pub body_timeout: Duration,
+}
+
+/// Answers every request of a listener.
+pub struct Gate {
+    pub flow: Arc<Flow>,
+    pub directories: Arc<Directories>,
+    pub keys: Arc<Keys>,
+    pub clock: Arc<dyn Clock>,
+    pub api: Router,
+    pub limits: Limits,
+}
+
+impl Service for Arc<Gate> {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let path = request.uri().path();
+        if path == "/v1/events" && request.method() == Method::POST {
+            return self
+                .events(request)
+                .await
+                .unwrap_or_else(|refused| self.refuse("/v1/events", peer, refused));
+        }
+        if let Some(name) = path.strip_prefix("/in/") {
+            let name = name.to_owned();
+            return self
+                .source(&name, request, peer)
+                .await
+                .unwrap_or_else(|refused| self.refuse(&name, peer, refused));
+        }
+        self.api(request).await
+    }
+}
+
+/// Why a request is not answered with a success.
+enum Refused {
+    ByIngest(Refusal),
+    ByAuth(Problem),
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::ByIngest(refusal)
+    }
+}
+
+// ---- POST /v1/events -------------------------------------------------------------------
+
+impl Gate {
+    async fn events(&self, request: Request<Incoming>) -> Result<Response<Body>, Refused> {
+        let (head, body) = request.into_parts();
+        let caller = self
+            .keys
+            .caller(&head.headers, Right::Send)
+            .map_err(Refused::ByAuth)?;
+        let body = self.body(body, self.limits.body_bytes_max).await?;
+        let posts = ingest::read_api(caller.tenant, &head.headers, &body)?;
+        let is_batch = is_batch(&head.headers);
+        let receipts = self
+            .flow
+            .accept(caller.tenant, None, posts)
+            .await
+            .map_err(Refusal::from)?;
+        Ok(accepted(&receipts, is_batch))
+    }
+
+    async fn body(&self, body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+        ingest::body::read(body, limit, self.limits.body_timeout).await
+    }
+}
+
+fn is_batch(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    content_type
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("application/cloudevents-batch")
+}
+
+/// `{"id": …, "duplicate": …}`, or a list of them for a batch.
+fn accepted(receipts: &[Receipt], is_batch: bool) -> Response<Body> {
+    let mut body = String::with_capacity(64 * receipts.len().max(1));
+    if is_batch {
+        body.push_str("{\"data\":[");
+    }
+    for (index, receipt) in receipts.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        // Neither an id nor a flag has anything in it that JSON would escape.
+        let Receipt { id, duplicate } = receipt;
+        use std::fmt::Write as _;
+        if write!(body, "{{\"id\":\"{id}\",\"duplicate\":{duplicate}}}").is_err() {
+            break;
+        }
+    }
+    if is_batch {
+        body.push_str("]}");
+    }
+    answer::json(StatusCode::ACCEPTED, body.into_bytes())
+}
+
+// ---- ANY /in/{source} ------------------------------------------------------------------
+
+impl Gate {
+    async fn source(
+        &self,
+        name: &str,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response<Body>, Refused> {
+        let directory = self.directories.current();
+        let door = directory.source(name).ok_or(Refusal::UnknownSource)?;
+        let (head, body) = request.into_parts();
+        let body = self.body(body, door.source.body_bytes_max).await?;
+        let request = ingest::Request {
+            method: &head.method,
+            path: head.uri.path(),
+            query: head.uri.query().unwrap_or_default(),
+            headers: &head.headers,
+            body: &body,
+        };
+        match verify::verify(&door.source.verify, &request, self.clock.now()) {
+            Verified::Genuine => {}
+            Verified::Answer(reply) => {
+                let headers = reply
+                    .headers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect();
+                return Ok(handshake(reply.status, headers, reply.body));
+            }
+            Verified::Forged(forgery) => return Err(Refusal::from(forgery).into()),
+        }
+        let identity = match self.authenticate(door, &request, peer).await? {
+            Either::Left(identity) => identity,
+            Either::Right(answer) => return Ok(answer),
+        };
+        ingest::check_method(&head.method)?;
+        let mut post = ingest::read_source(&door.source, &request);
+        for (name, value) in identity {
+            set_attribute(&mut post.envelope, name, value);
+        }
+        let posts = reshape(door, post, self.clock.now()).await?;
+        let receipts = self
+            .flow
+            .accept(door.source.tenant, Some(door.source.id), posts)
+            .await
+            .map_err(Refusal::from)?;
+        Ok(accepted(&receipts, receipts.len() != 1))
+    }
+
+    /// Asks the source's plugins, all of which have to accept. Whatever goes wrong in one,
+    /// the request is refused.
+    async fn authenticate(
+        &self,
+        door: &Door,
+        request: &ingest::Request<'_>,
+        peer: SocketAddr,
+    ) -> Result<Either<Vec<(String, String)>, Response<Body>>, Refusal> {
+        let mut attributes = Vec::new();
+        if door.authenticators.is_empty() {
+            return Ok(Either::Left(attributes));
+        }
+        let headers = ingest::headers::all(request.headers);
+        let asked = AuthRequest {
+            method: request.method.as_str(),
+            path: request.path,
+            query: request.query,
+            remote: Some(peer.ip()),
+            headers: &headers,
+            body: request.body.clone(),
+        };
+        for plugin in &door.authenticators {
+            match plugin.authenticate(&asked).await {
+                Authenticated::Accept(Identity { attributes: more, .. }) => attributes.extend(more),
+                Authenticated::Reject { status, reason } => {
+                    return Err(Refusal::Rejected {
+                        plugin: plugin.name().to_owned(),
+                        status,
+                        reason,
+                    });
+                }
+                Authenticated::Answer {
+                    status,
+                    headers,
+                    body,
+                } => return Ok(Either::Right(handshake(status, headers, body))),
+                Authenticated::Fault(fault) => {
+                    return Err(Refusal::Unchecked {
+                        plugin: plugin.name().to_owned(),
+                        reason: fault.message,
+                    });
+                }
+            }
+        }
+        Ok(Either::Left(attributes))
+    }
+}
+
+/// What a plugin knows of the event counts more than what the mapping found. The plugin host
+/// has checked each value.
+fn set_attribute(envelope: &mut Envelope, name: String, value: String) {
+    match name.as_str() {
+        "id" => envelope.id = Some(value),
+        "source" => envelope.source = value,
+        "type" => envelope.kind = value,
+        "subject" => envelope.subject = Some(value),
+        "time" => envelope.time = value.parse().ok(),
+        _ => envelope.extensions.push((name, value)),
+    }
+}
+
+/// Runs the source's own chain before the event is stored: none, one or several posts.
+async fn reshape(door: &Door, post: Post, now: Timestamp) -> Result<Vec<Post>, Refusal> {
+    if door.chain.is_empty() {
+        return Ok(vec![post]);
+    }
+    let dedupe = post.dedupe;
+    // Not the event that is stored: that one gets its id when it is routed.
+    let event = post.into_event(
+        EventId::from_raw(first_raw_at(now)),
+        door.source.tenant,
+        Some(door.source.id),
+        now,
+    );
+    let call = Call {
+        source: Some(&door.source.name),
+        delivery: None,
+        attempt: 1,
+    };
+    let ran = door.chain.run(&event, call).await;
+    match ran.result {
+        Chained::Emit(drafts) => {
+            let posts = drafts
+                .into_iter()
+                .enumerate()
+                .map(|(index, draft)| to_post(draft, dedupe, index));
+            Ok(posts.collect())
+        }
+        Chained::Drop { by, reason } => {
+            tracing::info!(
+                source = door.source.name,
+                plugin = by,
+                reason,
+                "a post was dropped before it was stored"
+            );
+            Ok(Vec::new())
+        }
+        Chained::Fault { plugin, message, .. } => Err(Refusal::Unchecked {
+            plugin,
+            reason: message,
+        }),
+    }
+}
+
+/// Several events of one post are told apart by their place in it.
+fn to_post(draft: Draft, dedupe: Option<DedupeKey>, index: usize) -> Post {
+    let dedupe = dedupe.map(|DedupeKey(mut key)| {
+        for (byte, part) in key.iter_mut().zip((index as u64).to_le_bytes()) {
+            *byte ^= part;
+        }
+        DedupeKey(key)
+    });
+    Post {
+        envelope: draft.envelope,
+        headers: draft.headers,
+        data: draft.data,
+        dedupe,
+    }
+}
+
+fn handshake(status: u16, headers: Vec<(String, String)>, body: Bytes) -> Response<Body> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = answer::with_body(status, "text/plain; charset=utf-8", body);
+    for (name, value) in headers {
+        let parsed = (http::HeaderName::try_from(name), HeaderValue::try_from(value));
+        if let (Ok(name), Ok(value)) = parsed {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    // What a challenge says comes from outside: no browser may take it for a page.
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+// ---- the rest --------------------------------------------------------------------------
+
+impl Gate {
+    async fn api(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let limited = http_body_util::Limited::new(body, self.limits.body_bytes_max);
+        let request = Request::from_parts(head, axum::body::Body::new(limited));
+        // No handler waits for anything but the body and the store.
+        match tokio::time::timeout(self.limits.body_timeout, self.api.clone().oneshot(request)).await {
+            Ok(Ok(response)) => response.map(Either::Right),
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                let refusal = Refusal::TooSlow {
+                    deadline: self.limits.body_timeout,
+                };
+                answer::problem(&refusal.problem())
+            }
+        }
+    }
+
+    fn refuse(&self, door: &str, peer: SocketAddr, refused: Refused) -> Response<Body> {
+        let refusal = match refused {
+            Refused::ByAuth(problem) => return answer::problem(&problem),
+            Refused::ByIngest(refusal) => refusal,
+        };
+        let problem = refusal.problem();
+        tracing::info!(door, peer = %peer.ip(), status = problem.status, code = problem.code, reason = %refusal, "refused");
+        let mut response = answer::problem(&problem);
+        let headers = response.headers_mut();
+        if let Some(span) = refusal.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(span.as_secs().max(1)));
+        }
+        if let Some(allow) = refusal.allow() {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
