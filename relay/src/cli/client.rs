@@ -1,0 +1,146 @@
+//! A small HTTP client for the commands that talk to a relay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use clap::Args;
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// Largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// How long a whole exchange may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which relay to talk to, and as whom.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Access {
+    /// The relay's address
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RELAY_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(super) url: url::Url,
+    /// A key of the relay
+    #[arg(long, value_name = "KEY", env = "RELAY_KEY", hide_env_values = true)]
+    pub(super) key: Option<String>,
+}
+
+/// An answer: status and body.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON if the relay agreed; otherwise what it objected to.
+    pub(super) fn json(&self) -> anyhow::Result<serde_json::Value> {
+        let value: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        if (200..300).contains(&self.status) {
+            return Ok(value);
+        }
+        let detail = value
+            .get("detail")
+            .and_then(|detail| detail.as_str())
+            .unwrap_or("no detail");
+        bail!("the relay answered {}: {detail}", self.status)
+    }
+}
+
+impl Access {
+    /// Sends one request.
+    pub(super) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Answer> {
+        let mut headers = vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())];
+        if let Some(key) = &self.key {
+            headers.push((header::AUTHORIZATION.to_string(), format!("Bearer {key}")));
+        }
+        let url = self
+            .url
+            .join(path)
+            .with_context(|| format!("{} has no path {path}", self.url))?;
+        exchange(method, &url, &headers, body).await
+    }
+}
+
+/// Sends one request anywhere.
+pub(super) async fn exchange(
+    method: &str,
+    url: &url::Url,
+    headers: &[(String, String)],
+    body: Vec<u8>,
+) -> anyhow::Result<Answer> {
+    let host = url.host_str().context("the URL names no host")?;
+    let port = url.port_or_known_default().context("the URL names no port")?;
+    let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, url.authority());
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::new(Bytes::from(body)))?;
+    let talk = async {
+        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
+            .await
+            .with_context(|| format!("cannot reach {host}:{port}; is the relay running?"))?;
+        if url.scheme() == "https" {
+            send(secure(stream, host).await?, request).await
+        } else {
+            send(stream, request).await
+        }
+    };
+    tokio::time::timeout(PATIENCE, talk)
+        .await
+        .with_context(|| format!("{url} did not answer within {PATIENCE:?}"))?
+}
+
+async fn secure(
+    stream: TcpStream,
+    host: &str,
+) -> anyhow::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = rustls::pki_types::ServerName::try_from(host.to_owned())?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    connector
+        .connect(name, stream)
+        .await
+        .with_context(|| format!("no TLS with {host}"))
+}
+
+async fn send(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Answer> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?
+        .to_bytes();
+    driver.abort();
+    Ok(Answer { status, body })
+}

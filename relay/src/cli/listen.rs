@@ -1,0 +1,193 @@
+//! `relay listen`: a receiver for trying things out.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::Args;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::crypto::standard_webhooks::{self, VerifyingKey};
+use crate::model::secret::Secret;
+
+/// Largest body that is read.
+const BODY_BYTES_MAX: usize = 16 << 20;
+/// The tolerance of Standard Webhooks.
+const TOLERANCE: Duration = Duration::from_secs(300);
+
+#[derive(Debug, Args)]
+pub(super) struct Listen {
+    /// The port of 127.0.0.1 to listen on
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// What to verify signatures with: whsec_… or whpk_…; may be given several times
+    #[arg(long, value_name = "SECRET", env = "RELAY_SECRET", hide_env_values = true)]
+    secret: Vec<String>,
+    /// How to answer: a status such as 204, 500 or 429, slow:3s, or reset
+    #[arg(long, default_value = "204")]
+    respond: Respond,
+}
+
+/// How the receiver answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Respond {
+    Status(StatusCode),
+    Slow(Duration),
+    Reset,
+}
+
+impl FromStr for Respond {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "reset" {
+            return Ok(Self::Reset);
+        }
+        if let Some(span) = text.strip_prefix("slow:") {
+            return crate::config::reader::parse_duration(span)
+                .map(Self::Slow)
+                .ok_or_else(|| format!("{span:?} is no span of time, such as 3s"));
+        }
+        text.parse()
+            .map(Self::Status)
+            .map_err(|_| "use a status such as 204, slow:3s, or reset".to_owned())
+    }
+}
+
+/// A webhook that arrived.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Arrival {
+    /// Reads a request.
+    pub(super) async fn read(request: Request<Incoming>) -> Option<Self> {
+        let (head, body) = request.into_parts();
+        let body = Limited::new(body, BODY_BYTES_MAX)
+            .collect()
+            .await
+            .ok()?
+            .to_bytes();
+        Some(Self {
+            method: head.method.to_string(),
+            path: head.uri.to_string(),
+            headers: head.headers,
+            body,
+        })
+    }
+
+    /// A header as text.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// Whether it is signed as Standard Webhooks says, with one of these keys, just now.
+    pub(super) fn verify(&self, keys: &[VerifyingKey]) -> Result<(), standard_webhooks::VerifyError> {
+        standard_webhooks::verify(
+            keys,
+            self.header("webhook-id"),
+            self.header("webhook-timestamp"),
+            self.header("webhook-signature"),
+            &self.body,
+            SystemClock.now(),
+            TOLERANCE,
+        )
+    }
+}
+
+impl Listen {
+    #[expect(clippy::print_stdout, reason = "the result of the command")]
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let keys = self
+            .secret
+            .iter()
+            .map(|secret| VerifyingKey::parse(&Secret::new(secret.clone())))
+            .collect::<Result<Vec<_>, _>>()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        println!("listening on http://{}", listener.local_addr()?);
+        let keys = Arc::new(keys);
+        let respond = self.respond;
+        tokio::select! {
+            () = accept(listener, keys, respond) => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn accept(listener: TcpListener, keys: Arc<Vec<VerifyingKey>>, respond: Respond) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let keys = Arc::clone(&keys);
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| answer(request, Arc::clone(&keys), respond));
+            // A client that goes away is nothing to report.
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer)
+                .await
+                .ok();
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    keys: Arc<Vec<VerifyingKey>>,
+    respond: Respond,
+) -> Result<Response<Full<Bytes>>, std::io::Error> {
+    let arrival = Arrival::read(request)
+        .await
+        .ok_or_else(|| std::io::Error::other("the body broke off"))?;
+    show(&arrival, &keys);
+    let status = match respond {
+        // An error instead of an answer closes the connection.
+        Respond::Reset => return Err(std::io::Error::other("asked to reset")),
+        Respond::Slow(span) => {
+            tokio::time::sleep(span).await;
+            StatusCode::NO_CONTENT
+        }
+        Respond::Status(status) => status,
+    };
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+fn show(arrival: &Arrival, keys: &[VerifyingKey]) {
+    println!("\n{} {} {}", SystemClock.now(), arrival.method, arrival.path);
+    for (name, value) in &arrival.headers {
+        println!("  {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
+    match (keys, arrival.verify(keys)) {
+        ([], _) => println!("  (signature not checked: no --secret given)"),
+        (_, Ok(())) => println!("  signature: valid"),
+        (_, Err(error)) => println!("  signature: NOT VALID: {error}"),
+    }
+    match serde_json::from_slice::<serde_json::Value>(&arrival.body) {
+        Ok(value) => println!("{}", serde_json::to_string_pretty(&value).unwrap_or_default()),
+        Err(_) => println!("{}", String::from_utf8_lossy(&arrival.body).escape_debug()),
+    }
+}

@@ -1,0 +1,104 @@
+//! The commands of the program. Results go to stdout, everything else to stderr.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::assemble::Unusable;
+
+mod check;
+mod client;
+mod demo;
+mod keys;
+mod listen;
+mod plugin;
+mod send;
+mod serve;
+
+/// `sysexits.h`: something was found in an unconfigured or misconfigured state.
+const EXIT_CONFIG: u8 = 78;
+/// Anything else that went wrong.
+const EXIT_FAILURE: u8 = 1;
+
+/// Takes in the events of platforms, keeps them, and delivers them signed, filtered and
+/// reshaped by WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "relay", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the relay
+    #[command(after_help = "Example:\n  relay serve --config relay.toml")]
+    Serve(serve::Serve),
+    /// Plays sample events of five platforms through a relay of its own and shows what happens
+    #[command(after_help = "Example:\n  relay demo --once")]
+    Demo(demo::Demo),
+    /// Shows every fault of a configuration at once
+    #[command(
+        after_help = "Example:\n  relay check --config relay.toml\n\nExit code 78 if there is a fault."
+    )]
+    Check(check::Check),
+    /// Sends an event to a relay
+    #[command(
+        after_help = "Example:\n  relay send invoice.paid --data '{\"amount\": 12}'\n  relay send message.received --data @message.json\n  cat events.ndjson | relay send invoice.paid --batch --data -"
+    )]
+    Send(send::Send),
+    /// Receives webhooks, prints them and verifies their signatures
+    #[command(
+        after_help = "Example:\n  relay listen --port 9000 --secret whsec_…\n  relay listen --port 9000 --respond 500"
+    )]
+    Listen(listen::Listen),
+    /// Looks at plugins and tries them
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
+    /// Makes, lists and revokes keys of a relay that runs
+    #[command(subcommand)]
+    Keys(keys::Keys),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file; without one, every setting has its default
+    #[arg(long, short, value_name = "FILE", env = "RELAY_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What went wrong, for [`fail`].
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Check(check) => check.run().await,
+        Command::Send(send) => send.run().await,
+        Command::Listen(listen) => listen.run().await,
+        Command::Plugin(plugin) => plugin.run().await,
+        Command::Keys(keys) => keys.run().await,
+    }
+}
+
+/// Says what went wrong, and how the program ends.
+#[expect(clippy::print_stderr, reason = "the last words of the program")]
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("relay: {error:#}");
+    let is_config = error.is::<check::Faulty>() || error.is::<Unusable>();
+    ExitCode::from(if is_config { EXIT_CONFIG } else { EXIT_FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

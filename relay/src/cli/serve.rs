@@ -1,0 +1,63 @@
+//! `relay serve`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ConfigFile, check};
+use crate::app::App;
+use crate::telemetry;
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let config = check::load(&self.file)?;
+        telemetry::start(&config.log);
+        let public_url = config.server.public_url.clone();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let app = tokio::select! {
+            app = App::start(config) => app?,
+            _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+            _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+        };
+        greet(&app, public_url.as_ref());
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: finishing what is under way");
+        tokio::select! {
+            () = app.stop() => tracing::info!("stopped"),
+            // A second request to stop does not wait.
+            _ = interrupt.recv() => tracing::warn!("stopped at once; what was under way is tried again after the next start"),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a key is shown here, once, and nowhere else")]
+fn greet(app: &App, public_url: Option<&url::Url>) {
+    if let Some(key) = &app.fresh_key {
+        println!(
+            "This relay's admin key, shown only this once:\n\n  {}\n",
+            key.reveal()
+        );
+        println!(
+            "Send an event with it:\n\n  RELAY_KEY={} relay send hello.world --data '{{\"n\": 1}}'\n",
+            key.reveal()
+        );
+    }
+    for address in &app.addresses {
+        tracing::info!("listening on http://{address}");
+    }
+    if let Some(url) = public_url {
+        tracing::info!("platforms post to {}/in/…", url.as_str().trim_end_matches('/'));
+    }
+}

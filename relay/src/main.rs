@@ -1,0 +1,38 @@
+//! The `relay` program: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use relay::cli::{self, Cli};
+
+/// Chosen by measurement: see docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// `sysexits.h`: the command was used incorrectly.
+const EXIT_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::fail(&anyhow::Error::new(error).context("the runtime cannot start")),
+    };
+    match runtime.block_on(cli::run(cli)) {
+        Ok(code) => code,
+        Err(error) => cli::fail(&error),
+    }
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    // Printing can only fail on a closed terminal, and then there is nobody to tell.
+    error.print().ok();
+    if error.use_stderr() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
