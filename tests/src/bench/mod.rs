@@ -1,0 +1,31 @@
+//! The benchmark: Relay, its receiver and its load in processes of their own, on one machine,
+//! beside nginx and a plain hyper proxy in the same run.
+//!
+//! [`scenario`] says what is measured, [`rig`] starts the processes of one scenario,
+//! [`measure`] puts one [`load`] on it, [`report`] writes down what came out. The other side of
+//! each pipe is [`generate`], [`receiver`] and [`proxy`]: the same program, started again.
+//! `docs/performance.md` has the method.
+
+mod cli;
+mod load;
+mod measure;
+mod report;
+mod rig;
+mod scenario;
+
+mod generate;
+mod proxy;
+mod receiver;
+
+mod call;
+mod machine;
+mod nginx;
+mod process;
+mod relay;
+mod signature;
+mod system;
+mod trace;
+mod wire;
+mod worker;
+
+pub use cli::run;
