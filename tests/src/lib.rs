@@ -1,0 +1,20 @@
+//! The kit and suites that test Relay through its public surface, and the benchmark.
+//!
+//! A test starts the real program as a process of its own ([`instance::Relay`]), a receiver
+//! that answers or misbehaves as told ([`receiver::Receiver`]), posts to the one and looks at
+//! what came to the other. Nothing sleeps for a fixed time: [`wait`] looks until it is so.
+
+pub mod bench;
+pub mod client;
+pub mod instance;
+pub mod output;
+pub mod receiver;
+pub mod sign;
+pub mod wait;
+
+/// The components that the build made of `tests/guests`, each under its name.
+pub mod guests {
+    include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+}
+
+mod binary;

@@ -1,0 +1,16 @@
+//! The path of an event, from the outside: the real program, real connections, real failures.
+
+mod accept;
+mod sources;
+mod platforms;
+mod deliver;
+mod retry;
+mod failures;
+mod isolation;
+mod guard;
+mod restart;
+mod bad_input;
+mod config;
+mod plugins;
+mod log;
+mod cli;

@@ -1,0 +1,12 @@
+//! The plugin host, driven through its library interface with plugins that behave and
+//! plugins that do not.
+
+mod bench;
+mod binding;
+mod chains;
+mod faults;
+mod kit;
+mod loading;
+mod powers;
+mod reloading;
+mod reuse;
