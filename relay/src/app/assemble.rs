@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -146,17 +146,25 @@ async fn target(
     Target::new(endpoint, chain, &own, sender).with_context(|| format!("endpoint {name}"))
 }
 
+/// Binds every plugin of a list, or says of each that cannot be used why.
 async fn bind(uses: &[PluginUse], owner: &Owner, plugins: &Plugins) -> anyhow::Result<Vec<Bound>> {
     let kind = match owner.kind {
         Named::Source => "source",
         Named::Endpoint => "endpoint",
     };
     let mut bound = Vec::new();
+    let mut faults = Vec::new();
     for used in uses {
-        let made = plugins.bind(used, owner.clone()).await;
-        bound.push(made.with_context(|| format!("{kind} {}: plugin {}", owner.name, used.name))?);
+        match plugins.bind(used, owner.clone()).await {
+            Ok(made) => bound.push(made),
+            Err(error) => faults.push(format!("{kind} {}: {:#}", owner.name, anyhow::Error::new(error))),
+        }
     }
-    Ok(bound)
+    if faults.is_empty() {
+        Ok(bound)
+    } else {
+        Err(anyhow!(faults.join("\n  ")))
+    }
 }
 
 /// Makes the directory again when something it was made from changes.

@@ -134,7 +134,14 @@ impl Inspect {
         println!("hooks      {}", or_none(found.hooks.names().collect()));
         println!(
             "powers     {}",
-            or_none(found.powers.iter().map(String::as_str).collect())
+            or_none(
+                found
+                    .powers
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|name| *name != "types")
+                    .collect()
+            )
         );
         println!(
             "secrets    {}",
