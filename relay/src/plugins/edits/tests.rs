@@ -298,6 +298,14 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
+/// A merge behind the last element once looked for the element it had just appended under
+/// `-`, which by then meant the one after it, and so merged nothing.
+#[test]
+fn a_merge_behind_the_last_element_appends_the_merged_object() {
+    let edits = [merge("/-", r#"{"a":[]}"#)];
+    assert_eq!(apply(b"[1]", &edits, BOUNDS).unwrap(), r#"[1,{"a":[]}]"#);
+}
+
 fn steps(pointer: &str) -> Vec<String> {
     pointer
         .split('/')

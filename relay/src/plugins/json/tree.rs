@@ -115,12 +115,12 @@ impl<'t> Document<'t> {
 
     fn put(&mut self, at: &Pointer<'_>, value: Node<'t>, len: usize) -> Result<(), Error> {
         self.budget.grow(len)?;
-        *self.place(at)? = value;
+        *self.place(at)?.0 = value;
         Ok(())
     }
 
     /// The place of a value, made if there is none.
-    fn place(&mut self, at: &Pointer<'_>) -> Result<&mut Node<'t>, Error> {
+    fn place(&mut self, at: &Pointer<'_>) -> Result<(&mut Node<'t>, &mut Budget), Error> {
         self.budget.work(1)?;
         let mut node = &mut self.root;
         for token in at.tokens() {
@@ -129,7 +129,7 @@ impl<'t> Document<'t> {
                 .ok_or_else(|| Error::Scalar(token.as_str().to_owned()))?
                 .place(token, &mut self.budget)?;
         }
-        Ok(node)
+        Ok((node, &mut self.budget))
     }
 
     /// Takes a value away; an absent one is no error.
@@ -203,14 +203,12 @@ impl<'t> Document<'t> {
         let patch = &patch[scan::document(patch)?];
         self.budget.grow(patch.len())?;
         if !patch.starts_with('{') {
-            *self.place(at)? = Node::Text(Cow::Borrowed(patch));
+            *self.place(at)?.0 = Node::Text(Cow::Borrowed(patch));
             return Ok(());
         }
-        self.place(at)?;
-        match self.walk(at.tokens())? {
-            Some((node, budget)) => node.merge(patch, budget),
-            None => Ok(()),
-        }
+        // Not found again by its pointer: `-` means another place once it is taken.
+        let (node, budget) = self.place(at)?;
+        node.merge(patch, budget)
     }
 
     /// Writes the document, changed.
