@@ -103,9 +103,9 @@ impl Library {
         let compiled = compiled.map_err(|_| BindError::Panicked {
             name: name.to_owned(),
         })?;
-        compiled.map(Arc::new).map_err(|source| BindError::Load {
+        compiled.map(Arc::new).map_err(|reason| BindError::Load {
             name: name.to_owned(),
-            source,
+            reason,
         })
     }
 
@@ -146,9 +146,9 @@ impl Library {
 
     fn read(&self, name: &str) -> Result<(Bytes, Inspection), BindError> {
         let bytes = self.find(name)?;
-        let refuse = |source| BindError::Load {
+        let refuse = |reason| BindError::Load {
             name: name.to_owned(),
-            source,
+            reason,
         };
         if bytes.len() > self.size_max {
             return Err(refuse(LoadError::TooLarge {
@@ -166,13 +166,13 @@ impl Library {
                 // Not read at all, so that a huge file costs nothing.
                 Ok(metadata) if metadata.len() > self.size_max as u64 => {
                     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-                    let source = LoadError::TooLarge {
+                    let reason = LoadError::TooLarge {
                         size,
                         max: self.size_max,
                     };
                     return Err(BindError::Load {
                         name: name.to_owned(),
-                        source,
+                        reason,
                     });
                 }
                 Ok(_) => {

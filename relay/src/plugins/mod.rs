@@ -115,8 +115,8 @@ pub enum BindError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("the plugin {name} cannot be used")]
-    Load { name: String, source: LoadError },
+    #[error("the plugin {name} {reason}")]
+    Load { name: String, reason: LoadError },
     #[error("the configuration of the plugin {name} does not fit: {}", list(problems))]
     Config { name: String, problems: Vec<Problem> },
     #[error("the plugin {name} {} while it checked its configuration: {}", fault.kind.as_str(), fault.message)]
