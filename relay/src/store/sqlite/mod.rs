@@ -25,6 +25,7 @@ mod inbox;
 mod job;
 mod listing;
 mod lock;
+mod log;
 #[cfg(test)]
 mod measure;
 mod messages;

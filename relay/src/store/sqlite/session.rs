@@ -1,7 +1,10 @@
 //! The writer's connection with what it keeps prepared.
 
+use std::path::Path;
+
 use rusqlite::{CachedStatement, Connection, PrepFlags, Statement};
 
+use super::log::Log;
 use super::{accept, record};
 
 /// A connection that writes, for as long as it is sound.
@@ -9,8 +12,7 @@ pub(super) struct Session<'c> {
     connection: &'c Connection,
     begin: Statement<'c>,
     commit: Statement<'c>,
-    log_size: Statement<'c>,
-    checkpoint_pages: i64,
+    log: Log<'c>,
     pub(super) accept: accept::Statements<'c>,
     pub(super) record: record::Statements<'c>,
     /// The event that pruning looked at last, so that it does not look again and again at
@@ -20,12 +22,15 @@ pub(super) struct Session<'c> {
 
 impl<'c> Session<'c> {
     /// Prepares what the hot path needs.
-    pub(super) fn new(connection: &'c Connection, checkpoint_pages: usize) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        connection: &'c Connection,
+        path: &Path,
+        checkpoint_pages: usize,
+    ) -> rusqlite::Result<Self> {
         Ok(Self {
             begin: keep(connection, "BEGIN IMMEDIATE")?,
             commit: keep(connection, "COMMIT")?,
-            log_size: keep(connection, "PRAGMA wal_checkpoint(NOOP)")?,
-            checkpoint_pages: i64::try_from(checkpoint_pages).unwrap_or(i64::MAX),
+            log: Log::new(connection, path, checkpoint_pages)?,
             accept: accept::Statements::new(connection)?,
             record: record::Statements::new(connection)?,
             pruned_to: 0,
@@ -63,16 +68,9 @@ impl<'c> Session<'c> {
         }
     }
 
-    /// Copies the write-ahead log into the database once it has grown enough.
+    /// Has the write-ahead log copied into the database once it has grown enough.
     pub(super) fn checkpoint(&mut self) -> rusqlite::Result<()> {
-        let (pages, copied): (i64, i64) = self
-            .log_size
-            .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
-        if pages - copied < self.checkpoint_pages {
-            return Ok(());
-        }
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        self.log.tend()
     }
 }
 

@@ -99,7 +99,7 @@ impl Drop for Served<'_> {
 
 fn serve(mut connection: Connection, path: &Path, inbox: &Inbox, checkpoint_pages: usize) {
     let _served = Served(inbox);
-    while let Ended::Broken(error) = serve_on(&connection, inbox, checkpoint_pages) {
+    while let Ended::Broken(error) = serve_on(&connection, path, inbox, checkpoint_pages) {
         tracing::error!(%error, "the store's connection broke, opening it again");
         // Closed before another is opened, so that nothing it holds in memory is trusted.
         drop(connection);
@@ -132,8 +132,8 @@ enum Ended {
     Broken(Error),
 }
 
-fn serve_on(connection: &Connection, inbox: &Inbox, checkpoint_pages: usize) -> Ended {
-    let mut session = match Session::new(connection, checkpoint_pages) {
+fn serve_on(connection: &Connection, path: &Path, inbox: &Inbox, checkpoint_pages: usize) -> Ended {
+    let mut session = match Session::new(connection, path, checkpoint_pages) {
         Ok(session) => session,
         Err(error) => return Ended::Broken(Failure::from(error).into()),
     };
