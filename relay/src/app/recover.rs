@@ -43,7 +43,7 @@ async fn take_up(flow: &Arc<Flow>, last: EventId, stop: &CancellationToken) -> R
             count += unfinished.deliveries.len();
             push(flow, unfinished).await?;
         }
-        flow.start_workers();
+        flow.queue.ring();
         after = page.next;
     }
     Ok(count)
@@ -66,7 +66,7 @@ async fn push(flow: &Arc<Flow>, unfinished: Unfinished) -> Result<(), store::Err
         .map(|(delivery, endpoint, _)| store::Record::waiting(*delivery, &event, *endpoint, flow.clock.now()))
         .collect::<Vec<_>>();
     if !waiting.is_empty() {
-        flow.store.record(waiting).await?;
+        flow.store.record(&waiting).await?;
     }
     flow.queue.push(&event, admitted);
     Ok(())

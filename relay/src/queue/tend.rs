@@ -103,7 +103,7 @@ impl Queue {
             .iter()
             .map(|record| (record.delivery, record.endpoint))
             .collect();
-        let written = store.record(records).await;
+        let written = store.record(&records).await;
         if let Err(error) = &written {
             tracing::warn!(%error, "waiting deliveries could not be written; they stay in memory");
         }

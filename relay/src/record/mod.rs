@@ -68,14 +68,14 @@ async fn write<T>(mut waiting: mpsc::Receiver<Finished<T>>, store: Arc<dyn Store
             .drain(..)
             .map(|finished| (finished.record, finished.held))
             .unzip();
-        commit(records, &store).await;
+        commit(&records, &store).await;
         held.into_iter().for_each(&written);
     }
 }
 
 /// Tries until it is written: to give up would mean to send again what was sent.
-async fn commit(records: Vec<Record>, store: &Arc<dyn Store>) {
-    while let Err(error) = store.record(records.clone()).await {
+async fn commit(records: &[Record], store: &Arc<dyn Store>) {
+    while let Err(error) = store.record(records).await {
         tracing::error!(%error, attempts = records.len(), "attempts could not be recorded; trying again");
         tokio::time::sleep(PAUSE).await;
     }

@@ -241,7 +241,7 @@ pub trait DeliveryQueue: Send + Sync {
     /// Writes where deliveries stand: inserts the row or moves it, and keeps the attempt.
     /// All or none. A record that is pending and bears no attempt only says that a delivery
     /// waits: it changes nothing if there is a row already, since that row knows better.
-    async fn record(&self, records: Vec<Record>) -> Result<(), Error>;
+    async fn record(&self, records: &[Record]) -> Result<(), Error>;
 
     /// Up to `limit` deliveries of an endpoint that are pending and due at `now`, those in
     /// `skip` left out.

@@ -53,7 +53,7 @@ pub(super) async fn a_first_outcome_moves_a_delivery(store: Arc<dyn Store>) {
     accept(&store, &[&new]).await;
     let mut dropped = record(&new, 1, 0, State::Dropped, None);
     dropped.progress.reason = Some("test mode".to_owned());
-    done(store.record(vec![success(&new, 0, 1, 5), dropped]).await);
+    done(store.record(&[success(&new, 0, 1, 5), dropped]).await);
 
     let sent = delivery(&store, new.event.id.delivery(0)).await;
     assert_eq!((sent.state, sent.due, sent.attempts), (State::Succeeded, None, 1));
@@ -69,9 +69,9 @@ pub(super) async fn attempts_are_kept_in_order(store: Arc<dyn Store>) {
     accept(&store, &[&new]).await;
     for number in 1..=11 {
         let ms = u64::from(number) * 10;
-        done(store.record(vec![failure(&new, 0, number, ms, ms + 10)]).await);
+        done(store.record(&[failure(&new, 0, number, ms, ms + 10)]).await);
     }
-    done(store.record(vec![success(&new, 0, 12, 120)]).await);
+    done(store.record(&[success(&new, 0, 12, 120)]).await);
     let id = new.event.id.delivery(0);
     assert_eq!(attempts(&store, id).await, (1..=12).collect::<Vec<_>>());
     let moved = delivery(&store, id).await;
@@ -84,9 +84,9 @@ pub(super) async fn attempts_are_kept_in_order(store: Arc<dyn Store>) {
 pub(super) async fn recording_an_attempt_again_replaces_it(store: Arc<dyn Store>) {
     let new = Maker::new().event(0, &[ENDPOINT]);
     accept(&store, &[&new]).await;
-    done(store.record(vec![failure(&new, 0, 1, 0, 10)]).await);
-    done(store.record(vec![failure(&new, 0, 2, 10, 20)]).await);
-    done(store.record(vec![success(&new, 0, 2, 11)]).await);
+    done(store.record(&[failure(&new, 0, 1, 0, 10)]).await);
+    done(store.record(&[failure(&new, 0, 2, 10, 20)]).await);
+    done(store.record(&[success(&new, 0, 2, 11)]).await);
     let kept = done(store.attempts(TENANT, new.event.id.delivery(0)).await);
     assert_eq!(kept, [attempt(1, 0, 503), attempt(2, 11, 200)]);
 }
@@ -95,7 +95,7 @@ pub(super) async fn the_latest_attempts_are_kept(store: Arc<dyn Store>) {
     let new = Maker::new().event(0, &[ENDPOINT]);
     accept(&store, &[&new]).await;
     for number in 1..=110 {
-        done(store.record(vec![failure(&new, 0, number, 0, 0)]).await);
+        done(store.record(&[failure(&new, 0, number, 0, 0)]).await);
     }
     assert_eq!(
         attempts(&store, new.event.id.delivery(0)).await,
@@ -108,9 +108,9 @@ pub(super) async fn only_to_wait_makes_a_row_but_never_changes_one(store: Arc<dy
     accept(&store, &[&new]).await;
     let mut first = failure(&new, 0, 1, 0, 10);
     first.progress.messages = Some(messages());
-    done(store.record(vec![first, success(&new, 1, 1, 5)]).await);
+    done(store.record(&[first, success(&new, 1, 1, 5)]).await);
     let wait = |index| record(&new, index, 0, State::Pending, Some(at(50)));
-    done(store.record(vec![wait(0), wait(1)]).await);
+    done(store.record(&[wait(0), wait(1)]).await);
     assert_eq!(attempts(&store, new.event.id.delivery(0)).await, [1]);
     let batch = due(&store, 50).await;
     assert_eq!(
@@ -126,7 +126,7 @@ pub(super) async fn only_to_wait_makes_a_row_but_never_changes_one(store: Arc<dy
     accept(&store, &[&other]).await;
     done(
         store
-            .record(vec![record(&other, 0, 0, State::Pending, Some(at(20)))])
+            .record(&[record(&other, 0, 0, State::Pending, Some(at(20)))])
             .await,
     );
     assert_eq!(due(&store, 50).await.due.len(), 2);
@@ -166,7 +166,7 @@ pub(super) async fn delivery_filters_restrict(store: Arc<dyn Store>) {
         maker.event(30, &[ENDPOINT]),
     ];
     accept(&store, &events.iter().collect::<Vec<_>>()).await;
-    done(store.record(vec![success(&events[0], 0, 1, 40)]).await);
+    done(store.record(&[success(&events[0], 0, 1, 40)]).await);
     let nothing = DeliveryFilter::default();
     for (filter, wanted) in [
         (nothing.clone(), vec![2, 1, 0]),
@@ -235,7 +235,7 @@ pub(super) async fn the_deliveries_of_an_event_are_listed_with_and_without_row(s
     let maker = Maker::new();
     let new = maker.event(0, &[ENDPOINT, OTHER_ENDPOINT, ENDPOINT]);
     accept(&store, &[&new, &maker.waiting(0, &[ENDPOINT])]).await;
-    done(store.record(vec![success(&new, 1, 1, 5)]).await);
+    done(store.record(&[success(&new, 1, 1, 5)]).await);
     let filter = DeliveryFilter {
         event: Some(new.event.id),
         ..DeliveryFilter::default()
@@ -281,7 +281,7 @@ pub(super) async fn the_deliveries_of_an_event_are_listed_with_and_without_row(s
 pub(super) async fn deliveries_of_another_tenant_are_unknown(store: Arc<dyn Store>) {
     let new = Maker::new().event(0, &[ENDPOINT, ENDPOINT]);
     accept(&store, &[&new]).await;
-    done(store.record(vec![success(&new, 0, 1, 5)]).await);
+    done(store.record(&[success(&new, 0, 1, 5)]).await);
     for index in [0, 1] {
         let id = new.event.id.delivery(index);
         assert_eq!(done(store.delivery(OTHER_TENANT, id).await), None);

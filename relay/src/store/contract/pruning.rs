@@ -26,7 +26,12 @@ async fn delivered(store: &Arc<dyn Store>, count: u64) -> Vec<NewEvent> {
     accept(store, &events.iter().collect::<Vec<_>>()).await;
     done(
         store
-            .record(events.iter().map(|new| success(new, 0, 1, 50)).collect())
+            .record(
+                &events
+                    .iter()
+                    .map(|new| success(new, 0, 1, 50))
+                    .collect::<Vec<_>>(),
+            )
             .await,
     );
     events
@@ -67,7 +72,7 @@ pub(super) async fn what_is_pending_or_in_flight_stays(store: Arc<dyn Store>) {
         success(&pending, 1, 1, 5),
         success(&in_flight, 1, 1, 5),
     ];
-    done(store.record(records).await);
+    done(store.record(&records).await);
     assert_eq!(
         prune(&store, 100, 10).await,
         Pruned {
@@ -80,7 +85,7 @@ pub(super) async fn what_is_pending_or_in_flight_stays(store: Arc<dyn Store>) {
 
     done(
         store
-            .record(vec![success(&pending, 0, 2, 9), success(&in_flight, 0, 1, 9)])
+            .record(&[success(&pending, 0, 2, 9), success(&in_flight, 0, 1, 9)])
             .await,
     );
     assert_eq!(
@@ -114,8 +119,8 @@ pub(super) async fn attempts_go_with_their_delivery(store: Arc<dyn Store>) {
     let (first, second) = (maker.event(0, &[ENDPOINT]), maker.event(1, &[ENDPOINT]));
     accept(&store, &[&first, &second]).await;
     for new in [&first, &second] {
-        done(store.record(vec![failure(new, 0, 1, 5, 9)]).await);
-        done(store.record(vec![success(new, 0, 2, 9)]).await);
+        done(store.record(&[failure(new, 0, 1, 5, 9)]).await);
+        done(store.record(&[success(new, 0, 2, 9)]).await);
     }
     prune(&store, 1, 10).await;
     let count = async |new: &NewEvent| done(store.attempts(TENANT, new.event.id.delivery(0)).await).len();

@@ -30,7 +30,7 @@ pub(super) async fn due_is_in_order_of_time_then_acceptance(store: Arc<dyn Store
     let events: Vec<_> = (0..3).map(|_| maker.event(0, &[ENDPOINT])).collect();
     accept(&store, &events.iter().collect::<Vec<_>>()).await;
     let records = [(0, 30), (1, 20), (2, 20)].map(|(index, due)| failure(&events[index], 0, 1, 0, due));
-    done(store.record(records.to_vec()).await);
+    done(store.record(&records).await);
     let wanted: Vec<_> = [1, 2, 0]
         .map(|index: usize| events[index].event.id.delivery(0))
         .to_vec();
@@ -43,7 +43,7 @@ pub(super) async fn due_leaves_out_what_is_skipped_or_later(store: Arc<dyn Store
     for new in &events {
         accept(&store, &[new]).await;
     }
-    done(store.record(vec![failure(&events[3], 0, 1, 0, 500)]).await);
+    done(store.record(&[failure(&events[3], 0, 1, 0, 500)]).await);
     let id = |index: usize| events[index].event.id.delivery(0);
     let batch = done(store.due(ENDPOINT, at(100), HashSet::from([id(1)]), 10).await);
     assert_eq!((ids(&batch.due), batch.next), (vec![id(0), id(2)], Some(at(500))));
@@ -74,8 +74,8 @@ pub(super) async fn due_carries_attempts_and_frozen_messages(store: Arc<dyn Stor
     accept(&store, &[&new]).await;
     let mut first = failure(&new, 0, 1, 0, 10);
     first.progress.messages = Some(messages());
-    done(store.record(vec![first]).await);
-    done(store.record(vec![failure(&new, 0, 2, 10, 20)]).await);
+    done(store.record(&[first]).await);
+    done(store.record(&[failure(&new, 0, 2, 10, 20)]).await);
     let batch = due(&store, 20).await;
     assert_eq!(
         (batch.due[0].attempts, &batch.due[0].messages),
@@ -87,7 +87,7 @@ pub(super) async fn due_carries_attempts_and_frozen_messages(store: Arc<dyn Stor
     };
     let mut third = failure(&new, 0, 3, 20, 30);
     third.progress.messages = Some(advanced.clone());
-    done(store.record(vec![third]).await);
+    done(store.record(&[third]).await);
     assert_eq!(due(&store, 30).await.due[0].messages, Some(advanced));
 }
 
@@ -99,12 +99,12 @@ pub(super) async fn waiting_tells_the_earliest_of_each_endpoint(store: Arc<dyn S
     assert_eq!(done(store.waiting().await), []);
     done(
         store
-            .record(vec![failure(&first, 1, 1, 0, 70), failure(&second, 0, 1, 0, 60)])
+            .record(&[failure(&first, 1, 1, 0, 70), failure(&second, 0, 1, 0, 60)])
             .await,
     );
     done(
         store
-            .record(vec![failure(&first, 0, 1, 0, 80), success(&second, 1, 1, 0)])
+            .record(&[failure(&first, 0, 1, 0, 80), success(&second, 1, 1, 0)])
             .await,
     );
     let mut waiting = done(store.waiting().await);
@@ -130,7 +130,7 @@ pub(super) async fn unfinished_lists_deliveries_without_a_row(store: Arc<dyn Sto
     .await;
     done(
         store
-            .record(vec![success(&half, 0, 1, 5), success(&whole, 0, 1, 5)])
+            .record(&[success(&half, 0, 1, 5), success(&whole, 0, 1, 5)])
             .await,
     );
     let page = done(store.unfinished(EventId::from_raw(0), 100).await);
@@ -155,7 +155,7 @@ pub(super) async fn unfinished_goes_on_after_a_page(store: Arc<dyn Store>) {
     accept(&store, &events.iter().collect::<Vec<_>>()).await;
     done(
         store
-            .record(vec![success(&events[0], 0, 1, 5), success(&events[1], 0, 1, 5)])
+            .record(&[success(&events[0], 0, 1, 5), success(&events[1], 0, 1, 5)])
             .await,
     );
     let (mut after, mut found, mut pages) = (EventId::from_raw(0), Vec::new(), 0);
@@ -187,7 +187,7 @@ pub(super) async fn a_retry_makes_any_delivery_with_a_row_due(store: Arc<dyn Sto
         let mut moved = record(&new, 0, 1, state, (state == State::Pending).then(|| at(900)));
         moved.progress.reason = Some("why".to_owned());
         moved.progress.messages = Some(messages());
-        done(store.record(vec![moved]).await);
+        done(store.record(&[moved]).await);
         let id = new.event.id.delivery(0);
         assert_eq!(
             done(store.retry(TENANT, id, at(50)).await),
@@ -212,7 +212,7 @@ pub(super) async fn a_retry_makes_any_delivery_with_a_row_due(store: Arc<dyn Sto
 pub(super) async fn a_retry_of_what_is_in_flight_or_unknown_says_so(store: Arc<dyn Store>) {
     let new = Maker::new().event(0, &[ENDPOINT, OTHER_ENDPOINT]);
     accept(&store, &[&new]).await;
-    done(store.record(vec![success(&new, 0, 1, 5)]).await);
+    done(store.record(&[success(&new, 0, 1, 5)]).await);
     let id = |index| new.event.id.delivery(index);
     for (tenant, id, answer) in [
         (TENANT, id(1), Retried::InFlight),
@@ -232,9 +232,9 @@ pub(super) async fn a_retry_of_what_is_in_flight_or_unknown_says_so(store: Arc<d
 pub(super) async fn an_attempt_ends_a_manual_retry(store: Arc<dyn Store>) {
     let new = Maker::new().event(0, &[ENDPOINT]);
     accept(&store, &[&new]).await;
-    done(store.record(vec![success(&new, 0, 1, 5)]).await);
+    done(store.record(&[success(&new, 0, 1, 5)]).await);
     done(store.retry(TENANT, new.event.id.delivery(0), at(50)).await);
     assert!(due(&store, 60).await.due[0].manual, "it was asked for by hand");
-    done(store.record(vec![failure(&new, 0, 2, 60, 70)]).await);
+    done(store.record(&[failure(&new, 0, 2, 60, 70)]).await);
     assert!(!due(&store, 70).await.due[0].manual, "the attempt was made");
 }

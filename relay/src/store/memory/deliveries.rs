@@ -19,10 +19,10 @@ use crate::store::{
 
 #[async_trait]
 impl DeliveryQueue for MemoryStore {
-    async fn record(&self, records: Vec<Record>) -> Result<(), Error> {
+    async fn record(&self, records: &[Record]) -> Result<(), Error> {
         let mut tables = self.tables();
         for record in records {
-            tables.record(record);
+            tables.record(record.clone());
         }
         Ok(())
     }

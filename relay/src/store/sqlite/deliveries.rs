@@ -19,9 +19,9 @@ use crate::store::{DeliveryFilter, DeliveryQueue, DueBatch, Error, Record, Retri
 
 #[async_trait]
 impl DeliveryQueue for SqliteStore {
-    async fn record(&self, records: Vec<Record>) -> Result<(), Error> {
+    async fn record(&self, records: &[Record]) -> Result<(), Error> {
         let rows = records
-            .into_iter()
+            .iter()
             .map(RecordRow::new)
             .collect::<Result<Vec<_>, _>>()?;
         if rows.is_empty() {

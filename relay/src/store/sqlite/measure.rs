@@ -115,7 +115,8 @@ async fn the_cost_of_one_event() {
         async move {
             let mut records = Vec::new();
             while arriving.recv_many(&mut records, RECORDS_MAX).await > 0 {
-                store.record(std::mem::take(&mut records)).await.unwrap();
+                store.record(&records).await.unwrap();
+                records.clear();
             }
         }
     });
@@ -160,12 +161,15 @@ async fn the_time_to_read_a_backlog() {
     let data = Bytes::from(vec![b'x'; 1024]);
     for _ in 0..BACKLOG / 500 {
         let mut done: Vec<_> = (0..1000).map(|_| new_event(&ids, &data)).collect();
-        let records = done[..500].iter().map(|new| success(&new.event)).collect();
+        let records = done[..500]
+            .iter()
+            .map(|new| success(&new.event))
+            .collect::<Vec<_>>();
         done[500..]
             .iter_mut()
             .for_each(|new| new.deliveries[0].waits = true);
         store.accept(done, SystemClock.now()).await.unwrap();
-        store.record(records).await.unwrap();
+        store.record(&records).await.unwrap();
     }
     let now = SystemClock.now();
     let endpoint = EndpointId::from_raw(1 << 50);

@@ -9,7 +9,7 @@ use super::job::{Urgency, Weight};
 use super::messages;
 use super::session::{Session, keep};
 use crate::model::delivery::{Progress, State};
-use crate::model::id::DeliveryId;
+use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::time::Timestamp;
 use crate::store::{Error, Record};
 
@@ -58,38 +58,44 @@ impl<'c> Statements<'c> {
     }
 }
 
-/// A record, encoded.
+/// A record, encoded by the caller, so that the writer only binds.
 pub(super) struct RecordRow {
-    record: Record,
+    delivery: DeliveryId,
+    event: EventId,
+    endpoint: EndpointId,
+    tenant: TenantId,
+    state: State,
+    due: Option<i64>,
+    attempts: u32,
+    updated_at: Timestamp,
+    reason: Option<String>,
     last: Option<String>,
     messages: Option<Vec<u8>>,
-    updated_at: Timestamp,
 }
 
 impl RecordRow {
     /// Encodes a record.
-    pub(super) fn new(mut record: Record) -> Result<Self, Error> {
-        let last = record
-            .progress
-            .attempt
-            .as_ref()
-            .map(serde_json::to_string)
-            .transpose();
-        let last = last.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let messages = record.progress.messages.take();
-        let messages = messages.as_ref().map(messages::encode).transpose()?;
-        let updated_at = changed_at(&record);
+    pub(super) fn new(record: &Record) -> Result<Self, Error> {
+        let progress = &record.progress;
+        let last = progress.attempt.as_ref().map(serde_json::to_string).transpose();
         Ok(Self {
-            record,
-            last,
-            messages,
-            updated_at,
+            delivery: record.delivery,
+            event: record.event,
+            endpoint: record.endpoint,
+            tenant: record.tenant,
+            state: progress.state,
+            due: due(progress),
+            attempts: record.attempts,
+            updated_at: changed_at(record),
+            reason: progress.reason.clone(),
+            last: last.map_err(|error| Error::Unavailable(error.to_string()))?,
+            messages: progress.messages.as_ref().map(messages::encode).transpose()?,
         })
     }
 
     fn bytes(&self) -> usize {
         let last = self.last.as_ref().map_or(0, String::len);
-        let reason = self.record.progress.reason.as_ref().map_or(0, String::len);
+        let reason = self.reason.as_ref().map_or(0, String::len);
         ROW_BYTES + last + reason + self.messages.as_ref().map_or(0, Vec::len)
     }
 }
@@ -120,21 +126,20 @@ pub(super) fn record(session: &mut Session<'_>, rows: &[RecordRow]) -> Result<()
 }
 
 fn record_one(statements: &mut Statements<'_>, row: &RecordRow) -> rusqlite::Result<()> {
-    let record = &row.record;
     // A first attempt supersedes none: the common case is the one insert below.
-    if record.attempts > 1 && row.last.is_some() {
-        shelve(statements, record.delivery, record.attempts)?;
+    if row.attempts > 1 && row.last.is_some() {
+        shelve(statements, row.delivery, row.attempts)?;
     }
     statements.put.execute(params![
-        record.delivery.raw(),
-        record.event.raw(),
-        record.endpoint.raw(),
-        record.tenant.raw(),
-        record.progress.state.code(),
-        due(&record.progress),
-        record.attempts,
+        row.delivery.raw(),
+        row.event.raw(),
+        row.endpoint.raw(),
+        row.tenant.raw(),
+        row.state.code(),
+        row.due,
+        row.attempts,
         row.updated_at.as_millis(),
-        record.progress.reason,
+        row.reason,
         row.last,
         row.messages,
     ])?;

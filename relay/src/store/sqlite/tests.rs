@@ -151,7 +151,7 @@ async fn reopening_keeps_everything() {
         .accept(vec![done.clone(), flying.clone()], NOW)
         .await
         .unwrap();
-    store.record(vec![failed(done.event.id)]).await.unwrap();
+    store.record(&[failed(done.event.id)]).await.unwrap();
     store.set_state(&scope, "k", vec![1], None, NOW).await.unwrap();
     store.signing_secrets(ENDPOINT, secrets("a")).await.unwrap();
     store.set_checkpoint(EventId::from_raw(7)).await.unwrap();
@@ -207,7 +207,8 @@ async fn closing_writes_what_is_queued_and_leaves_no_log() {
     let new = event(&ids, false);
     store.accept(vec![new.clone()], NOW).await.unwrap();
     // It would linger; closing ends that.
-    let (recorded, ()) = tokio::join!(store.record(vec![failed(new.event.id)]), store.close());
+    let records = [failed(new.event.id)];
+    let (recorded, ()) = tokio::join!(store.record(&records), store.close());
     recorded.unwrap();
     let log = beside(&place.path(), "-wal");
     assert!(!log.exists() || log.metadata().unwrap().len() == 0);
@@ -318,7 +319,7 @@ async fn damaged_attempts_and_states_are_corrupt() {
     let new = event(&IdMaker::new(0), false);
     let store = place.open();
     store.accept(vec![new.clone()], NOW).await.unwrap();
-    store.record(vec![failed(new.event.id)]).await.unwrap();
+    store.record(&[failed(new.event.id)]).await.unwrap();
     place.tamper("UPDATE deliveries SET last = '{', state = 9");
     let id = new.event.id.delivery(0);
     assert!(matches!(store.attempts(TENANT, id).await, Err(Error::Corrupt(_))));
@@ -332,7 +333,7 @@ async fn a_damaged_row_does_not_hold_up_those_behind_it() {
     let (bad, good) = (event(&ids, false), event(&ids, true));
     let store = place.open();
     store.accept(vec![bad.clone(), good.clone()], NOW).await.unwrap();
-    store.record(vec![failed(bad.event.id)]).await.unwrap();
+    store.record(&[failed(bad.event.id)]).await.unwrap();
     place.tamper("UPDATE deliveries SET messages = X'01' WHERE messages IS NOT NULL");
     let due = due(&store).await;
     assert_eq!(
@@ -451,8 +452,9 @@ async fn outcomes_linger_and_an_accept_ends_that() {
     let ids = IdMaker::new(0);
     let first = event(&ids, false);
     store.accept(vec![first.clone()], NOW).await.unwrap();
+    let records = [failed(first.event.id)];
     let (recorded, accepted) = tokio::join!(
-        store.record(vec![failed(first.event.id)]),
+        store.record(&records),
         store.accept(vec![event(&ids, false)], NOW)
     );
     recorded.unwrap();
