@@ -87,7 +87,9 @@ impl Flow {
             .into_iter()
             .map(|post| self.offer(&directory, tenant, source, post, now))
             .collect();
-        // In a task of its own: a caller who hangs up now must not leave half an event.
+        // In a task of its own: a caller who hangs up now must not leave half an event. It
+        // also lets the answer go out before the delivery, which is the better order: work
+        // done in the caller's task measured a tenth slower.
         let flow = Arc::clone(self);
         let committed = self
             .tasks
@@ -149,7 +151,7 @@ impl Flow {
             .zip(accepted)
             .map(|(offered, accepted)| self.release(offered, accepted))
             .collect();
-        self.start_workers();
+        self.queue.ring();
         Ok(receipts)
     }
 
@@ -190,14 +192,14 @@ impl Offered {
 
 impl Flow {
     /// Starts a worker for each delivery that can go now.
-    pub fn start_workers(self: &Arc<Self>) {
+    fn start_workers(self: &Arc<Self>) {
         while let Some(job) = self.queue.take() {
             self.tasks.spawn(Arc::clone(self).work(job));
         }
     }
 
-    /// Starts workers whenever the queue says that something became ready by itself; ends
-    /// when the queue is closed.
+    /// Starts workers whenever the queue's bell rings, until `stop`. One loop does it for all
+    /// commits, so that what was committed together is started together, after its answers.
     pub async fn run(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
         while !stop.is_cancelled() {
             self.start_workers();
@@ -325,8 +327,7 @@ impl Flow {
             jitter,
         );
         if next == Next::Disable {
-            self.disable(endpoint.id, &endpoint.name, &attempted.outcome, now)
-                .await;
+            Box::pin(self.disable(endpoint.id, &endpoint.name, &attempted.outcome, now)).await;
         }
         let failed = !attempted.outcome.is_success();
         let reason = failed.then(|| attempted.outcome.summary());

@@ -102,7 +102,7 @@ pub enum Pace {
 /// See the module.
 pub struct Queue {
     inner: Mutex<Inner>,
-    /// Rung when a lane may have become ready outside of a push: a timer, a refill.
+    /// Rung when a lane may have become ready: a push, a timer, a refill.
     bell: Notify,
     /// Rung when [`Queue::tend`] has to look again.
     chores: Notify,
@@ -350,7 +350,12 @@ impl Queue {
         inner.enqueue(endpoint);
     }
 
-    /// Waits until [`Queue::take`] may have something that no push announced.
+    /// Says that there is something to take: after a push.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits until [`Queue::take`] may have something.
     pub async fn rung(&self) {
         self.bell.notified().await;
     }
