@@ -75,7 +75,8 @@ impl Chain {
         let mut messages = vec![Working::Event(event.clone())];
         for bound in &*self.bound {
             let started = Instant::now();
-            let passed = self.pass(bound, messages, &call, &mut log).await;
+            // On the heap, so that an attempt without plugins does not carry the room for one.
+            let passed = Box::pin(self.pass(bound, messages, &call, &mut log)).await;
             costs.push(cost(bound, started));
             match passed {
                 Ok(next) => messages = next,

@@ -190,7 +190,9 @@ impl Sender {
                 Ok(answer) => return Ok(answer),
             }
         }
-        let connection = self.connect(origin).await?;
+        // On the heap, because it is rare and large: what is part of an attempt is moved with
+        // it into its task.
+        let connection = Box::pin(self.connect(origin)).await?;
         let answered = self.exchange_over(connection, request).await;
         answered.map_err(|failed| Failure::of_exchange(&failed.error))
     }
