@@ -25,6 +25,8 @@ pub(super) struct Lane {
     /// When the earliest pending row that is not in memory is due; `None`: there is none.
     pub(super) stored_due: Option<Timestamp>,
     pub(super) refilling: bool,
+    /// As it stands among the queue's alarms.
+    pub(super) alarm: Option<Timestamp>,
     terms: Terms,
     limiter: Option<DefaultDirectRateLimiter>,
     /// The rate limit has no room before then.
@@ -45,6 +47,7 @@ impl Lane {
             in_ring: false,
             stored_due: None,
             refilling: false,
+            alarm: None,
             terms: Terms {
                 concurrency: 1,
                 rate_limit: None,

@@ -8,7 +8,7 @@
 //! Nothing here does I/O under the lock: [`Queue::take`], [`Queue::admit`] and the like only
 //! move entries; [`Queue::tend`] is the one loop that reads the store.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -114,6 +114,8 @@ struct Inner {
     lanes: HashMap<EndpointId, Lane>,
     /// Lanes that have something to give, in turn.
     ring: VecDeque<EndpointId>,
+    /// When something changes in a lane by itself, each lane's earliest moment.
+    alarms: BTreeSet<(Timestamp, EndpointId)>,
     in_flight: usize,
     /// Lanes with something under way.
     busy: usize,
@@ -130,6 +132,7 @@ impl Queue {
         let inner = Inner {
             lanes: HashMap::new(),
             ring: VecDeque::new(),
+            alarms: BTreeSet::new(),
             in_flight: 0,
             busy: 0,
             bytes: 0,
@@ -162,14 +165,14 @@ impl Queue {
                 .entry(endpoint)
                 .or_insert_with(Lane::new)
                 .set_terms(terms);
-            inner.enqueue(endpoint);
+            inner.update(endpoint);
         }
-        for (_, lane) in inner
-            .lanes
-            .iter_mut()
-            .filter(|(endpoint, _)| !seen.contains(endpoint))
-        {
-            lane.pause();
+        let known: Vec<EndpointId> = inner.lanes.keys().copied().collect();
+        for endpoint in known.into_iter().filter(|endpoint| !seen.contains(endpoint)) {
+            if let Some(lane) = inner.lanes.get_mut(&endpoint) {
+                lane.pause();
+            }
+            inner.update(endpoint);
         }
         drop(inner);
         self.ring_both();
@@ -181,7 +184,7 @@ impl Queue {
         if let Some(lane) = inner.lanes.get_mut(&endpoint) {
             lane.set_enabled(enabled);
         }
-        inner.enqueue(endpoint);
+        inner.update(endpoint);
         drop(inner);
         self.ring_both();
     }
@@ -264,17 +267,20 @@ impl Queue {
                     });
                 }
             }
-            inner.enqueue(endpoint);
+            inner.update(endpoint);
         }
     }
 
     /// Notes that the store has a pending row of that endpoint, due then.
     pub fn stored(&self, endpoint: EndpointId, due: Timestamp) {
-        self.lock()
+        let mut inner = self.lock();
+        inner
             .lanes
             .entry(endpoint)
             .or_insert_with(Lane::new)
             .note_stored(due);
+        inner.update(endpoint);
+        drop(inner);
         self.chores.notify_one();
     }
 
@@ -300,10 +306,11 @@ impl Queue {
             if lane.needs_tending(now) {
                 self.chores.notify_one();
             }
+            let is_first = lane.in_flight() == 1;
+            inner.update(endpoint);
             let Some(job) = job else { continue };
-            inner.busy += usize::from(lane.in_flight() == 1);
+            inner.busy += usize::from(is_first);
             inner.in_flight += 1;
-            inner.enqueue(endpoint);
             return Some(job);
         }
         None
@@ -318,7 +325,7 @@ impl Queue {
             lane.release(pace);
             inner.busy -= usize::from(lane.in_flight() == 0);
         }
-        inner.enqueue(endpoint);
+        inner.update(endpoint);
     }
 
     /// Forgets a delivery whose record is written. `due` is when it goes on, if it does.
@@ -334,6 +341,7 @@ impl Queue {
                 lane.note_stored(due);
             }
         }
+        inner.update(job.endpoint);
         drop(inner);
         if due.is_some() {
             self.chores.notify_one();
@@ -347,7 +355,7 @@ impl Queue {
         if let Some(lane) = inner.lanes.get_mut(&endpoint) {
             lane.ready.push_back(job);
         }
-        inner.enqueue(endpoint);
+        inner.update(endpoint);
     }
 
     /// Says that there is something to take: after a push.
@@ -403,14 +411,23 @@ impl Inner {
         (concurrency_max / (2 * self.busy.max(1))).max(1)
     }
 
-    /// Puts a lane into the ring if it has something to give and is not in it.
-    fn enqueue(&mut self, endpoint: EndpointId) {
-        if let Some(lane) = self.lanes.get_mut(&endpoint)
-            && !lane.in_ring
-            && lane.can_give()
-        {
+    /// After any change of a lane: puts it into the ring if it has something to give and is
+    /// not in it, and sets its alarm.
+    fn update(&mut self, endpoint: EndpointId) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            return;
+        };
+        if !lane.in_ring && lane.can_give() {
             lane.in_ring = true;
             self.ring.push_back(endpoint);
+        }
+        let alarm = lane.wakes_at();
+        if alarm != lane.alarm {
+            let old = std::mem::replace(&mut lane.alarm, alarm);
+            if let Some(old) = old {
+                self.alarms.remove(&(old, endpoint));
+            }
+            self.alarms.extend(alarm.map(|at| (at, endpoint)));
         }
     }
 }

@@ -41,8 +41,8 @@ impl Queue {
     /// How long nothing happens by itself.
     fn wait(&self) -> Duration {
         let now = self.clock.now();
-        let next = self.lock().lanes.values().filter_map(Lane::wakes_at).min();
-        next.map_or(ROUND, |at| at.since(now).min(ROUND))
+        let next = self.lock().alarms.first().copied();
+        next.map_or(ROUND, |(at, _)| at.since(now).min(ROUND))
     }
 
     async fn refill_due(&self, store: &Arc<dyn Store>) {
@@ -67,7 +67,7 @@ impl Queue {
                     lane.note_stored(now + ROUND);
                 }
             }
-            inner.enqueue(endpoint);
+            inner.update(endpoint);
         }
         self.bell.notify_one();
     }
@@ -77,8 +77,9 @@ impl Queue {
     fn start_refills(&self, now: Timestamp) -> Vec<(EndpointId, HashSet<DeliveryId>)> {
         let mut inner = self.lock();
         let mut wanted = Vec::new();
-        let endpoints: Vec<EndpointId> = inner.lanes.keys().copied().collect();
-        for endpoint in endpoints {
+        let ringing = inner.alarms.iter().take_while(|(at, _)| *at <= now);
+        let ringing: Vec<EndpointId> = ringing.map(|(_, endpoint)| *endpoint).collect();
+        for endpoint in ringing {
             let Some(lane) = inner.lanes.get_mut(&endpoint) else {
                 continue;
             };
@@ -88,7 +89,7 @@ impl Queue {
                 lane.stored_due = None;
                 wanted.push((endpoint, lane.held.clone()));
             }
-            inner.enqueue(endpoint);
+            inner.update(endpoint);
         }
         wanted
     }
