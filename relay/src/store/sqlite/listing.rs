@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Rows, params};
 
 use super::due::ANSWER_BYTES_MAX;
 use super::failure::{Failure, readable};
@@ -108,24 +108,37 @@ pub(super) fn events(
     let mut statement = connection.prepare_cached(
         "SELECT id, tenant, source, kind FROM events WHERE id >= ?1 AND id < ?2 ORDER BY id DESC",
     )?;
-    let mut rows = statement.query([from, below])?;
+    walk(statement.query([from, below])?, tenant, page, |id, row| {
+        if !wants(filter, row)? {
+            return Ok(None);
+        }
+        let event = readable(any_event(connection, EventId::from_raw(id)), "an event of a list")?;
+        Ok(event.map(|event| (Arc::clone(&event), event.weight())))
+    })
+}
+
+/// Fills a page from rows of ids and tenants, newest first, with what `read` makes of those of
+/// the tenant: an item and its bytes, or nothing if it is not wanted.
+fn walk<T>(
+    mut rows: Rows<'_>,
+    tenant: TenantId,
+    page: Page,
+    mut read: impl FnMut(i64, &Row<'_>) -> Result<Option<(T, usize)>, Failure>,
+) -> Result<Listed<T>, Failure> {
     let mut filling = Filling::new(page);
-    let mut last = None;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
         filling.seen += 1;
         if row.get::<_, i64>(1)? == tenant.raw()
-            && wants(filter, row)?
-            && let Some(event) = readable(any_event(connection, EventId::from_raw(id)), "an event of a list")?
+            && let Some((item, bytes)) = read(id, row)?
         {
-            filling.push(id, Arc::clone(&event), event.weight());
+            filling.push(id, item, bytes);
         }
         if !filling.goes_on() {
-            last = Some(id);
-            break;
+            return Ok(filling.finish(Some(id)));
         }
     }
-    Ok(filling.finish(last))
+    Ok(filling.finish(None))
 }
 
 fn wants(filter: &EventFilter, row: &Row<'_>) -> Result<bool, Failure> {
@@ -154,31 +167,25 @@ pub(super) fn deliveries(
     let mut statement = connection.prepare_cached(
         "SELECT id, tenant, endpoint, state FROM deliveries WHERE id >= ?1 AND id < ?2 ORDER BY id DESC",
     )?;
-    let mut rows = statement.query([from, below])?;
-    let mut filling = Filling::new(page);
-    let mut last = None;
-    while let Some(row) = rows.next()? {
-        let id: i64 = row.get(0)?;
-        filling.seen += 1;
-        if row.get::<_, i64>(1)? == tenant.raw()
-            && filter
-                .endpoint
-                .is_none_or(|endpoint| row.get(2) == Ok(endpoint.raw()))
-            && filter.state.is_none_or(|state| row.get(3) == Ok(state.code()))
-            && let Some(delivery) = stored(connection, DeliveryId::from_raw(id))?
-            && filter
-                .kind
-                .as_ref()
-                .is_none_or(|kind| *kind == delivery.event_type)
-        {
-            filling.push(id, delivery, 0);
+    walk(statement.query([from, below])?, tenant, page, |id, row| {
+        let is_wanted = filter
+            .endpoint
+            .is_none_or(|endpoint| row.get(2) == Ok(endpoint.raw()))
+            && filter.state.is_none_or(|state| row.get(3) == Ok(state.code()));
+        if !is_wanted {
+            return Ok(None);
         }
-        if !filling.goes_on() {
-            last = Some(id);
-            break;
-        }
-    }
-    Ok(filling.finish(last))
+        let delivery = stored(connection, DeliveryId::from_raw(id))?;
+        let delivery = delivery.filter(|delivery| wants_type(filter, delivery));
+        Ok(delivery.map(|delivery| (delivery, 0)))
+    })
+}
+
+fn wants_type(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+    filter
+        .kind
+        .as_ref()
+        .is_none_or(|kind| *kind == delivery.event_type)
 }
 
 /// Deliveries of one event, those without a row too.
@@ -207,12 +214,7 @@ fn deliveries_of(
             continue;
         }
         let delivery = stored(connection, id)?.unwrap_or_else(|| source.delivery(id, endpoint));
-        if filter.state.is_none_or(|state| state == delivery.state)
-            && filter
-                .kind
-                .as_ref()
-                .is_none_or(|kind| *kind == delivery.event_type)
-        {
+        if filter.state.is_none_or(|state| state == delivery.state) && wants_type(filter, &delivery) {
             filling.push(id.raw(), delivery, 0);
         }
         if !filling.goes_on() {
