@@ -2,7 +2,6 @@
 
 use crate::crypto::standard_webhooks::{KeyError, SigningKey};
 use crate::model::secret::Secret;
-use crate::store::SigningSecrets;
 
 /// The keys of one endpoint, made ready once and used for every message.
 #[derive(Debug, Clone)]
@@ -26,20 +25,6 @@ impl Signer {
         Ok(Self { keys })
     }
 
-    /// Signs with the secrets that the relay made for an endpoint: `v1`, and with
-    /// [`Own::Both`] `v1a` beside it.
-    ///
-    /// # Errors
-    /// A secret that is no key.
-    pub fn own(secrets: &SigningSecrets, with: Own) -> Result<Self, KeyError> {
-        let symmetric = SigningKey::parse(&secrets.symmetric)?;
-        let keys = match with {
-            Own::Symmetric => vec![symmetric],
-            Own::Both => vec![symmetric, SigningKey::parse(&secrets.asymmetric)?],
-        };
-        Ok(Self { keys })
-    }
-
     /// The value of `webhook-signature`: one signature per key, separated by spaces.
     /// `timestamp` is in seconds since 1970; `id` contains no full stop.
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
@@ -51,20 +36,6 @@ impl Signer {
         }
         header
     }
-}
-
-/// With which of its own secrets the relay signs.
-///
-/// `v1` is what receivers expect and costs about a microsecond of CPU. `v1a` costs over
-/// twenty, several times what sending the request does, so it is made only where someone
-/// verifies it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Own {
-    /// `v1` alone.
-    #[default]
-    Symmetric,
-    /// `v1`, then `v1a`.
-    Both,
 }
 
 #[cfg(test)]
@@ -98,17 +69,6 @@ mod tests {
         check(&signer, &new, true);
         check(&signer, &old, true);
         check(&signer, &generate_symmetric(), false);
-    }
-
-    #[test]
-    fn the_relays_own_secrets_make_v1_and_on_request_v1a() {
-        let secrets = SigningKey::generate();
-        let public = Secret::new(SigningKey::parse(&secrets.asymmetric).unwrap().public().unwrap());
-        for (own, asymmetric) in [(Own::Symmetric, false), (Own::Both, true)] {
-            let signer = Signer::own(&secrets, own).unwrap();
-            check(&signer, &secrets.symmetric, true);
-            check(&signer, &public, asymmetric);
-        }
     }
 
     #[test]
