@@ -28,6 +28,9 @@ pub(super) enum Scenario {
     /// The same, with one plugin.
     #[value(name = "redact-fields")]
     RedactFields,
+    /// The same, in a fresh instance for every call.
+    #[value(name = "redact-fields-fresh")]
+    RedactFieldsFresh,
     /// The same, with three plugins in a row.
     #[value(name = "chain-of-three")]
     ChainOfThree,
@@ -97,6 +100,7 @@ impl Scenario {
                 | Self::HyperProxy
                 | Self::NoPlugin
                 | Self::RedactFields
+                | Self::RedactFieldsFresh
                 | Self::ChainOfThree
                 | Self::FanOut10
         )
@@ -117,6 +121,7 @@ impl Scenario {
             Self::HyperProxy => steady::hyper_proxy(&name, options).await,
             Self::NoPlugin => steady::chain(&name, options, &[]).await,
             Self::RedactFields => steady::chain(&name, options, &steady::CHAIN[..1]).await,
+            Self::RedactFieldsFresh => steady::chain(&name, options, &[steady::FRESH]).await,
             Self::ChainOfThree => steady::chain(&name, options, &steady::CHAIN).await,
             Self::FanOut10 => steady::fan_out(&name, options, 10).await,
             Self::Open200 => steady::open(&name, options, 200.0).await,

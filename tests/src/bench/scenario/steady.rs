@@ -14,6 +14,9 @@ pub(super) const PREFIX: &str = "bench.event";
 const CONNECTIONS: usize = 64;
 /// At fixed rates most connections wait; these suffice for a stall of tens of milliseconds.
 const OPEN_CONNECTIONS: usize = 32;
+/// As the first of [`CHAIN`], but no instance serves two calls.
+pub(super) const FRESH: &str =
+    r#"{ use = "redact-fields", reuse = false, config = { mask = ["/phone_number"] } }"#;
 /// Three stock plugins; the first alone for the scenario with one.
 pub(super) const CHAIN: [&str; 3] = [
     r#"{ use = "redact-fields", config = { mask = ["/phone_number"] } }"#,
