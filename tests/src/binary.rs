@@ -12,7 +12,7 @@ const OVERRIDE: &str = "RELAY_BINARY";
 ///
 /// # Panics
 /// If it cannot be built.
-pub(crate) fn path() -> &'static Path {
+pub fn path() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| match std::env::var_os(OVERRIDE) {
         Some(path) => path.into(),

@@ -5,6 +5,7 @@
 //! what came to the other. Nothing sleeps for a fixed time: [`wait`] looks until it is so.
 
 pub mod bench;
+pub mod binary;
 pub mod client;
 pub mod instance;
 pub mod output;
@@ -16,5 +17,3 @@ pub mod wait;
 pub mod guests {
     include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 }
-
-mod binary;

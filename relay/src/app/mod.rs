@@ -24,6 +24,7 @@ use crate::flow::{Flow, Settled};
 use crate::http::server;
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
+use crate::plugins::compile::Compiler;
 use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
 use crate::receive::{Gate, Limits};
@@ -305,15 +306,22 @@ fn plugin_settings(config: &Config) -> plugins::Settings {
     let cache = config.plugins.cache.clone().unwrap_or(beside_store);
     plugins::Settings {
         folder: config.plugins.folder.clone(),
+        compiler: compiler(),
         ..plugins::Settings::new(cache)
     }
 }
 
+/// A child of this program, which is the relay's wherever this is called.
+pub(crate) fn compiler() -> Compiler {
+    Compiler::this_program().unwrap_or_else(|error| {
+        tracing::warn!(%error, "plugins are compiled in this process: it does not know its own program");
+        Compiler::Here
+    })
+}
+
 /// Keeps the compiled code of one user away from another's.
 pub(crate) fn user() -> String {
-    #[expect(unsafe_code, reason = "getuid has no preconditions and cannot fail")]
-    let id = unsafe { libc::getuid() };
-    id.to_string()
+    rustix::process::getuid().as_raw().to_string()
 }
 
 const fn queue_settings(config: &Config) -> queue::Settings {

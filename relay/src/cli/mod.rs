@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::assemble::Unusable;
+use crate::plugins::compile;
 
 mod check;
 mod client;
@@ -56,6 +57,9 @@ enum Command {
     /// Looks at plugins and tries them
     #[command(subcommand)]
     Plugin(plugin::Plugin),
+    /// Compiles the component on stdin, within limits; the relay calls itself so
+    #[command(name = compile::COMMAND, hide = true)]
+    CompilePlugin,
     /// Makes, lists and revokes keys of a relay that runs
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -81,7 +85,19 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(send) => send.run().await,
         Command::Listen(listen) => listen.run().await,
         Command::Plugin(plugin) => plugin.run().await,
+        Command::CompilePlugin => Ok(compile_plugin()),
         Command::Keys(keys) => keys.run().await,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the relay that called reads it there")]
+fn compile_plugin() -> ExitCode {
+    match compile::serve(std::io::stdin().lock(), std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_FAILURE)
+        }
     }
 }
 

@@ -217,6 +217,7 @@ impl Run {
         let cache = std::env::temp_dir().join(format!("relay-plugins-{}", crate::app::user()));
         let settings = Settings {
             folder: Some(folder.path().to_owned()),
+            compiler: crate::app::compiler(),
             ..Settings::new(cache)
         };
         let plugins = Plugins::new(settings, Arc::new(MemoryStore::default()), Arc::new(SystemClock))?;

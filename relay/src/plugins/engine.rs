@@ -99,6 +99,12 @@ fn engine(settings: &Settings) -> Result<Engine, Error> {
     })
 }
 
+/// An engine that only compiles, to code that the relay's own takes: how instances are
+/// allocated makes no difference to it.
+pub(super) fn compiler() -> Result<Engine, wasmtime::Error> {
+    Engine::new(&config())
+}
+
 fn config() -> Config {
     let mut config = Config::new();
     config
@@ -136,4 +142,25 @@ fn pool(settings: &Settings) -> PoolingAllocationConfig {
         .async_stack_keep_resident(KEEP_STACK_BYTES)
         .pagemap_scan(Enabled::Auto);
     pool
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands for all that compiled code depends on.
+    fn fits(engine: &Engine) -> u64 {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn what_the_compiler_makes_fits_the_engine_that_runs_it() {
+        let settings = Settings::new("cache".into());
+        let running = engine(&settings).expect("an engine");
+        let compiling = compiler().expect("an engine that compiles");
+        assert_eq!(fits(&running), fits(&compiling));
+    }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use wasmtime::component::Component;
 
 use super::cache::Cache;
+use super::compile::Compiler;
 use super::engine::Runtime;
 use super::instance::Code;
 use super::manifest::{self, Hooks, Inspection, LoadError};
@@ -26,6 +27,7 @@ pub(super) struct Loaded {
 pub(super) struct Library {
     folder: Option<PathBuf>,
     size_max: usize,
+    compiler: Compiler,
     cache: Option<Cache>,
     runtime: Arc<Runtime>,
     /// What is loaded, as long as anyone uses it; the lock of an entry is held while it is
@@ -48,6 +50,7 @@ impl Library {
         Self {
             folder: settings.folder.clone(),
             size_max: settings.component_bytes_max,
+            compiler: settings.compiler.clone(),
             cache,
             runtime,
             shelf: Mutex::default(),
@@ -98,49 +101,65 @@ impl Library {
         hooks: Hooks,
     ) -> Result<Arc<Code>, BindError> {
         let _turn = self.compiling.lock().await;
-        let library = self.clone();
-        let compiled = tokio::task::spawn_blocking(move || library.compile_now(&bytes, &digest, hooks)).await;
-        let compiled = compiled.map_err(|_| BindError::Panicked {
-            name: name.to_owned(),
-        })?;
-        compiled.map(Arc::new).map_err(|reason| BindError::Load {
+        let code = match self.component(bytes, digest).await {
+            Ok(component) => {
+                self.blocking(move |library| library.link(&component, hooks))
+                    .await
+            }
+            Err(reason) => Err(reason),
+        };
+        code.map(Arc::new).map_err(|reason| BindError::Load {
             name: name.to_owned(),
             reason,
         })
     }
 
-    fn compile_now(&self, bytes: &[u8], digest: &blake3::Hash, named: Hooks) -> Result<Code, LoadError> {
-        let engine = &self.runtime.engine;
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(digest, engine));
-        let component = match cached {
-            Some(component) => component,
-            None => {
-                let component = Component::from_binary(engine, bytes).map_err(unusable)?;
-                self.keep(digest, &component);
-                component
-            }
-        };
-        let pre = self
-            .runtime
-            .linker
-            .instantiate_pre(&component)
-            .map_err(unusable)?;
-        let hooks = HookIndices::of(&component);
+    /// From the cache, or compiled and kept there.
+    async fn component(self: &Arc<Self>, bytes: Bytes, digest: blake3::Hash) -> Result<Component, LoadError> {
+        let cached = self.blocking(move |library| Ok(library.cached(&digest))).await?;
+        if let Some(component) = cached {
+            return Ok(component);
+        }
+        let code = self.compiler.compile(&self.runtime.engine, bytes).await?;
+        self.blocking(move |library| library.keep(&digest, &code)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, LoadError> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let library = self.clone();
+        let worked = tokio::task::spawn_blocking(move || work(&library)).await;
+        worked.unwrap_or_else(|_| Err(LoadError::Compile("the relay panicked over it".to_owned())))
+    }
+
+    fn cached(&self, digest: &blake3::Hash) -> Option<Component> {
+        self.cache.as_ref()?.load(digest, &self.runtime.engine)
+    }
+
+    /// Keeps code and loads it from where it is kept, so that it takes no memory of its own.
+    fn keep(&self, digest: &blake3::Hash, code: &[u8]) -> Result<Component, LoadError> {
+        let kept = self.cache.as_ref().map(|cache| cache.store(digest, code));
+        if let Some(Err(error)) = kept {
+            tracing::warn!(%error, "a compiled plugin cannot be kept and is compiled again next time");
+        }
+        if let Some(component) = self.cached(digest) {
+            return Ok(component);
+        }
+        #[expect(unsafe_code, reason = "loading compiled code is what it was compiled for")]
+        // SAFETY: the code comes from the relay's own compiler, through no hands but the relay's.
+        unsafe { Component::deserialize(&self.runtime.engine, code) }.map_err(unusable)
+    }
+
+    fn link(&self, component: &Component, named: Hooks) -> Result<Code, LoadError> {
+        let pre = self.runtime.linker.instantiate_pre(component).map_err(unusable)?;
+        let hooks = HookIndices::of(component);
         match named
             .names()
             .find(|name| !hooks.present().names().any(|found| found == *name))
         {
             Some(name) => Err(LoadError::Hollow(format!("relay:plugin/{name}"))),
             None => Ok(Code { pre, hooks }),
-        }
-    }
-
-    fn keep(&self, digest: &blake3::Hash, component: &Component) {
-        let Some(cache) = &self.cache else { return };
-        let kept = component.serialize().map_err(|error| error.to_string());
-        let kept = kept.and_then(|code| cache.store(digest, &code).map_err(|error| error.to_string()));
-        if let Err(error) = kept {
-            tracing::warn!(%error, "a compiled plugin cannot be kept and is compiled again next time");
         }
     }
 

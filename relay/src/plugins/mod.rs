@@ -8,7 +8,8 @@
 //! - [`Chain::run`] sends an event through the plugins of an endpoint or source.
 //! - [`Bound::authenticate`] asks one plugin whether a request is genuine.
 //!
-//! Inside: `manifest` reads a component without running it, `library` finds and compiles,
+//! Inside: `manifest` reads a component without running it, `library` finds it and `compile`
+//! compiles it,
 //! `engine` and `ticker` are wasmtime's surroundings, `instance` is one running plugin,
 //! `visit` is what it may see, `v0_1` speaks its language, `edits` and `changes` carry out
 //! what it answers.
@@ -27,6 +28,7 @@ mod bound;
 mod cache;
 mod chain;
 mod changes;
+pub mod compile;
 mod doors;
 mod edits;
 mod engine;
@@ -53,6 +55,7 @@ pub use doors::{AuthRequest, Authenticated, DestinationAnswer, Identity, Problem
 pub use fault::Fault;
 pub use manifest::{Hooks, Inspection, LoadError, Manifest};
 
+use compile::Compiler;
 use engine::Runtime;
 use library::Library;
 use pool::Pool;
@@ -72,6 +75,8 @@ pub struct Settings {
     pub memory_bytes_max: usize,
     /// Largest component that is loaded.
     pub component_bytes_max: usize,
+    /// Who compiles what is not in the cache.
+    pub compiler: Compiler,
 }
 
 impl Settings {
@@ -83,6 +88,7 @@ impl Settings {
             instances_max: 256,
             memory_bytes_max: 256 << 20,
             component_bytes_max: 4 << 20,
+            compiler: Compiler::Here,
         }
     }
 }

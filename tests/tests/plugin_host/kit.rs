@@ -12,6 +12,7 @@ use relay::model::id::{DeliveryId, EventId, TenantId};
 use relay::model::plugin::{Limits, OnFault, PluginUse};
 use relay::model::secret::Secret;
 use relay::model::time::Timestamp;
+use relay::plugins::compile::Compiler;
 use relay::plugins::{BindError, Bound, Call, Chain, Owner, Plugins, Ran, Settings};
 use relay::store::{self, Named, PluginState, Scope, Written};
 use serde_json::{Value, json};
@@ -36,9 +37,22 @@ impl Kit {
     }
 
     pub(crate) fn with_state(state: Arc<dyn PluginState>) -> Self {
+        Self::made_of(state, Compiler::Here)
+    }
+
+    /// A host that has this compiler compile.
+    pub(crate) fn compiling(compiler: Compiler) -> Self {
+        Self::made_of(Arc::new(MapState::default()), compiler)
+    }
+
+    fn made_of(state: Arc<dyn PluginState>, compiler: Compiler) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("plugins")).expect("a folder for plugins");
-        let plugins = Plugins::new(settings(&folder), state, Arc::new(clock())).expect("a host");
+        let settings = Settings {
+            compiler,
+            ..settings(&folder)
+        };
+        let plugins = Plugins::new(settings, state, Arc::new(clock())).expect("a host");
         let kit = Self { plugins, folder };
         for (name, bytes) in [
             ("edits", guests::EDITS),

@@ -4,6 +4,7 @@
 mod bench;
 mod binding;
 mod chains;
+mod compiling;
 mod faults;
 mod kit;
 mod loading;
