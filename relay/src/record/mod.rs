@@ -14,7 +14,7 @@ pub mod retain;
 /// Records that may wait to be written; beyond that, attempts wait.
 const WAITING_MAX: usize = 4096;
 /// Records of one commit.
-const BATCH_MAX: usize = 512;
+const BATCH_MAX: usize = 256;
 /// A batch of fewer waits a moment for others to share its commit.
 const BATCH_SMALL: usize = 64;
 /// How long it waits.

@@ -74,7 +74,7 @@ impl Offer {
 pub(super) fn weight(offers: &[Offer]) -> Weight {
     let bytes = offers.iter().map(|offer| offer.row.event.weight()).sum();
     Weight {
-        urgency: Urgency::Now,
+        urgency: Urgency::First,
         events: offers.len(),
         bytes,
     }

@@ -1,9 +1,11 @@
 //! What waits for the writer.
 //!
-//! Bounded: callers wait for room. First in, first out. A batch that holds only outcomes
-//! lingers, because nobody waits for those; anything urgent ends the lingering. Under load,
-//! the writer also gathers for a moment: those answered just now are about to call again,
-//! and a sync for two of them would make all others wait for the next.
+//! Bounded: callers wait for room. Accepting goes first, with a little of the rest beside it,
+//! so that a flood of outcomes does not keep senders waiting; the rest is first in, first
+//! out. A batch that holds only outcomes lingers, because nobody waits for those; anything
+//! urgent ends the lingering. Under load, the writer also gathers for a moment: those answered
+//! just now are about to call again, and a sync for two of them would make all others wait for
+//! the next.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,9 @@ const GATHER_MAX: Duration = Duration::from_micros(150);
 /// never waits.
 const GATHER_FROM: usize = 8;
 
+/// Events of the rest in a batch in which something is accepted.
+const BESIDE_ACCEPTING_MAX: usize = 256;
+
 /// The queue between the callers and the writer.
 pub(super) struct Inbox {
     queue: Mutex<Queue>,
@@ -35,7 +40,9 @@ pub(super) struct Inbox {
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Box<dyn Job>>,
+    /// What goes before the rest.
+    first: VecDeque<Box<dyn Job>>,
+    rest: VecDeque<Box<dyn Job>>,
     /// How many of the jobs are urgent.
     urgent: usize,
     /// Events and records in all jobs.
@@ -94,17 +101,15 @@ impl Inbox {
     /// and empty.
     pub(super) fn take(&self, batch: &mut Vec<Box<dyn Job>>) -> bool {
         let mut queue = self.await_batch();
-        let (mut events, mut bytes) = (0, 0);
-        while let Some(job) = queue.jobs.front() {
-            let weight = job.weight();
-            events += weight.events;
-            bytes += weight.bytes;
-            let fits = events <= self.batch_events_max && bytes <= self.batch_bytes_max;
-            if !fits && !batch.is_empty() {
-                break;
-            }
-            batch.extend(queue.pop());
+        let mut room = Room {
+            events: self.batch_events_max,
+            bytes: self.batch_bytes_max,
+        };
+        queue.pop_into(batch, &mut room, |queue| &mut queue.first);
+        if !batch.is_empty() {
+            room.events = room.events.min(BESIDE_ACCEPTING_MAX);
         }
+        queue.pop_into(batch, &mut room, |queue| &mut queue.rest);
         queue.last_batch = batch.len();
         drop(queue);
         self.room.add_permits(batch.len());
@@ -121,8 +126,9 @@ impl Inbox {
     /// Closes, and drops what is queued: its callers learn that nobody will answer.
     pub(super) fn abandon(&self) {
         self.close();
-        let jobs = std::mem::take(&mut self.lock().jobs);
-        drop(jobs);
+        let abandoned = std::mem::take(&mut *self.lock());
+        self.lock().closed = true;
+        drop(abandoned);
     }
 
     fn await_batch(&self) -> MutexGuard<'_, Queue> {
@@ -159,29 +165,57 @@ impl Inbox {
     }
 }
 
+/// What a batch may still take.
+struct Room {
+    events: usize,
+    bytes: usize,
+}
+
 impl Queue {
     fn push(&mut self, job: Box<dyn Job>) {
         let weight = job.weight();
-        self.urgent += usize::from(weight.urgency == Urgency::Now);
+        self.urgent += usize::from(weight.urgency != Urgency::MayLinger);
         self.events += weight.events;
-        self.jobs.push_back(job);
+        match weight.urgency {
+            Urgency::First => self.first.push_back(job),
+            Urgency::Now | Urgency::MayLinger => self.rest.push_back(job),
+        }
     }
 
-    fn pop(&mut self) -> Option<Box<dyn Job>> {
-        let job = self.jobs.pop_front()?;
-        let weight = job.weight();
-        self.urgent -= usize::from(weight.urgency == Urgency::Now);
-        self.events -= weight.events;
-        Some(job)
+    /// Moves what there is room for from one of the lines; one job always, so that neither
+    /// keeps the other waiting for ever.
+    fn pop_into(
+        &mut self,
+        batch: &mut Vec<Box<dyn Job>>,
+        room: &mut Room,
+        line: impl Fn(&mut Self) -> &mut VecDeque<Box<dyn Job>>,
+    ) {
+        let before = batch.len();
+        while let Some(job) = line(self).front() {
+            let weight = job.weight();
+            let fits = weight.events <= room.events && weight.bytes <= room.bytes;
+            if !fits && batch.len() > before {
+                break;
+            }
+            room.events = room.events.saturating_sub(weight.events);
+            room.bytes = room.bytes.saturating_sub(weight.bytes);
+            self.urgent -= usize::from(weight.urgency != Urgency::MayLinger);
+            self.events -= weight.events;
+            batch.extend(line(self).pop_front());
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
     }
 
     /// Whether there is what the writer waits for; once closed, it waits for nothing.
     fn has(&self, wake_for: WakeFor) -> bool {
         self.closed
             || match wake_for {
-                WakeFor::Anything => !self.jobs.is_empty(),
+                WakeFor::Anything => self.len() > 0,
                 WakeFor::UrgentOrEvents(events) => self.urgent > 0 || self.events >= events,
-                WakeFor::Jobs(jobs) => self.jobs.len() >= jobs,
+                WakeFor::Jobs(jobs) => self.len() >= jobs,
             }
     }
 }

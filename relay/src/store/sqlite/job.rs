@@ -9,7 +9,10 @@ use super::session::Session;
 /// Whether somebody waits for the answer at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// Goes with the next transaction.
+    /// Goes with the next transaction, before whatever else waits: nothing that an accepted
+    /// event depends on is in the queue.
+    First,
+    /// Goes with the next transaction, after what came before it.
     Now,
     /// May wait a little for company.
     MayLinger,
