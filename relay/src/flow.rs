@@ -23,7 +23,7 @@ use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, SourceId, Tenant
 use crate::model::message::Messages;
 use crate::model::time::Timestamp;
 use crate::plugins::{Call, Chained};
-use crate::queue::{Admission, Job, Pace, Queue};
+use crate::queue::{Admission, Job, Pace, Queue, Turn};
 use crate::record::{Finished, Recorder};
 use crate::store::{self, Accepted, Disabled, NewEvent, Planned, Record, Store};
 
@@ -235,7 +235,9 @@ impl Flow {
             .catch_unwind()
             .await
             .unwrap_or_else(|_| Attempted::panicked());
-        self.queue.release(endpoint, pace(&attempted.outcome));
+        if let Some(turn) = self.queue.release(endpoint, pace(&attempted.outcome)) {
+            say(turn, target, &attempted.outcome);
+        }
         let duration_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
         let finished = self
             .conclude(target, job, attempted, started_at, duration_us)
@@ -409,13 +411,25 @@ fn call<'a>(directory: &'a Directory, job: &Job) -> Call<'a> {
     }
 }
 
+fn say(turn: Turn, target: &Target, outcome: &Outcome) {
+    let endpoint = target.endpoint.name.as_str();
+    match turn {
+        Turn::Opened => tracing::warn!(
+            endpoint,
+            reason = outcome.summary(),
+            "the receiver does not answer; its deliveries wait while one at a time probes"
+        ),
+        Turn::Closed => tracing::info!(endpoint, "the receiver answers again; its deliveries go on"),
+    }
+}
+
 /// What an outcome says of the receiver's pace.
 const fn pace(outcome: &Outcome) -> Pace {
     match outcome {
         Outcome::Responded {
             status: 429 | 503, ..
-        }
-        | Outcome::Unreachable { .. } => Pace::Slower,
+        } => Pace::Slower,
+        Outcome::Unreachable { .. } => Pace::Silent,
         Outcome::Responded { .. } => Pace::Faster,
         _ => Pace::Same,
     }

@@ -169,7 +169,7 @@ pub(super) async fn retry(
     let id = parse(&id)?;
     let now = api.clock.now();
     match api.store.retry(caller.tenant, id, now).await? {
-        Retried::Waits(endpoint) => api.queue.stored(endpoint, now),
+        Retried::Waits(endpoint) => api.queue.asked_for(endpoint, now),
         Retried::InFlight => {}
         Retried::Unknown => return Err(unknown(&id.to_string())),
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use super::{Due, Job, Pace, Terms};
+use super::breaker::Breaker;
+use super::{Due, Job, Pace, Terms, Turn};
 use crate::model::endpoint::RateLimit;
 use crate::model::id::DeliveryId;
 use crate::model::time::Timestamp;
@@ -35,6 +36,9 @@ pub(super) struct Lane {
     /// How many may be under way at once: halves when the receiver does not answer, grows
     /// when it does, never beyond the terms.
     width: usize,
+    breaker: Breaker,
+    /// Kept from the last look at the clock: whether the breaker lets a probe pass.
+    probe_due: bool,
 }
 
 impl Lane {
@@ -57,6 +61,8 @@ impl Lane {
             blocked_until: None,
             in_flight: 0,
             width: 1,
+            breaker: Breaker::CLOSED,
+            probe_due: false,
         }
     }
 
@@ -77,12 +83,19 @@ impl Lane {
 
     pub(super) const fn set_enabled(&mut self, enabled: bool) {
         self.terms.enabled = enabled;
+        self.breaker = self.breaker.on_trial();
+    }
+
+    /// Someone asks for an attempt by hand: a receiver that did not answer gets another chance.
+    pub(super) const fn try_again(&mut self) {
+        self.breaker = self.breaker.on_trial();
     }
 
     /// Whether a fresh delivery may go into memory: there is room, the endpoint takes
     /// deliveries, and none that waits in the store would be overtaken.
     pub(super) fn takes_fresh(&self, deliveries_max: usize, now: Timestamp) -> bool {
         self.terms.enabled
+            && !self.breaker.is_open()
             && self.ready.len() + self.reserved < deliveries_max
             && self.stored_due.is_none_or(|due| due > now)
     }
@@ -93,6 +106,7 @@ impl Lane {
             && !self.ready.is_empty()
             && self.in_flight < self.width
             && self.blocked_until.is_none()
+            && (!self.breaker.is_open() || (self.probe_due && self.in_flight == 0))
     }
 
     /// Attempts under way.
@@ -116,15 +130,25 @@ impl Lane {
         let job = self.ready.pop_front()?;
         self.held.insert(job.delivery);
         self.in_flight += 1;
+        self.probe_due = false;
         Some(job)
     }
 
-    pub(super) fn release(&mut self, pace: Pace) {
+    pub(super) fn release(&mut self, pace: Pace, now: Timestamp) -> Option<Turn> {
         self.in_flight -= 1;
         match pace {
             Pace::Faster => self.width = (self.width + 1).min(self.terms.concurrency),
-            Pace::Slower => self.width = (self.width / 2).max(1),
+            Pace::Slower | Pace::Silent => self.width = (self.width / 2).max(1),
             Pace::Same => {}
+        }
+        let before = self.breaker;
+        self.breaker = before.after(pace, self.in_flight, now);
+        // A probe that a plugin dropped said nothing: the next delivery is one.
+        self.probe_due = self.breaker.lets_pass(self.in_flight, now);
+        match (before.is_open(), self.breaker.is_open()) {
+            (false, true) => Some(Turn::Opened),
+            (true, false) => Some(Turn::Closed),
+            _ => None,
         }
     }
 
@@ -137,8 +161,13 @@ impl Lane {
     pub(super) fn wants_refill(&self, now: Timestamp) -> bool {
         self.terms.enabled
             && !self.refilling
-            && self.ready.len() < REFILL_BELOW
+            && self.ready.len() < self.refill_below()
             && self.stored_due.is_some_and(|due| due <= now)
+    }
+
+    /// A probe needs one delivery; more are not read for a receiver that does not answer.
+    const fn refill_below(&self) -> usize {
+        if self.breaker.is_open() { 1 } else { REFILL_BELOW }
     }
 
     /// Whether the queue's own loop has to look at this lane.
@@ -153,15 +182,20 @@ impl Lane {
         }
         let stored = self
             .stored_due
-            .filter(|_| !self.refilling && self.ready.len() < REFILL_BELOW);
-        [self.blocked_until, stored].into_iter().flatten().min()
+            .filter(|_| !self.refilling && self.ready.len() < self.refill_below());
+        let probe = self
+            .breaker
+            .probes_at()
+            .filter(|_| !self.probe_due && self.in_flight == 0 && !self.ready.is_empty());
+        [self.blocked_until, stored, probe].into_iter().flatten().min()
     }
 
-    /// Lets the rate limit be asked again if its time has come.
+    /// Lets the rate limit be asked again, or a probe pass, if its time has come.
     pub(super) fn unblock(&mut self, now: Timestamp) {
         if self.blocked_until.is_some_and(|until| until <= now) {
             self.blocked_until = None;
         }
+        self.probe_due = self.breaker.lets_pass(self.in_flight, now);
     }
 
     /// Takes in what was read back.

@@ -22,6 +22,7 @@ use crate::model::message::Messages;
 use crate::model::time::Timestamp;
 use crate::store::{Due, Store};
 
+mod breaker;
 mod checkpoint;
 mod lane;
 mod tend;
@@ -93,10 +94,22 @@ impl Terms {
 pub enum Pace {
     /// The receiver answered in time: more may be under way at once again.
     Faster,
-    /// It did not answer: fewer at once, so that a dead receiver holds few permits.
+    /// It asked for fewer: fewer at once.
     Slower,
+    /// It did not answer: fewer at once, so that a dead receiver holds few permits, and in the
+    /// end none but a probe.
+    Silent,
     /// Says nothing about the receiver.
     Same,
+}
+
+/// How an endpoint's breaker turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Its receiver does not answer: deliveries wait for a probe that does arrive.
+    Opened,
+    /// It answers again: deliveries go on.
+    Closed,
 }
 
 /// See the module.
@@ -284,6 +297,15 @@ impl Queue {
         self.chores.notify_one();
     }
 
+    /// As [`Queue::stored`], because someone asked for an attempt: it does not wait for the
+    /// breaker's next probe.
+    pub fn asked_for(&self, endpoint: EndpointId, due: Timestamp) {
+        if let Some(lane) = self.lock().lanes.get_mut(&endpoint) {
+            lane.try_again();
+        }
+        self.stored(endpoint, due);
+    }
+
     /// The next delivery in fair turn, with a permit that ends with [`Queue::release`];
     /// `None` if nothing can go now.
     pub fn take(&self) -> Option<Job> {
@@ -317,15 +339,22 @@ impl Queue {
     }
 
     /// Gives the permit back as soon as the attempt is over. The delivery itself stays known
-    /// until [`Queue::settle`], so that it is not read back before its record is written.
-    pub fn release(&self, endpoint: EndpointId, pace: Pace) {
+    /// until [`Queue::settle`], so that it is not read back before its record is written. Says
+    /// so if that turned the endpoint's breaker.
+    pub fn release(&self, endpoint: EndpointId, pace: Pace) -> Option<Turn> {
+        let now = self.clock.now();
         let mut inner = self.lock();
+        let mut turn = None;
         inner.in_flight -= 1;
         if let Some(lane) = inner.lanes.get_mut(&endpoint) {
-            lane.release(pace);
+            turn = lane.release(pace, now);
             inner.busy -= usize::from(lane.in_flight() == 0);
         }
         inner.update(endpoint);
+        if turn.is_some() {
+            self.chores.notify_one();
+        }
+        turn
     }
 
     /// Forgets a delivery whose record is written. `due` is when it goes on, if it does.

@@ -152,6 +152,30 @@ fn an_endpoint_that_does_not_answer_is_left_with_one_permit_until_it_does() {
 }
 
 #[test]
+fn a_dead_receiver_gets_one_probe_at_a_time_and_a_flood_when_it_is_back() {
+    let mut bench = Bench::new([(endpoint(1), terms(1))]);
+    for _ in 0..20 {
+        bench.accept(&[1]);
+        let job = bench.queue.take().expect("still closed");
+        let turn = bench.queue.release(job.endpoint, Pace::Silent);
+        bench.queue.settle(&job, None);
+        assert_eq!(turn.is_some(), bench.events == 20_000_000);
+    }
+    assert_eq!(
+        bench.accept(&[1]).1,
+        [Admission::Store],
+        "what comes now waits in the store"
+    );
+    assert!(bench.queue.take().is_none());
+    bench.queue.asked_for(endpoint(1), START);
+    assert_eq!(
+        bench.accept(&[1]).1,
+        [Admission::Store],
+        "none overtakes what waits"
+    );
+}
+
+#[test]
 fn a_rate_limit_holds_back_what_exceeds_its_burst() {
     let limit = RateLimit {
         count: NonZeroU32::MIN,

@@ -1,10 +1,11 @@
 //! What happens after an attempt that did not succeed.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use http::Method;
 use relay_tests::instance::Relay;
-use relay_tests::receiver::{Receiver, Reply, endpoint};
+use relay_tests::receiver::{Closed, Receiver, Reply, endpoint};
 use relay_tests::wait::eventually;
 use serde_json::{Value, json};
 
@@ -264,4 +265,56 @@ async fn a_retry_that_is_far_off_can_be_brought_forward_by_hand() {
     assert_eq!(answer.status, 202);
     let attempts = relay.attempts(&relay.delivery(&event, "succeeded").await).await;
     assert_eq!(attempts[1]["trigger"], "manual");
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_is_probed_and_gets_everything_once_it_is_back() {
+    const EVENTS: usize = 60;
+    let closed = Closed::new();
+    let settings = format!("concurrency = 2\n{}", retry(&["50ms"; 50]));
+    let relay = Relay::start(&endpoint("crm", &closed.url(), &settings)).await;
+    for number in 0..EVENTS {
+        relay.event("a.b", json!(number)).await;
+    }
+    relay.logged("the receiver does not answer").await;
+    let waiting = relay.read("/v1/deliveries?endpoint=crm&limit=100").await;
+    let attempts = waiting["data"].as_array().map(|deliveries| {
+        let each = deliveries
+            .iter()
+            .map(|delivery| delivery["attempts"].as_u64().unwrap_or(0));
+        each.sum::<u64>()
+    });
+    assert!(
+        attempts.is_some_and(|attempts| attempts <= 30),
+        "{attempts:?} attempts for {EVENTS} deliveries"
+    );
+
+    let receiver = closed.open(|_, _| Reply::Status(204));
+    let arrived = receiver.received(EVENTS).await;
+    let ids: HashSet<&str> = arrived.iter().map(|request| request.id()).collect();
+    assert_eq!(ids.len(), EVENTS);
+    relay.logged("the receiver answers again").await;
+}
+
+#[tokio::test]
+async fn a_retry_by_hand_does_not_wait_for_the_next_probe() {
+    let closed = Closed::new();
+    let settings = format!("concurrency = 1\n{}", retry(&["10ms"; 50]));
+    let relay = Relay::start(&endpoint("crm", &closed.url(), &settings)).await;
+    let event = relay.event("a.b", json!(1)).await;
+    // By its third probe the pause is far longer than this test waits.
+    let delivery = relay
+        .delivery_that(&event, "23 attempts", |delivery| {
+            delivery["attempts"]
+                .as_u64()
+                .is_some_and(|attempts| attempts >= 23)
+        })
+        .await;
+    let receiver = closed.open(|_, _| Reply::Status(204));
+    let id = delivery["id"].as_str().expect("an id");
+    let asked = relay
+        .admin(Method::POST, &format!("/v1/deliveries/{id}/retry"), None)
+        .await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    receiver.received(1).await;
 }
