@@ -14,8 +14,8 @@ use crate::http::problem::Problem;
 use crate::model::id::{KeyId, TenantId};
 use crate::model::key::PREFIX;
 use crate::model::secret::Secret;
-use crate::model::source::Digest;
 use crate::model::time::Timestamp;
+use crate::model::verify::Digest;
 use crate::store::{self, Key, Registry, Role};
 
 /// Random bytes in a key: 192 bits.

@@ -30,11 +30,16 @@ pub(super) fn check(table: &Map<String, Value>, faults: &Faults, surroundings: &
         outbound.https_only,
         server.listen.clone(),
     );
+    let usual = source::Usual {
+        limits: plugins.limits,
+        body_bytes_max: server.body_bytes_max,
+        public_url: server.public_url.as_ref(),
+    };
     let config = Config {
         store: store(root.section("store")),
         queue: queue(root.section("queue")),
         log: log(root.section("log")),
-        sources: sources(&root, &plugins, server.body_bytes_max),
+        sources: sources(&root, usual),
         endpoints: endpoints(&root, &plugins, &guard),
         server,
         outbound,
@@ -307,10 +312,10 @@ fn log(section: Option<Section<'_>>) -> Log {
     log
 }
 
-fn sources(root: &Section<'_>, plugins: &PluginSettings, body_bytes_max: usize) -> Vec<Source> {
+fn sources(root: &Section<'_>, usual: source::Usual<'_>) -> Vec<Source> {
     let mut names = HashSet::new();
     let read = root.sections("source").into_iter().filter_map(|section| {
-        let source = source::read(&section, plugins.limits, body_bytes_max);
+        let source = source::read(&section, usual);
         if let Some(source) = &source {
             note_duplicate(&section, &mut names, &source.name);
         }

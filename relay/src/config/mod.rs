@@ -45,7 +45,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     pub listen: Vec<SocketAddr>,
-    /// How people outside reach this relay; only shown.
+    /// How people outside reach this relay: the address that some senders sign.
     pub public_url: Option<url::Url>,
     /// A fixed admin key; without one, the first start makes one and prints it once.
     pub admin_key: Option<Secret>,

@@ -326,6 +326,28 @@ impl<'a> Section<'a> {
         table.iter().map(|(key, value)| (key.as_str(), value))
     }
 
+    /// This table, with what it lacks taken from another one.
+    pub fn filled_from(&self, usual: Option<&Map<String, Value>>) -> Map<String, Value> {
+        let mut table = usual.cloned().unwrap_or_default();
+        let own = self.table.iter().filter(|(_, value)| !value.is_null());
+        table.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+        table
+    }
+
+    /// Another table in the place of this one.
+    pub fn with<'b>(&self, table: &'b Map<String, Value>) -> Section<'b>
+    where
+        'a: 'b,
+    {
+        Section {
+            path: self.path.clone(),
+            table,
+            known: RefCell::default(),
+            faults: self.faults,
+            surroundings: self.surroundings,
+        }
+    }
+
     fn below(&self, path: String, table: &'a Map<String, Value>) -> Self {
         Self {
             path,

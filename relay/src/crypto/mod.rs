@@ -12,8 +12,8 @@ use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-pub use self::public_key::{PublicKey, Scheme, verify};
-pub use crate::model::source::{Digest, Encoding};
+pub use self::public_key::{PublicKey, is_usable, verify};
+pub use crate::model::verify::{Digest, Encoding};
 
 /// The HMAC of the concatenated `parts`.
 pub fn hmac(digest: Digest, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
@@ -21,6 +21,7 @@ pub fn hmac(digest: Digest, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         // Twilio, Vercel and GitHub's legacy header sign with it; as an HMAC it still holds.
         Digest::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         Digest::Sha256 => hmac::HMAC_SHA256,
+        Digest::Sha384 => hmac::HMAC_SHA384,
         Digest::Sha512 => hmac::HMAC_SHA512,
     };
     let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, key));
@@ -35,6 +36,7 @@ pub fn hash(digest: Digest, parts: &[&[u8]]) -> Vec<u8> {
     let algorithm = match digest {
         Digest::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
         Digest::Sha256 => &digest::SHA256,
+        Digest::Sha384 => &digest::SHA384,
         Digest::Sha512 => &digest::SHA512,
     };
     let mut context = digest::Context::new(algorithm);
@@ -98,6 +100,12 @@ mod tests {
         assert_eq!(
             encode(Encoding::Hex, &sha1),
             "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"
+        );
+        // RFC 4231, test case 2.
+        let sha384 = hmac(Digest::Sha384, b"Jefe", &[b"what do ya want ", b"for nothing?"]);
+        assert_eq!(
+            encode(Encoding::Hex, &sha384),
+            "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649"
         );
         assert_eq!(hmac(Digest::Sha512, b"k", &[]).len(), 64);
         assert_eq!(

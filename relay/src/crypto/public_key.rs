@@ -1,11 +1,17 @@
 //! Signatures that are checked with a public key.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    UnparsedPublicKey, VerificationAlgorithm,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
+
+use crate::model::verify::PublicKeyAlgorithm;
 
 /// What stands before the 32 bytes of an Ed25519 key in a DER `SubjectPublicKeyInfo`.
 const ED25519_SPKI_PREFIX: [u8; 12] = [
@@ -13,17 +19,6 @@ const ED25519_SPKI_PREFIX: [u8; 12] = [
 ];
 /// Largest PEM text that is looked at, in bytes; an RSA key of 8192 bits takes 1,500.
 const PEM_BYTES_MAX: usize = 8 << 10;
-
-/// How a message was signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// Checked strictly: small-order keys and malleable signatures are refused.
-    Ed25519,
-    /// The signature is DER.
-    EcdsaP256Sha256,
-    /// Keys of 2048 to 8192 bits.
-    RsaPkcs1Sha256,
-}
 
 /// A public key as it was given.
 #[derive(Debug, Clone, Copy)]
@@ -37,42 +32,59 @@ pub enum PublicKey<'a> {
 }
 
 /// Whether `signature` is the key owner's over `message`. What cannot be read is false.
-pub fn verify(scheme: Scheme, key: PublicKey<'_>, message: &[u8], signature: &[u8]) -> bool {
-    let decoded;
-    let key = match key {
-        PublicKey::Raw(bytes) => bytes,
-        PublicKey::Pem(text) => match pem_bytes(text) {
-            Some(bytes) => {
-                decoded = bytes;
-                &decoded
-            }
-            None => return false,
-        },
-    };
-    match scheme {
-        Scheme::Ed25519 => verify_ed25519(key, message, signature),
-        Scheme::EcdsaP256Sha256 => verify_with(&ECDSA_P256_SHA256_ASN1, key, message, signature),
-        Scheme::RsaPkcs1Sha256 => verify_with(&RSA_PKCS1_2048_8192_SHA256, key, message, signature),
+pub fn verify(algorithm: PublicKeyAlgorithm, key: PublicKey<'_>, message: &[u8], signature: &[u8]) -> bool {
+    let Some(key) = key.bytes() else { return false };
+    match library_algorithm(algorithm) {
+        None => verify_ed25519(&key, message, signature),
+        Some(algorithm) => UnparsedPublicKey::new(algorithm, key)
+            .verify(message, signature)
+            .is_ok(),
     }
 }
 
-fn verify_with(
-    algorithm: &'static dyn VerificationAlgorithm,
-    key: &[u8],
-    message: &[u8],
-    signature: &[u8],
-) -> bool {
-    UnparsedPublicKey::new(algorithm, key)
-        .verify(message, signature)
-        .is_ok()
+/// Whether anything can be verified with a key. An Ed25519 key of small order is no such key:
+/// anyone can sign under it.
+pub fn is_usable(algorithm: PublicKeyAlgorithm, key: PublicKey<'_>) -> bool {
+    let Some(key) = key.bytes() else { return false };
+    match library_algorithm(algorithm) {
+        None => ed25519_key(&key).is_some_and(|key| !key.is_weak()),
+        Some(algorithm) => ParsedPublicKey::new(algorithm, key).is_ok(),
+    }
+}
+
+/// What the library checks; `None` for Ed25519, which it does not check strictly.
+fn library_algorithm(algorithm: PublicKeyAlgorithm) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match algorithm {
+        PublicKeyAlgorithm::Ed25519 => return None,
+        PublicKeyAlgorithm::EcdsaP256Sha256 => &ECDSA_P256_SHA256_ASN1,
+        PublicKeyAlgorithm::EcdsaP256Sha256Fixed => &ECDSA_P256_SHA256_FIXED,
+        PublicKeyAlgorithm::EcdsaP384Sha384 => &ECDSA_P384_SHA384_ASN1,
+        PublicKeyAlgorithm::EcdsaP384Sha384Fixed => &ECDSA_P384_SHA384_FIXED,
+        PublicKeyAlgorithm::RsaPkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
+        PublicKeyAlgorithm::RsaPkcs1Sha384 => &RSA_PKCS1_2048_8192_SHA384,
+        PublicKeyAlgorithm::RsaPkcs1Sha512 => &RSA_PKCS1_2048_8192_SHA512,
+    })
 }
 
 fn verify_ed25519(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let key = key.strip_prefix(&ED25519_SPKI_PREFIX).unwrap_or(key);
-    let (Ok(key), Ok(signature)) = (<&[u8; 32]>::try_from(key), Signature::from_slice(signature)) else {
+    let (Some(key), Ok(signature)) = (ed25519_key(key), Signature::from_slice(signature)) else {
         return false;
     };
-    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+    key.verify_strict(message, &signature).is_ok()
+}
+
+fn ed25519_key(bytes: &[u8]) -> Option<VerifyingKey> {
+    let bytes = bytes.strip_prefix(&ED25519_SPKI_PREFIX).unwrap_or(bytes);
+    VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()
+}
+
+impl<'a> PublicKey<'a> {
+    fn bytes(self) -> Option<Cow<'a, [u8]>> {
+        match self {
+            Self::Raw(bytes) => Some(Cow::Borrowed(bytes)),
+            Self::Pem(text) => pem_bytes(text).map(Cow::Owned),
+        }
+    }
 }
 
 /// The DER inside a PEM text, or inside its bare base64.
@@ -113,12 +125,18 @@ mod tests {
     }
 
     /// The right signature passes; changed ones, over changed messages, do not.
-    fn check(scheme: Scheme, key: PublicKey<'_>, message: &[u8], signature: &[u8]) {
-        assert!(verify(scheme, key, message, signature));
-        assert!(!verify(scheme, key, b"another message", signature));
-        assert!(!verify(scheme, key, message, &signature[..signature.len() - 1]));
-        assert!(!verify(scheme, key, message, &[signature, b"x"].concat()));
-        assert!(!verify(scheme, key, message, b""));
+    fn check(algorithm: PublicKeyAlgorithm, key: PublicKey<'_>, message: &[u8], signature: &[u8]) {
+        assert!(is_usable(algorithm, key));
+        assert!(verify(algorithm, key, message, signature));
+        assert!(!verify(algorithm, key, b"another message", signature));
+        assert!(!verify(
+            algorithm,
+            key,
+            message,
+            &signature[..signature.len() - 1]
+        ));
+        assert!(!verify(algorithm, key, message, &[signature, b"x"].concat()));
+        assert!(!verify(algorithm, key, message, b""));
     }
 
     #[test]
@@ -127,15 +145,20 @@ mod tests {
         let public = key.verifying_key().to_bytes();
         let signature = key.sign(b"message").to_bytes();
         let spki = [&ED25519_SPKI_PREFIX[..], &public].concat();
-        check(Scheme::Ed25519, PublicKey::Raw(&public), b"message", &signature);
         check(
-            Scheme::Ed25519,
+            PublicKeyAlgorithm::Ed25519,
+            PublicKey::Raw(&public),
+            b"message",
+            &signature,
+        );
+        check(
+            PublicKeyAlgorithm::Ed25519,
             PublicKey::Pem(&spki_pem(&spki)),
             b"message",
             &signature,
         );
         check(
-            Scheme::Ed25519,
+            PublicKeyAlgorithm::Ed25519,
             PublicKey::Pem(&STANDARD.encode(&spki)),
             b"message",
             &signature,
@@ -145,16 +168,17 @@ mod tests {
     #[test]
     fn the_all_zero_ed25519_key_signs_nothing() {
         assert!(!verify(
-            Scheme::Ed25519,
+            PublicKeyAlgorithm::Ed25519,
             PublicKey::Raw(&[0; 32]),
             b"message",
             &[0; 64]
         ));
+        assert!(!is_usable(PublicKeyAlgorithm::Ed25519, PublicKey::Raw(&[0; 32])));
         let mut identity = [0; 32];
         identity[0] = 1;
         let signature = [&identity[..], &[0; 32]].concat();
         assert!(!verify(
-            Scheme::Ed25519,
+            PublicKeyAlgorithm::Ed25519,
             PublicKey::Raw(&identity),
             b"message",
             &signature
@@ -167,7 +191,7 @@ mod tests {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let signature = pair.sign(&random, b"message").unwrap();
         check(
-            Scheme::EcdsaP256Sha256,
+            PublicKeyAlgorithm::EcdsaP256Sha256,
             PublicKey::Raw(pair.public_key().as_ref()),
             b"message",
             signature.as_ref(),
@@ -175,13 +199,13 @@ mod tests {
         let prefix = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").unwrap();
         let spki = [&prefix, pair.public_key().as_ref()].concat();
         check(
-            Scheme::EcdsaP256Sha256,
+            PublicKeyAlgorithm::EcdsaP256Sha256,
             PublicKey::Pem(&spki_pem(&spki)),
             b"message",
             signature.as_ref(),
         );
         check(
-            Scheme::EcdsaP256Sha256,
+            PublicKeyAlgorithm::EcdsaP256Sha256,
             PublicKey::Pem(&STANDARD.encode(spki)),
             b"message",
             signature.as_ref(),
@@ -201,14 +225,14 @@ mod tests {
         .unwrap();
         let key = pair.public_key().as_ref();
         check(
-            Scheme::RsaPkcs1Sha256,
+            PublicKeyAlgorithm::RsaPkcs1Sha256,
             PublicKey::Raw(key),
             b"message",
             &signature,
         );
         let pem = spki_pem(key).replace("PUBLIC KEY", "RSA PUBLIC KEY");
         check(
-            Scheme::RsaPkcs1Sha256,
+            PublicKeyAlgorithm::RsaPkcs1Sha256,
             PublicKey::Pem(&pem),
             b"message",
             &signature,
@@ -217,14 +241,19 @@ mod tests {
 
     #[test]
     fn what_is_no_key_verifies_nothing() {
-        for scheme in [Scheme::Ed25519, Scheme::EcdsaP256Sha256, Scheme::RsaPkcs1Sha256] {
+        for algorithm in [
+            PublicKeyAlgorithm::Ed25519,
+            PublicKeyAlgorithm::EcdsaP256Sha256,
+            PublicKeyAlgorithm::RsaPkcs1Sha256,
+        ] {
             for key in [
                 PublicKey::Raw(b""),
                 PublicKey::Raw(b"x"),
                 PublicKey::Pem(""),
                 PublicKey::Pem("-----BEGIN"),
             ] {
-                assert!(!verify(scheme, key, b"", b""), "{scheme:?} {key:?}");
+                assert!(!verify(algorithm, key, b"", b""), "{algorithm:?} {key:?}");
+                assert!(!is_usable(algorithm, key), "{algorithm:?} {key:?}");
             }
         }
     }

@@ -3,11 +3,13 @@
 //! Headers are stored, shown to plugins and passed on, so whatever looks like a credential is
 //! left out before that, known or not: a sender once put its webhook secret into a header.
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 
+use crate::crypto;
 use crate::model::event::Header;
 use crate::model::secret::Secret;
-use crate::model::source::{HmacScheme, Place, Verify};
+use crate::model::verify::{Encoding, Handshake, Jwt, Place, Scheme, Signature, Verify};
 
 /// Most headers that are kept of one post; the rest is left out.
 pub const HEADERS_MAX: usize = 64;
@@ -49,6 +51,9 @@ const CREDENTIAL_WORDS: [&str; 13] = [
     "token",
 ];
 
+/// What a secret of Standard Webhooks begins with.
+const SECRET_BEGINNINGS: [&str; 2] = ["whsec_", "whsk_"];
+
 /// The headers to keep, in order: names in lower case, values that are not UTF-8 read as
 /// Latin-1; credentials, and all that `verify` reads, left out.
 pub fn kept(headers: &HeaderMap, verify: &Verify) -> Vec<Header> {
@@ -66,6 +71,18 @@ pub fn text(bytes: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
     }
+}
+
+/// Whether the headers call the body a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    media_type
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn bounded(headers: &HeaderMap, is_wanted: impl Fn(&HeaderName, &[u8]) -> bool) -> Vec<Header> {
@@ -89,30 +106,50 @@ fn is_left_out(name: &HeaderName, value: &[u8], verify: &Verify) -> bool {
     let name = name.as_str();
     CONNECTION.contains(&name)
         || CREDENTIAL_WORDS.iter().any(|word| name.contains(word))
-        || is_read_by(name, verify)
-        || secrets(verify).iter().any(|secret| contains(value, secret))
+        || std::str::from_utf8(value).is_ok_and(is_credential)
+        || is_read_by(name, &verify.scheme)
+        || secrets(verify).any(|secret| contains(value, secret))
+}
+
+/// Whether a value is a credential whatever its header is called: a secret, a bearer token, or
+/// user and password. Words that only begin alike, such as a "basic plan", are none.
+fn is_credential(value: &str) -> bool {
+    let of_scheme = value.split_once(' ').is_some_and(|(scheme, rest)| {
+        let is = |word: &str| scheme.eq_ignore_ascii_case(word);
+        is("bearer") && !rest.contains(' ')
+            || is("basic") && crypto::decode(Encoding::Base64, rest).is_some_and(|pair| pair.contains(&b':'))
+    });
+    of_scheme
+        || SECRET_BEGINNINGS
+            .iter()
+            .any(|beginning| value.starts_with(beginning))
 }
 
 /// Whether the scheme finds its proof in this header; those of the other schemes are known
 /// by their names.
-fn is_read_by(name: &str, verify: &Verify) -> bool {
-    match verify {
-        Verify::Hmac(HmacScheme { header, .. })
-        | Verify::Token {
-            at: Place::Header(header),
-            ..
-        } => name == header,
-        Verify::Token { .. } | Verify::Basic { .. } | Verify::StandardWebhooks { .. } | Verify::None => false,
-    }
+fn is_read_by(name: &str, scheme: &Scheme) -> bool {
+    let places = match scheme {
+        Scheme::Signature(Signature { at, .. }) | Scheme::Jwt(Jwt { at, .. }) => std::slice::from_ref(at),
+        Scheme::Token { at, .. } => at.as_slice(),
+        Scheme::Basic { .. } | Scheme::StandardWebhooks { .. } | Scheme::None => &[],
+    };
+    places
+        .iter()
+        .any(|place| matches!(place, Place::Header(header) if header == name))
 }
 
-fn secrets(verify: &Verify) -> &[Secret] {
-    match verify {
-        Verify::None => &[],
-        Verify::Hmac(scheme) => &scheme.secrets,
-        Verify::StandardWebhooks { secrets, .. } | Verify::Token { secrets, .. } => secrets,
-        Verify::Basic { passwords, .. } => passwords,
-    }
+fn secrets(verify: &Verify) -> impl Iterator<Item = &Secret> {
+    let of_scheme: &[Secret] = match &verify.scheme {
+        Scheme::None => &[],
+        Scheme::Signature(Signature { keys, .. }) | Scheme::Jwt(Jwt { keys, .. }) => keys,
+        Scheme::StandardWebhooks { secrets, .. } | Scheme::Token { secrets, .. } => secrets,
+        Scheme::Basic { passwords, .. } => passwords,
+    };
+    let of_handshake = match &verify.handshake {
+        Handshake::Meta { verify_token } => Some(verify_token),
+        _ => None,
+    };
+    of_scheme.iter().chain(of_handshake)
 }
 
 fn contains(value: &[u8], secret: &Secret) -> bool {
@@ -151,12 +188,19 @@ mod tests {
             ("x-gitlab-token", b"t"),
             ("x-shopify-hmac-sha256", b"m"),
             ("x-some-secret", b"s"),
+            ("x-upstream", b"Bearer x"),
+            ("x-caller", b"basic dTpw"),
+            ("x-hook", b"whsec_abc"),
+            ("x-plan", b"Basic plan"),
             ("host", b"relay.example.com"),
             ("content-length", b"3"),
             ("x-github-event", b"push"),
             ("content-type", b"application/json"),
         ]);
-        assert_eq!(names(&headers, &Verify::None), ["x-github-event", "content-type"]);
+        assert_eq!(
+            names(&headers, &Verify::from(Scheme::None)),
+            ["x-plan", "x-github-event", "content-type"]
+        );
     }
 
     #[test]
@@ -167,21 +211,26 @@ mod tests {
             ("x-other", b"s3cr3t"),
             ("x-door", b"in"),
         ]);
-        assert_eq!(
-            names(&headers, &Verify::github(secrets.clone())),
-            ["x-other", "x-door"]
-        );
-        let token = Verify::Token {
-            at: Place::Header("x-door".to_owned()),
-            secrets,
+        let signature = Verify::from(Scheme::Signature(Signature::of_body("x-sum", secrets.clone())));
+        assert_eq!(names(&headers, &signature), ["x-other", "x-door"]);
+        let handshake = Verify {
+            scheme: Scheme::None,
+            handshake: Handshake::Meta {
+                verify_token: secrets[0].clone(),
+            },
         };
+        assert_eq!(names(&headers, &handshake), ["x-other", "x-door"]);
+        let token = Verify::from(Scheme::Token {
+            at: vec![Place::Header("x-door".to_owned())],
+            secrets,
+        });
         assert_eq!(names(&headers, &token), ["x-other"]);
     }
 
     #[test]
     fn values_that_are_not_utf8_are_read_as_latin1() {
         let headers = map(&[("x-name", b"caf\xe9"), ("x-utf8", "café".as_bytes())]);
-        let values: Vec<_> = kept(&headers, &Verify::None)
+        let values: Vec<_> = kept(&headers, &Verify::from(Scheme::None))
             .into_iter()
             .map(|(_, value)| value)
             .collect();
@@ -194,13 +243,13 @@ mod tests {
         for _ in 0..HEADERS_MAX * 2 {
             many.append("x-a", HeaderValue::from_static("1"));
         }
-        assert_eq!(kept(&many, &Verify::None).len(), HEADERS_MAX);
+        assert_eq!(kept(&many, &Verify::from(Scheme::None)).len(), HEADERS_MAX);
         let mut large = HeaderMap::new();
         large.append(
             "x-a",
             HeaderValue::from_bytes(&vec![b'a'; HEADERS_BYTES_MAX]).expect("a header value"),
         );
         large.append("x-b", HeaderValue::from_static("1"));
-        assert_eq!(names(&large, &Verify::None), ["x-b"]);
+        assert_eq!(names(&large, &Verify::from(Scheme::None)), ["x-b"]);
     }
 }

@@ -7,11 +7,13 @@ use std::borrow::Cow;
 
 use http::header::CONTENT_TYPE;
 
+use crate::crypto;
 use crate::model::event::Envelope;
 use crate::model::event_type;
 use crate::model::json::Lookup;
 use crate::model::source::{Origin, Source, Template};
 use crate::model::time::Timestamp;
+use crate::model::verify::{Digest, Encoding};
 
 use super::{Request, headers};
 
@@ -69,6 +71,16 @@ impl<'r> Reader<'r> {
                 .find(|(key, _)| key == name)
                 .map(|(_, value)| value),
             Origin::Body(pointer) => self.body?.scalar(pointer),
+            Origin::Form(name) if headers::is_form(self.request.headers) => {
+                url::form_urlencoded::parse(self.request.body)
+                    .find(|(key, _)| key == name)
+                    .map(|(_, value)| value)
+            }
+            Origin::Form(_) => None,
+            Origin::BodyDigest => {
+                let digest = crypto::hash(Digest::Sha256, &[self.request.body]);
+                Some(Cow::Owned(crypto::encode(Encoding::Hex, &digest)))
+            }
         }
     }
 

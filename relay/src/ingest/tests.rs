@@ -2,7 +2,10 @@
 
 use http::HeaderValue;
 
-use crate::model::source::{Dedupe, Mapping, Origin, Template, Verify};
+use crate::config;
+use crate::config::reader::Process;
+use crate::model::source::{Dedupe, Mapping, Origin, Template};
+use crate::model::verify::Scheme;
 
 use super::*;
 
@@ -11,7 +14,7 @@ fn source(name: &str, mapping: Mapping) -> Source {
         id: SourceId::from_raw(7),
         tenant: TenantId::DEFAULT,
         name: name.to_owned(),
-        verify: Verify::None,
+        verify: Scheme::None.into(),
         mapping,
         plugins: Vec::new(),
         body_bytes_max: 1 << 20,
@@ -30,9 +33,16 @@ fn post(source: &Source, query: &str, headers: &HeaderMap, body: &[u8]) -> Post 
     read_source(source, &request)
 }
 
+/// A source that is a platform's preset and no more.
+fn preset(platform: &str) -> Source {
+    let text =
+        format!("[[source]]\nname = \"{platform}\"\npreset = \"{platform}\"\nverify.scheme = \"none\"");
+    let config = config::load(&text, &Process).expect("a known platform");
+    config.sources.into_iter().next().expect("one source")
+}
+
 fn post_sample(platform: &str, body: &str) -> Post {
-    let mapping = Mapping::named(platform).expect("a known platform");
-    post(&source(platform, mapping), "", &HeaderMap::new(), body.as_bytes())
+    post(&preset(platform), "", &HeaderMap::new(), body.as_bytes())
 }
 
 macro_rules! sample {

@@ -159,7 +159,7 @@ async fn genuine_requests_are_told_from_forged_ones() {
     let kit = Kit::new();
     let bound = everything(&kit).await;
     let key = relay::crypto::hmac(
-        relay::model::source::Digest::Sha256,
+        relay::model::verify::Digest::Sha256,
         b"k-secret",
         &[b"/in/github", b"|", b"{\"challenge\":1}"],
     );

@@ -8,7 +8,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::crypto;
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::model::secret::Secret;
-use crate::model::source::{Digest, Encoding};
+use crate::model::verify::{Digest, Encoding};
 
 macro_rules! sample {
     ($name:literal) => {

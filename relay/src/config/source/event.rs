@@ -2,21 +2,36 @@
 
 use serde_json::Value;
 
-use crate::config::reader::Section;
+use crate::config::reader::{Faults, Process, Section};
 use crate::model::event_type;
 use crate::model::source::{Mapping, Origin, Origins, Template};
 
-use super::origin;
+use super::place::origin;
+use super::preset::Preset;
 
 /// Most places that are looked at for one value, and most parts of a dedupe key.
 const ORIGINS_MAX: usize = 16;
 
 /// Each key replaces what the preset says of the same value.
-pub(super) fn read(source: &Section<'_>, mut mapping: Mapping) -> Mapping {
-    let Some(section) = source.section("event") else {
-        return mapping;
-    };
-    read_kind(&section, &mut mapping.kind);
+pub(super) fn read(source: &Section<'_>, preset: Option<&Preset>) -> Mapping {
+    let mut mapping = preset.map(of_preset).unwrap_or_default();
+    if let Some(section) = source.section("event") {
+        apply(&section, &mut mapping);
+        section.finish();
+    }
+    mapping
+}
+
+/// What a preset says has been tested, so there are no faults to be told.
+fn of_preset(preset: &Preset) -> Mapping {
+    let faults = Faults::default();
+    let mut mapping = Mapping::default();
+    apply(&Section::root(&preset.event, &faults, &Process), &mut mapping);
+    mapping
+}
+
+fn apply(section: &Section<'_>, mapping: &mut Mapping) {
+    read_kind(section, &mut mapping.kind);
     let values = [
         ("id", &mut mapping.id),
         ("time", &mut mapping.time),
@@ -24,16 +39,14 @@ pub(super) fn read(source: &Section<'_>, mut mapping: Mapping) -> Mapping {
     ];
     for (key, value) in values {
         if let Some(given) = section.strings(key) {
-            *value = origins(&section, key, &given);
+            *value = origins(section, key, &given);
         }
     }
-    refuse_fixed(&section, "id", &mapping.id);
+    refuse_fixed(section, "id", &mapping.id);
     if section.has("dedupe") || section.has("dedupe_also") {
-        mapping.dedupe.required = parts(&section, "dedupe");
-        mapping.dedupe.optional = parts(&section, "dedupe_also");
+        mapping.dedupe.required = parts(section, "dedupe");
+        mapping.dedupe.optional = parts(section, "dedupe_also");
     }
-    section.finish();
-    mapping
 }
 
 fn read_kind(section: &Section<'_>, kind: &mut Template) {
@@ -41,6 +54,9 @@ fn read_kind(section: &Section<'_>, kind: &mut Template) {
         let fallback = std::mem::take(&mut kind.fallback);
         *kind = template(section, &given);
         kind.fallback = fallback;
+    }
+    if let Some(prefix) = section.string("type_prefix") {
+        prefix.clone_into(&mut kind.prefix);
     }
     if let Some(fallback) = section.string("fallback") {
         check_type(section, "fallback", fallback);

@@ -3,8 +3,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::reader::{Fault, Faults, Surroundings};
-use crate::model::source::{Digest, Encoding, Part, Place, Verify};
+use crate::model::source::{Mapping, Origin};
+use crate::model::verify::{Algorithm, Digest, Encoding, Handshake, Part, Place, Scheme, TimeUnit};
 
+use super::preset::Preset;
 use super::*;
 
 struct Nothing;
@@ -27,7 +29,13 @@ fn read_toml(text: &str) -> (Option<Source>, Vec<Fault>) {
     let document: Value = toml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     let faults = Faults::default();
     let root = Section::root(document.as_object().expect("a table"), &faults, &Nothing);
-    let spec = read(&root, Limits::default(), 1 << 20);
+    let public_url = Url::parse("https://hooks.example.com/relay/").expect("a URL");
+    let usual = Usual {
+        limits: Limits::default(),
+        body_bytes_max: 1 << 20,
+        public_url: text.contains("twilio").then_some(&public_url),
+    };
+    let spec = read(&root, usual);
     root.finish();
     (spec, faults.into_list())
 }
@@ -60,12 +68,12 @@ fn a_token_and_a_mapping_of_ones_own_are_read() {
         body_limit = "64KiB"
         "#,
     );
-    let Verify::Token { at, secrets } = spec.verify else {
+    let Scheme::Token { at, secrets } = spec.verify.scheme else {
         panic!("a token")
     };
     assert_eq!(
         (at, secrets[0].reveal()),
-        (Place::Header("authorization".to_owned()), "t0ken")
+        (vec![Place::Header("authorization".to_owned())], "t0ken")
     );
     assert_eq!(
         spec.mapping.kind.origins,
@@ -80,32 +88,86 @@ fn a_token_and_a_mapping_of_ones_own_are_read() {
     assert_eq!(spec.body_bytes_max, 65_536);
 }
 
+/// What a sender wants beside the usual `secret`.
+fn secrets_of(preset: &Preset) -> String {
+    let key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEDr2LjtURuePQzplybdC+u4CwrqDqBaWjcMMsTbhdbcwHBcepxo7yAQGhHPTnlvFYPAZFceEu/1FwCM/QmGUhA==";
+    let verify = preset.verify.as_ref().expect("a scheme");
+    let secrets = match verify["scheme"].as_str().expect("a text") {
+        "standard-webhooks" => "secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"".to_owned(),
+        "basic" => "user = \"u\", password = \"p\"".to_owned(),
+        "ecdsa" => format!("public_key = \"{key}\""),
+        _ => "secret = \"k\"".to_owned(),
+    };
+    let handshake = match verify.get("handshake").and_then(Value::as_str) {
+        Some("meta") => ", verify_token = \"v\"",
+        Some("cloudevents") => ", allow_origins = \"*\"",
+        _ => "",
+    };
+    secrets + handshake
+}
+
 #[test]
-fn presets_bring_their_mapping_and_their_scheme() {
-    for preset in ["mumble", "mumara", "whatsable", "calls", "vambe"] {
-        let spec = valid(&format!(
-            "name = \"s\"\npreset = \"{preset}\"\nverify = {{ scheme = \"none\" }}"
+fn every_preset_is_a_valid_part_of_a_file() {
+    for preset in preset::all() {
+        let name = &preset.name;
+        let event = Value::Object(preset.event.clone());
+        let written = serde_json::json!({"name": "s", "verify": {"scheme": "none"}, "event": event});
+        let text = toml::to_string(&written).expect("TOML");
+        let mapping = valid(&text).mapping;
+        assert_ne!(mapping, Mapping::default(), "{name}");
+        let none = format!("name = \"s\"\npreset = \"{name}\"\nverify = {{ scheme = \"none\" }}");
+        assert_eq!(valid(&none).mapping, mapping, "{name}");
+        if preset.verify.is_none() {
+            continue;
+        }
+        let secrets = secrets_of(preset);
+        let by_preset = valid(&format!(
+            "name = \"twilio\"\npreset = \"{name}\"\nverify = {{ {secrets} }}"
         ));
-        assert_eq!(Some(spec.mapping), Mapping::named(preset), "{preset}");
+        let by_scheme = valid(&format!(
+            "name = \"twilio\"\nverify = {{ scheme = \"{name}\", {secrets} }}"
+        ));
+        assert_eq!(by_preset, by_scheme, "{name}");
+        assert_eq!(by_scheme.mapping, mapping, "{name}");
+        assert_ne!(by_scheme.verify.scheme, Scheme::None, "{name}");
+        // Fail closed: without what proves a post there is no source.
+        let text = format!("name = \"s\"\nverify = {{ scheme = \"{name}\" }}");
+        assert!(read_toml(&text).0.is_none(), "{name}");
     }
-    for (preset, rest) in [
-        ("github", ""),
-        ("stripe", ", tolerance = \"1m\""),
-        ("slack", ""),
-        ("meta", ", verify_token = \"v\""),
+}
+
+#[test]
+fn a_source_says_otherwise_than_its_preset() {
+    let spec = valid(
+        "name = \"s\"\nverify = { scheme = \"stripe\", secret = \"k\", tolerance = \"1m\", handshake = \"slack\" }",
+    );
+    let Scheme::Signature(signature) = spec.verify.scheme else {
+        panic!("a signature")
+    };
+    let time = signature.timestamp.expect("a signed time");
+    assert_eq!(
+        (time.prefix.as_str(), time.tolerance),
+        ("t=", Duration::from_secs(60))
+    );
+    assert_eq!(spec.verify.handshake, Handshake::Slack);
+}
+
+#[test]
+fn the_address_that_is_signed_is_the_public_one_or_the_sources_own() {
+    for (rest, url) in [
+        ("", "https://hooks.example.com/relay/in/twilio"),
+        (
+            ", url = \"https://sms.example.com/a\"",
+            "https://sms.example.com/a",
+        ),
     ] {
         let spec = valid(&format!(
-            "name = \"s\"\npreset = \"{preset}\"\nverify = {{ secret = \"k\"{rest} }}"
+            "name = \"twilio\"\nverify = {{ scheme = \"twilio\", secret = \"k\"{rest} }}"
         ));
-        assert_eq!(Some(&spec.mapping), Mapping::named(preset).as_ref(), "{preset}");
-        let Verify::Hmac(scheme) = spec.verify else {
-            panic!("{preset}")
+        let Scheme::Signature(signature) = spec.verify.scheme else {
+            panic!("a signature")
         };
-        assert!(!scheme.header.is_empty());
-        let by_scheme = valid(&format!(
-            "name = \"s\"\nverify = {{ scheme = \"{preset}\", secret = \"k\"{rest} }}"
-        ));
-        assert_eq!(by_scheme.mapping, spec.mapping, "{preset}");
+        assert_eq!(signature.parts[0], Part::Url(url.parse().expect("a URL")));
     }
 }
 
@@ -131,10 +193,7 @@ fn a_mapping_goes_over_the_presets() {
     assert_eq!(kind.origins, [Origin::Header("x-event".to_owned())]);
     assert_eq!(kind.words, [("Opened Twice".to_owned(), "opened".to_owned())]);
     assert_eq!(spec.mapping.subject[0], Origin::Query("who".to_owned()));
-    assert_eq!(
-        Some(spec.mapping.dedupe),
-        Mapping::named("mumara").map(|mapping| mapping.dedupe)
-    );
+    assert_eq!(spec.mapping.dedupe.required.len(), 3);
 }
 
 #[test]
@@ -156,23 +215,24 @@ fn an_hmac_scheme_is_read_as_data() {
         parts = ["literal:v1:", "timestamp", "literal:.", "header:X-Id", "body"]
         "#,
     );
-    let Verify::Hmac(scheme) = spec.verify else {
-        panic!("an HMAC")
+    let Scheme::Signature(scheme) = spec.verify.scheme else {
+        panic!("a signature")
     };
     assert_eq!(
-        (scheme.digest, scheme.encoding),
-        (Digest::Sha512, Encoding::Base64)
+        (scheme.algorithm, scheme.encoding),
+        (Algorithm::Hmac(Digest::Sha512), Encoding::Base64)
     );
+    let header = |name: &str| Place::Header(name.to_owned());
     assert_eq!(
-        (scheme.header.as_str(), scheme.separator, scheme.secrets.len()),
-        ("x-signature", Some(','), 2)
+        (scheme.at, scheme.separator, scheme.keys.len()),
+        (header("x-signature"), Some(','), 2)
     );
     assert_eq!(scheme.parts[0], Part::Literal("v1:".to_owned()));
-    assert_eq!(scheme.parts[3], Part::Header("x-id".to_owned()));
+    assert_eq!(scheme.parts[3], Part::Value(header("x-id")));
     let time = scheme.timestamp.expect("a signed time");
     assert_eq!(
-        (time.prefix.as_str(), time.tolerance),
-        ("t=", Duration::from_secs(1800))
+        (time.prefix.as_str(), time.unit, time.tolerance),
+        ("t=", TimeUnit::Any, Duration::from_secs(1800))
     );
 }
 
@@ -263,6 +323,71 @@ fn every_fault_is_named_with_its_key() {
             with("scheme = \"hmac\", header = \"a\", secret = \"x\", separator = \", \""),
             vec!["verify.separator"],
         ),
+        (
+            with("scheme = \"hmac\", header = \"a\", in = \"query:s\", secret = \"x\""),
+            vec!["verify.in"],
+        ),
+        (
+            with("scheme = \"hmac\", in = \"body:/s\", secret = \"x\", parts = [\"header:a\"]"),
+            vec!["verify.parts"],
+        ),
+        (
+            with("scheme = \"hmac\", header = \"a\", secret = \"x\", parts = [\"url\", \"body\"]"),
+            vec!["verify.url"],
+        ),
+        (
+            with(
+                "scheme = \"hmac\", header = \"a\", secret = \"x\", parts = [\"url\", \"body\"], url = \"ftp://a\"",
+            ),
+            vec!["verify.url"],
+        ),
+        (
+            with(
+                "scheme = \"hmac\", header = \"a\", secret = \"x\", parts = [\"sorted-form\"], body_digest = \"query:d\"",
+            ),
+            vec!["verify.body_digest"],
+        ),
+        (
+            with("scheme = \"hmac\", header = \"a\", secret = \"x\", handshake = \"zooom\""),
+            vec!["verify.handshake"],
+        ),
+        (
+            with("scheme = \"token\", secret = \"x\", handshake = \"slack\""),
+            vec!["verify.handshake"],
+        ),
+        (
+            with("scheme = \"cloudevents\", secret = \"x\""),
+            vec!["verify.allow_origins"],
+        ),
+        (
+            with("scheme = \"cloudevents\", secret = \"x\", allow_origins = \"*\", allow_rate = 0"),
+            vec!["verify.allow_rate"],
+        ),
+        (
+            with(
+                "scheme = \"ed25519\", header = \"a\", public_key = \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"",
+            ),
+            vec!["verify.public_key"],
+        ),
+        (
+            with("scheme = \"sendgrid\", public_key = \"x\""),
+            vec!["verify.public_key"],
+        ),
+        (
+            with("scheme = \"sendgrid\", secret = \"x\""),
+            vec!["verify.public_key", "verify.secret"],
+        ),
+        (with("scheme = \"jwt\", secret = \"x\""), vec!["verify.algorithm"]),
+        (
+            with("scheme = \"jwt\", algorithm = \"none\", secret = \"x\""),
+            vec!["verify.algorithm"],
+        ),
+        (
+            with("scheme = \"jwt\", algorithm = \"RS256\", secret = \"x\""),
+            vec!["verify.public_key", "verify.secret"],
+        ),
+        (with("scheme = \"mumble\""), vec!["verify.scheme"]),
+        (event("id = \"form:\""), vec!["event.id"]),
         (event("type = \"a b\""), vec!["event.type"]),
         (event("type = \"x.{}\""), vec!["event.type"]),
         (event("type = []"), vec!["event.type"]),

@@ -374,6 +374,6 @@ proptest::proptest! {
         }
         decode(&headers, &Bytes::new()).ok();
         super::super::dedupe::idempotency_key(&headers).ok();
-        super::super::headers::kept(&headers, &crate::model::source::Verify::None);
+        super::super::headers::kept(&headers, &crate::model::verify::Scheme::None.into());
     }
 }

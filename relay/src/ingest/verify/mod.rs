@@ -5,10 +5,17 @@
 //! refused, because two readers of such a request could believe different ones. Which check
 //! failed is for the log; the caller gets the same answer for all.
 
-mod handshake;
-mod hmac;
+mod signature;
+mod key;
+mod message;
+mod form;
+mod url_forms;
+mod signed_time;
 mod standard;
+mod jwt;
 mod token;
+mod place;
+mod handshake;
 
 #[cfg(test)]
 mod tests;
@@ -16,11 +23,10 @@ mod tests;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use crate::crypto::standard_webhooks::VerifyError;
-use crate::model::source::Verify;
 use crate::model::time::Timestamp;
+use crate::model::verify::{Scheme, Verify};
 
 use super::Request;
 
@@ -68,6 +74,8 @@ pub enum Forgery {
     NoTime,
     #[error("the time of signing is too far from now")]
     Stale,
+    #[error("the token {0}")]
+    Jwt(&'static str),
     #[error("the handshake is malformed")]
     Handshake,
     #[error("{0}")]
@@ -75,34 +83,22 @@ pub enum Forgery {
 }
 
 /// Tells whether a request is genuine at `now`.
-pub fn verify(scheme: &Verify, request: &Request<'_>, now: Timestamp) -> Verified {
-    let checked = match scheme {
-        Verify::None => Ok(()),
-        Verify::StandardWebhooks { secrets, tolerance } => standard::check(secrets, *tolerance, request, now),
-        Verify::Hmac(scheme) => {
-            return handshake::by_get(&scheme.handshake, request).unwrap_or_else(|| {
-                match hmac::check(scheme, request, now) {
-                    Ok(()) => handshake::in_body(&scheme.handshake, request).unwrap_or(Verified::Genuine),
-                    Err(forgery) => Verified::Forged(forgery),
-                }
-            });
-        }
-        Verify::Token { at, secrets } => token::check(at, secrets, request),
-        Verify::Basic { user, passwords } => token::check_basic(user, passwords, request),
+pub fn verify(verify: &Verify, request: &Request<'_>, now: Timestamp) -> Verified {
+    if let Some(answered) = handshake::unsigned(&verify.handshake, request) {
+        return answered;
+    }
+    let checked = match &verify.scheme {
+        Scheme::None => Ok(()),
+        Scheme::Signature(signature) => match signature::check(signature, request, now) {
+            Ok(key) => {
+                return handshake::signed(&verify.handshake, request, &key).unwrap_or(Verified::Genuine);
+            }
+            Err(forgery) => Err(forgery),
+        },
+        Scheme::StandardWebhooks { secrets, tolerance } => standard::check(secrets, *tolerance, request, now),
+        Scheme::Jwt(jwt) => jwt::check(jwt, request, now),
+        Scheme::Token { at, secrets } => token::check(at, secrets, request),
+        Scheme::Basic { user, passwords } => token::check_basic(user, passwords, request),
     };
     checked.map_or_else(Verified::Forged, |()| Verified::Genuine)
-}
-
-/// The one value of a header, as text.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Forgery> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or_else(|| Forgery::Missing(header(name)))?;
-    if values.next().is_some() {
-        return Err(Forgery::Repeated(header(name)));
-    }
-    value.to_str().map_err(|_| Forgery::Unreadable(header(name)))
-}
-
-fn header(name: &str) -> Cow<'static, str> {
-    Cow::Owned(format!("the header {name}"))
 }

@@ -7,7 +7,8 @@ use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 
 use super::super::Request;
-use super::{Forgery, only};
+use super::Forgery;
+use super::place::header;
 
 /// The names of id, timestamp and signature; never mixed within one request.
 const STANDARD: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -32,9 +33,9 @@ pub(super) fn check(
     // Some senders send both sets; one of them is checked whole.
     let is_svix = !request.headers.contains_key(STANDARD[2]) && request.headers.contains_key(SVIX[2]);
     let [id, timestamp, signature] = if is_svix { SVIX } else { STANDARD };
-    let id = only(request.headers, id)?;
-    let timestamp = only(request.headers, timestamp)?;
-    let signature = only(request.headers, signature)?;
+    let id = header(request.headers, id)?;
+    let timestamp = header(request.headers, timestamp)?;
+    let signature = header(request.headers, signature)?;
     standard_webhooks::verify(&keys, id, timestamp, signature, request.body, now, tolerance)?;
     Ok(())
 }

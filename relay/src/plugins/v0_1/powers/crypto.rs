@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::secrets::granted;
 use crate::crypto::{self, PublicKey};
-use crate::model::source::{Digest, Encoding};
+use crate::model::verify::{Digest, Encoding, PublicKeyAlgorithm};
 use crate::plugins::fault::Fault;
 use crate::plugins::v0_1::bindings::relay::plugin::crypto as wit;
 use crate::plugins::v0_1::bindings::relay::plugin::secrets::SecretError;
@@ -157,7 +157,7 @@ impl From<wit::Encoding> for Encoding {
     }
 }
 
-impl From<wit::Scheme> for crypto::Scheme {
+impl From<wit::Scheme> for PublicKeyAlgorithm {
     fn from(scheme: wit::Scheme) -> Self {
         match scheme {
             wit::Scheme::Ed25519 => Self::Ed25519,

@@ -1,16 +1,20 @@
-//! Published vectors of the senders, and what every scheme has to refuse.
+//! What every scheme has to take and to refuse; settings are read as those of a file.
 
-use std::time::Duration;
+mod handshakes;
+mod jwt;
+mod vectors;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use crate::config;
+use crate::config::reader::Process;
 use crate::crypto::{self, standard_webhooks};
 use crate::model::secret::Secret;
-use crate::model::source::{Digest, Encoding, HmacScheme, Part, Place};
+use crate::model::verify::{
+    Algorithm, Digest, Encoding, Handshake, Jwt, Part, Place, Scheme, Signature, TOLERANCE_DEFAULT,
+};
 
 use super::*;
-
-const TOLERANCE: Duration = Duration::from_secs(300);
 
 struct Sent {
     method: Method,
@@ -34,11 +38,32 @@ fn sent(headers: &[(&'static str, &str)], body: impl Into<Bytes>) -> Sent {
     }
 }
 
+/// What `verify = { … }` of a source says.
+fn settings(verify: &str) -> Verify {
+    let text = format!(
+        "server.public_url = \"https://hooks.example.com\"\n[[source]]\nname = \"x\"\nverify = {{ {verify} }}"
+    );
+    let config = config::load(&text, &Process).unwrap_or_else(|faults| panic!("{verify}: {faults:?}"));
+    config.sources.into_iter().next().expect("one source").verify
+}
+
+fn token(at: Vec<Place>, secrets: Vec<Secret>) -> Verify {
+    Scheme::Token { at, secrets }.into()
+}
+
+fn hmac(digest: Digest, encoding: Encoding, key: &[u8], parts: &[&[u8]]) -> String {
+    crypto::encode(encoding, &crypto::hmac(digest, key, parts))
+}
+
+fn hmac_hex(key: &[u8], parts: &[&[u8]]) -> String {
+    hmac(Digest::Sha256, Encoding::Hex, key, parts)
+}
+
 fn secret(text: &str) -> Secret {
     Secret::new(text.to_owned())
 }
 
-fn check(scheme: &Verify, sent: &Sent, now_secs: i64) -> Verified {
+fn check(verify: &Verify, sent: &Sent, now_secs: i64) -> Verified {
     let request = Request {
         method: &sent.method,
         path: "/in/x",
@@ -46,71 +71,29 @@ fn check(scheme: &Verify, sent: &Sent, now_secs: i64) -> Verified {
         headers: &sent.headers,
         body: &sent.body,
     };
-    verify(scheme, &request, Timestamp::from_millis(now_secs * 1000))
+    super::verify(verify, &request, Timestamp::from_millis(now_secs * 1000))
 }
 
+/// The example of GitHub's documentation.
 fn github() -> (Verify, Sent) {
     let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-    let scheme = Verify::github(vec![secret("It's a Secret to Everybody")]);
     (
-        scheme,
+        settings("scheme = \"github\", secret = \"It's a Secret to Everybody\""),
         sent(&[("x-hub-signature-256", signature)], "Hello, World!"),
     )
 }
 
-const SLACK_TIME: i64 = 1_531_420_618;
-
-/// The example of Slack's documentation.
-fn slack() -> (Verify, Sent) {
-    let body = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V\
-        &channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=\
-        &response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN\
-        &trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
-    let headers = [
-        (
-            "x-slack-signature",
-            "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
-        ),
-        ("x-slack-request-timestamp", "1531420618"),
-    ];
-    (
-        Verify::slack(vec![secret("8f742231b10e8888abcd99yyyzzz85a5")], TOLERANCE),
-        sent(&headers, body),
-    )
-}
-
 fn stripe_header(key: &str, time: i64, body: &str) -> String {
-    let mac = crypto::hmac(
-        Digest::Sha256,
+    let mac = hmac_hex(
         key.as_bytes(),
         &[time.to_string().as_bytes(), b".", body.as_bytes()],
     );
-    format!("t={time},v0=00,v1={}", crypto::encode(Encoding::Hex, &mac))
-}
-
-#[test]
-fn githubs_published_example_is_genuine() {
-    let (scheme, sent) = github();
-    assert_eq!(check(&scheme, &sent, 0), Verified::Genuine);
-}
-
-#[test]
-fn slacks_published_example_is_genuine_in_its_window_only() {
-    let (scheme, sent) = slack();
-    for (now, verified) in [
-        (SLACK_TIME, Verified::Genuine),
-        (SLACK_TIME + 300, Verified::Genuine),
-        (SLACK_TIME - 300, Verified::Genuine),
-        (SLACK_TIME + 301, Verified::Forged(Forgery::Stale)),
-        (SLACK_TIME - 301, Verified::Forged(Forgery::Stale)),
-    ] {
-        assert_eq!(check(&scheme, &sent, now), verified, "{now}");
-    }
+    format!("t={time},v0=00,v1={mac}")
 }
 
 #[test]
 fn stripe_takes_any_v1_under_any_secret() {
-    let scheme = Verify::stripe(vec![secret("whsec_new"), secret("whsec_old")], TOLERANCE);
+    let scheme = settings("scheme = \"stripe\", secrets = [\"whsec_new\", \"whsec_old\"]");
     let header = stripe_header("whsec_old", 1000, "{}");
     assert_eq!(
         check(&scheme, &sent(&[("stripe-signature", &header)], "{}"), 1001),
@@ -142,22 +125,12 @@ fn stripe_takes_any_v1_under_any_secret() {
 
 #[test]
 fn signatures_over_headers_and_in_base64_are_described_as_data() {
-    let scheme = HmacScheme {
-        digest: Digest::Sha512,
-        encoding: Encoding::Base64,
-        header: "x-signature".to_owned(),
-        parts: vec![
-            Part::Header("x-id".to_owned()),
-            Part::Literal(":".to_owned()),
-            Part::Body,
-        ],
-        secret_encoding: Some(Encoding::Hex),
-        ..HmacScheme::of_body(vec![secret("00ff")])
-    };
-    let mac = crypto::hmac(Digest::Sha512, &[0, 255], &[b"7:", b"\xff\x00"]);
-    let signature = crypto::encode(Encoding::Base64, &mac);
+    let scheme = settings(
+        "scheme = \"hmac\", header = \"x-signature\", digest = \"sha512\", encoding = \"base64\", \
+         secret = \"00ff\", secret_encoding = \"hex\", parts = [\"header:X-Id\", \"literal::\", \"body\"]",
+    );
+    let signature = hmac(Digest::Sha512, Encoding::Base64, &[0, 255], &[b"7:", b"\xff\x00"]);
     let body = Bytes::from_static(b"\xff\x00");
-    let scheme = Verify::Hmac(scheme);
     let genuine = sent(&[("x-id", "7"), ("x-signature", &signature)], body.clone());
     assert_eq!(check(&scheme, &genuine, 0), Verified::Genuine);
     let other_id = sent(&[("x-id", "8"), ("x-signature", &signature)], body.clone());
@@ -196,22 +169,36 @@ fn without_a_secret_nothing_is_genuine() {
     let sent = sent(&headers, "x");
     for secrets in [vec![], vec![secret("")], vec![secret(""), secret("")]] {
         for scheme in [
-            Verify::github(secrets.clone()),
-            Verify::Token {
-                at: Place::Header("x-token".to_owned()),
+            Scheme::Signature(Signature {
+                prefix: "sha256=".to_owned(),
+                ..Signature::of_body("x-hub-signature-256", secrets.clone())
+            }),
+            Scheme::Token {
+                at: vec![Place::Header("x-token".to_owned())],
                 secrets: secrets.clone(),
             },
-            Verify::Basic {
+            Scheme::Basic {
                 user: "u".to_owned(),
                 passwords: secrets.clone(),
             },
-            Verify::StandardWebhooks {
+            Scheme::StandardWebhooks {
                 secrets: secrets.clone(),
-                tolerance: TOLERANCE,
+                tolerance: TOLERANCE_DEFAULT,
             },
+            Scheme::Jwt(Jwt {
+                at: Place::Header("authorization".to_owned()),
+                algorithm: Algorithm::Hmac(Digest::Sha256),
+                name: "HS256",
+                keys: secrets.clone(),
+                key_encoding: None,
+                body_claim: None,
+                issuer: None,
+                audience: None,
+                tolerance: TOLERANCE_DEFAULT,
+            }),
         ] {
             assert_eq!(
-                check(&scheme, &sent, 0),
+                check(&scheme.clone().into(), &sent, 0),
                 Verified::Forged(Forgery::NoSecret),
                 "{scheme:?}"
             );
@@ -222,13 +209,12 @@ fn without_a_secret_nothing_is_genuine() {
 #[test]
 fn a_scheme_that_leaves_the_body_unsigned_is_refused() {
     let (_, sent) = github();
-    let scheme = HmacScheme {
-        header: "x-hub-signature-256".to_owned(),
+    let scheme = Signature {
         parts: vec![Part::Literal("fixed".to_owned())],
-        ..HmacScheme::of_body(vec![secret("k")])
+        ..Signature::of_body("x-hub-signature-256", vec![secret("k")])
     };
     assert_eq!(
-        check(&Verify::Hmac(scheme), &sent, 0),
+        check(&Scheme::Signature(scheme).into(), &sent, 0),
         Verified::Forged(Forgery::BodyNotSigned)
     );
 }
@@ -238,10 +224,7 @@ fn standard_webhooks_are_read_under_both_sets_of_names() {
     let signing = standard_webhooks::SigningKey::parse(&secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
         .expect("a valid secret");
     let signature = signing.sign("msg_1", 1000, b"{}");
-    let scheme = Verify::StandardWebhooks {
-        secrets: vec![secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
-        tolerance: TOLERANCE,
-    };
+    let scheme = settings("scheme = \"svix\", secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"");
     for names in [
         ["webhook-id", "webhook-timestamp", "webhook-signature"],
         ["svix-id", "svix-timestamp", "svix-signature"],
@@ -278,10 +261,7 @@ fn standard_webhooks_are_read_under_both_sets_of_names() {
 
 #[test]
 fn tokens_are_found_in_header_query_and_body() {
-    let scheme = |at| Verify::Token {
-        at,
-        secrets: vec![secret("t0ken"), secret("older")],
-    };
+    let scheme = |at| token(vec![at], vec![secret("t0ken"), secret("older")]);
     let header = |name: &str| Place::Header(name.to_owned());
     for (at, request, verified) in [
         (
@@ -356,11 +336,88 @@ fn tokens_are_found_in_header_query_and_body() {
 }
 
 #[test]
-fn basic_wants_both_user_and_password() {
-    let scheme = Verify::Basic {
-        user: "u".to_owned(),
-        passwords: vec![secret("p:1")],
+fn a_token_stands_at_one_of_several_places() {
+    let places = vec![
+        Place::Header("authorization".to_owned()),
+        Place::Query("access_token".to_owned()),
+    ];
+    let scheme = token(places, vec![secret("t0ken")]);
+    let header = [("authorization", "Bearer t0ken")];
+    for (headers, query, is_genuine) in [
+        (&header[..], "", true),
+        (&[], "access_token=t0ken", true),
+        (&header, "access_token=t0ken", false),
+        (&[], "access_token=wrong", false),
+        (&[], "", false),
+    ] {
+        let found = check(
+            &scheme,
+            &Sent {
+                query,
+                ..sent(headers, "")
+            },
+            0,
+        );
+        assert_eq!(found == Verified::Genuine, is_genuine, "{headers:?} {query}");
+    }
+}
+
+/// As Mailgun does: the signature is a field, and so is all that it covers.
+#[test]
+fn a_signature_inside_the_body_covers_the_fields_that_are_named() {
+    let scheme = settings(
+        "scheme = \"hmac\", in = \"body:/signature/signature\", secret = \"k\", \
+         timestamp = \"body:/signature/timestamp\", parts = [\"timestamp\", \"body:/signature/token\"]",
+    );
+    let body = |token: &str| {
+        let mac = hmac_hex(b"k", &[b"1000", b"abc"]);
+        format!(r#"{{"signature": {{"timestamp": "1000", "token": "{token}", "signature": "{mac}"}}}}"#)
     };
+    assert_eq!(check(&scheme, &sent(&[], body("abc")), 1000), Verified::Genuine);
+    for (body, now, forgery) in [
+        (body("abd"), 1000, Forgery::Mismatch),
+        (body("abc"), 1301, Forgery::Stale),
+        (
+            "{}".to_owned(),
+            1000,
+            Forgery::Missing("the body's /signature/signature".into()),
+        ),
+    ] {
+        assert_eq!(check(&scheme, &sent(&[], body), now), Verified::Forged(forgery));
+    }
+}
+
+#[test]
+fn a_body_that_twilio_did_not_sign_is_refused() {
+    let scheme = settings("scheme = \"twilio\", secret = \"k\"");
+    let of_url = hmac(
+        Digest::Sha1,
+        Encoding::Base64,
+        b"k",
+        &[b"https://hooks.example.com/in/x"],
+    );
+    let headers = |kind| [("x-twilio-signature", of_url.as_str()), ("content-type", kind)];
+    for (kind, body, verified) in [
+        ("application/x-www-form-urlencoded", "", Verified::Genuine),
+        ("application/json", "", Verified::Genuine),
+        ("application/json", "{}", Verified::Forged(Forgery::BodyNotSigned)),
+        (
+            "application/x-www-form-urlencoded",
+            "a=1",
+            Verified::Forged(Forgery::Mismatch),
+        ),
+    ] {
+        assert_eq!(
+            check(&scheme, &sent(&headers(kind), body), 0),
+            verified,
+            "{kind} {body}"
+        );
+    }
+}
+
+#[test]
+fn basic_wants_both_user_and_password() {
+    let scheme = settings("scheme = \"basic\", user = \"u\", password = \"p:1\"");
     for (pair, genuine) in [
         ("u:p:1", true),
         ("u:p", false),
@@ -376,63 +433,6 @@ fn basic_wants_both_user_and_password() {
     assert_eq!(found, Verified::Forged(Forgery::NoSignature));
 }
 
-#[test]
-fn metas_handshake_is_answered_with_the_challenge_as_text() {
-    let scheme = Verify::meta(vec![secret("app")], secret("verify-me"));
-    let get = |query| Sent {
-        method: Method::GET,
-        query,
-        ..sent(&[], "")
-    };
-    let asked = get("hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=1158201444");
-    let Verified::Answer(answer) = check(&scheme, &asked, 0) else {
-        panic!("a handshake is answered")
-    };
-    assert_eq!((answer.status, &answer.body[..]), (200, &b"1158201444"[..]));
-    assert!(
-        answer
-            .headers
-            .iter()
-            .any(|(name, value)| *name == "content-type" && value.starts_with("text/plain"))
-    );
-    for query in [
-        "",
-        "hub.mode=subscribe&hub.verify_token=wrong&hub.challenge=1",
-        "hub.mode=other&hub.verify_token=verify-me&hub.challenge=1",
-        "hub.mode=subscribe&hub.verify_token=verify-me",
-        "hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=%0d%0a",
-        "hub.mode=subscribe&hub.verify_token=verify-me&hub.verify_token=verify-me&hub.challenge=1",
-    ] {
-        assert!(
-            matches!(check(&scheme, &get(query), 0), Verified::Forged(_)),
-            "{query}"
-        );
-    }
-    let no_token = Verify::meta(vec![secret("app")], secret(""));
-    let empty = get("hub.mode=subscribe&hub.verify_token=&hub.challenge=1");
-    assert_eq!(check(&no_token, &empty, 0), Verified::Forged(Forgery::NoSecret));
-}
-
-#[test]
-fn slacks_challenge_is_answered_only_when_signed() {
-    let body = r#"{"type": "url_verification", "challenge": "3eZbrw1a"}"#;
-    let scheme = Verify::slack(vec![secret("k")], TOLERANCE);
-    let mac = crypto::hmac(Digest::Sha256, b"k", &[b"v0:1000:", body.as_bytes()]);
-    let signature = format!("v0={}", crypto::encode(Encoding::Hex, &mac));
-    let headers = [
-        ("x-slack-signature", &*signature),
-        ("x-slack-request-timestamp", "1000"),
-    ];
-    let Verified::Answer(answer) = check(&scheme, &sent(&headers, body), 1000) else {
-        panic!("a signed challenge is answered")
-    };
-    assert_eq!(&answer.body[..], b"3eZbrw1a");
-    assert!(matches!(
-        check(&scheme, &sent(&headers[..1], body), 1000),
-        Verified::Forged(_)
-    ));
-}
-
 proptest::proptest! {
     #[test]
     fn no_flipped_bit_of_the_body_is_genuine(
@@ -442,7 +442,7 @@ proptest::proptest! {
     ) {
         let mac = crypto::hmac(Digest::Sha256, b"key", &[&body]);
         let signature = format!("sha256={}", crypto::encode(Encoding::Hex, &mac));
-        let scheme = Verify::github(vec![secret("key")]);
+        let scheme = settings("scheme = \"github\", secret = \"key\"");
         let headers = [("x-hub-signature-256", signature.as_str())];
         proptest::prop_assert_eq!(check(&scheme, &sent(&headers, body.clone()), 0), Verified::Genuine);
         let mut flipped = body;
@@ -456,7 +456,7 @@ proptest::proptest! {
         let mut mac = crypto::hmac(Digest::Sha256, b"key", &[b"body"]);
         mac[at] ^= 1 << bit;
         let signature = format!("sha256={}", crypto::encode(Encoding::Hex, &mac));
-        let scheme = Verify::github(vec![secret("key")]);
+        let scheme = settings("scheme = \"github\", secret = \"key\"");
         let verified = check(&scheme, &sent(&[("x-hub-signature-256", &signature)], "body"), 0);
         proptest::prop_assert_eq!(verified, Verified::Forged(Forgery::Mismatch));
     }
