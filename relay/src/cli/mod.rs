@@ -44,11 +44,11 @@ enum Command {
         after_help = "Example:\n  relay check --config relay.toml\n\nExit code 78 if there is a fault."
     )]
     Check(check::Check),
-    /// Sends an event to a relay
+    /// Sends an event to a relay, or posts to a source as a known sender would
     #[command(
-        after_help = "Example:\n  relay send invoice.paid --data '{\"amount\": 12}'\n  relay send message.received --data @message.json\n  cat events.ndjson | relay send invoice.paid --batch --data -"
+        after_help = "Example:\n  relay send invoice.paid --data '{\"amount\": 12}'\n  relay send message.received --data @message.json\n  cat events.ndjson | relay send invoice.paid --batch --data -\n  relay send push --as github --secret \"$GITHUB_WEBHOOK_SECRET\"\n  relay send --as slack --handshake --secret \"$SLACK_SIGNING_SECRET\""
     )]
-    Send(send::Send),
+    Send(Box<send::Send>),
     /// Receives webhooks, prints them and verifies their signatures
     #[command(
         after_help = "Example:\n  relay listen --port 9000 --secret whsec_…\n  relay listen --port 9000 --respond 500"

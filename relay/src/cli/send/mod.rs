@@ -1,4 +1,8 @@
-//! `relay send`
+//! `relay send`: an event to the relay's API, or a post to a source as its sender would make it.
+
+mod post;
+mod sender;
+mod senders;
 
 use std::io::Read as _;
 use std::process::ExitCode;
@@ -17,11 +21,12 @@ const BATCH: usize = 500;
 pub(super) struct Send {
     #[command(flatten)]
     access: Access,
-    /// The event type, such as invoice.paid
-    r#type: String,
-    /// The data: JSON, @FILE, or - for standard input
-    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
-    data: String,
+    /// The event type, such as invoice.paid; with --as, the sender's own word for it
+    #[arg(required_unless_present = "handshake")]
+    r#type: Option<String>,
+    /// The data: JSON, @FILE, or - for standard input; with --as, the body as it is
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    data: Option<String>,
     /// The event's id; the same id again is the same event
     #[arg(long)]
     id: Option<String>,
@@ -31,11 +36,18 @@ pub(super) struct Send {
     /// The data is NDJSON: each line is the data of an event of its own
     #[arg(long, conflicts_with = "id")]
     batch: bool,
+    #[command(flatten)]
+    sender: sender::AsSender,
 }
 
 impl Send {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let data = read(&self.data)?;
+        let data = self.data.as_deref().map(read).transpose()?;
+        if let Some(name) = &self.sender.name {
+            let word = self.r#type.as_deref();
+            return self.sender.send(name, &self.access, word, data).await;
+        }
+        let data = data.unwrap_or_else(|| "{}".to_owned());
         if self.batch {
             self.send_batch(&data).await
         } else {
@@ -43,11 +55,15 @@ impl Send {
         }
     }
 
+    fn kind(&self) -> &str {
+        self.r#type.as_deref().unwrap_or_default()
+    }
+
     async fn send_one(&self, data: &str) -> anyhow::Result<ExitCode> {
         // Passed on as it is written, not as this program would write it.
         let data: &RawValue = serde_json::from_str(data).context("the data is no JSON")?;
         let mut event = Map::new();
-        event.insert("type".to_owned(), json!(self.r#type));
+        event.insert("type".to_owned(), json!(self.kind()));
         for (name, value) in [("id", &self.id), ("subject", &self.subject)] {
             if let Some(value) = value {
                 event.insert(name.to_owned(), json!(value));
@@ -97,7 +113,7 @@ impl Send {
             "specversion": "1.0",
             "id": hex::encode(random),
             "source": "relay-send",
-            "type": self.r#type,
+            "type": self.kind(),
             "subject": self.subject,
             "datacontenttype": "application/json",
         });
@@ -107,6 +123,7 @@ impl Send {
     }
 }
 
+/// The event's id, and whether it was new.
 #[expect(clippy::print_stdout, reason = "the result of the command")]
 fn print(receipt: &Value) {
     let duplicate = if receipt["duplicate"].as_bool() == Some(true) {
