@@ -2,6 +2,7 @@
 
 mod accept;
 mod sources;
+mod senders;
 mod platforms;
 mod deliver;
 mod retry;
