@@ -433,6 +433,34 @@ fn basic_wants_both_user_and_password() {
     assert_eq!(found, Verified::Forged(Forgery::NoSignature));
 }
 
+/// A scheme of every kind, and the headers that it reads.
+const KINDS: [(&str, &[&str]); 6] = [
+    ("scheme = \"stripe\", secret = \"k\"", &["stripe-signature"]),
+    (
+        "scheme = \"twilio\", secret = \"k\"",
+        &["x-twilio-signature", "content-type"],
+    ),
+    (
+        "scheme = \"zendesk\", secret = \"k\"",
+        &[
+            "x-zendesk-webhook-signature",
+            "x-zendesk-webhook-signature-timestamp",
+        ],
+    ),
+    (
+        "scheme = \"fusionauth\", secret = \"k\"",
+        &["x-fusionauth-signature-jwt"],
+    ),
+    (
+        "scheme = \"cloudevents\", secret = \"t0ken-of-the-door\", allow_origins = \"sender.example\"",
+        &["authorization", "webhook-request-origin"],
+    ),
+    (
+        "scheme = \"basic\", user = \"u\", password = \"p\"",
+        &["authorization"],
+    ),
+];
+
 proptest::proptest! {
     #[test]
     fn no_flipped_bit_of_the_body_is_genuine(
@@ -459,5 +487,28 @@ proptest::proptest! {
         let scheme = settings("scheme = \"github\", secret = \"key\"");
         let verified = check(&scheme, &sent(&[("x-hub-signature-256", &signature)], "body"), 0);
         proptest::prop_assert_eq!(verified, Verified::Forged(Forgery::Mismatch));
+    }
+
+    #[test]
+    fn what_nobody_signed_is_refused_whatever_it_is(
+        which in 0..KINDS.len(),
+        value in "[ -~]{0,40}|(t=|v1=|Basic |Bearer |eyJhbGciOiJIUzI1NiJ9[.])[0-9a-zA-Z+/=.,]{0,60}",
+        query in "[!-~]{0,40}|bodySHA256=[0-9a-f]{0,64}",
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..100),
+    ) {
+        let (scheme, names) = KINDS[which];
+        let headers = names.iter().map(|name| {
+            let value = HeaderValue::from_str(&value).expect("printable");
+            (HeaderName::from_static(name), value)
+        });
+        let request = Request {
+            method: &Method::POST,
+            path: "/in/x",
+            query: &query,
+            headers: &headers.collect(),
+            body: &Bytes::from(body),
+        };
+        let verified = verify(&settings(scheme), &request, Timestamp::from_millis(0));
+        proptest::prop_assert!(matches!(verified, Verified::Forged(_)));
     }
 }
