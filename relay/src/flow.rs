@@ -16,6 +16,7 @@ use crate::deliver::decide::{self, Next};
 use crate::deliver::{message, send::Sender};
 use crate::directory::{Directories, Directory, Target};
 use crate::ingest::Post;
+use crate::metrics::Metrics;
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost, Trigger};
 use crate::model::delivery::Progress;
 use crate::model::event::Event;
@@ -35,6 +36,7 @@ pub struct Flow {
     pub sender: Arc<Sender>,
     pub recorder: Recorder<Settled>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
     pub ids: Arc<IdMaker>,
     pub random: Mutex<StdRng>,
     /// Every task of the path, so that a stop can wait for them.
@@ -95,7 +97,12 @@ impl Flow {
             .tasks
             .spawn(async move { flow.commit(offered, now).await })
             .await;
-        committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))
+        let receipts = committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))?;
+        let source = source.and_then(|id| directory.source_name(id));
+        for receipt in &receipts {
+            self.metrics.accepted(source, receipt.duplicate);
+        }
+        Ok(receipts)
     }
 
     fn offer(
@@ -348,6 +355,7 @@ impl Flow {
             plugins: attempted.plugins,
             log: attempted.log,
         };
+        self.metrics.attempted(&endpoint.name, &attempt);
         // Frozen the first time an attempt fails, so that every later one sends the same bytes.
         let messages = attempted.messages.filter(|_| failed);
         let record = Record {

@@ -25,6 +25,7 @@ use crate::http::server::Service;
 use crate::ingest::refuse::Refusal;
 use crate::ingest::verify::{self, Verified};
 use crate::ingest::{self, Post};
+use crate::metrics::Metrics;
 use crate::model::draft::Draft;
 use crate::model::event::Envelope;
 use crate::model::id::{EventId, first_raw_at};
@@ -45,6 +46,7 @@ pub struct Gate {
     pub directories: Arc<Directories>,
     pub keys: Arc<Keys>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
     pub api: Router,
     pub limits: Limits,
 }
@@ -349,10 +351,14 @@ impl Gate {
 
     fn refuse(&self, door: &str, peer: SocketAddr, refused: Refused) -> Response<Body> {
         let refusal = match refused {
-            Refused::ByAuth(problem) => return answer::problem(&problem),
+            Refused::ByAuth(problem) => {
+                self.metrics.refused(problem.status, problem.code);
+                return answer::problem(&problem);
+            }
             Refused::ByIngest(refusal) => refusal,
         };
         let problem = refusal.problem();
+        self.metrics.refused(problem.status, problem.code);
         tracing::info!(door, peer = %peer.ip(), status = problem.status, code = problem.code, reason = %refusal, "refused");
         let mut response = answer::problem(&problem);
         let headers = response.headers_mut();

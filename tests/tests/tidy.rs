@@ -16,7 +16,16 @@ const STAGES: [&str; 6] = ["ingest", "route", "plugins", "queue", "deliver", "re
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 7] = ["directory", "flow", "api", "receive", "app", "cli", "main"];
+const ABOVE: [&str; 8] = [
+    "directory",
+    "metrics",
+    "flow",
+    "api",
+    "receive",
+    "app",
+    "cli",
+    "main",
+];
 
 fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));

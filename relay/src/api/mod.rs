@@ -6,11 +6,13 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
 use axum::routing::{delete, get, patch, post};
+use http::header;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::directory::Directories;
 use crate::http::problem::Problem;
+use crate::metrics::Metrics;
 use crate::model::id::IdMaker;
 use crate::queue::Queue;
 use crate::store::Store;
@@ -34,6 +36,7 @@ pub struct Api {
     pub directories: Arc<Directories>,
     pub keys: Arc<auth::Keys>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
     pub ids: Arc<IdMaker>,
     /// Set when the relay is about to stop.
     pub stop: CancellationToken,
@@ -56,6 +59,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/keys/{id}", delete(keys::revoke))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .fallback(unknown)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(api)
@@ -68,6 +72,14 @@ async fn ready(State(api): State<Api>) -> Result<&'static str, Failure> {
     }
     api.store.checkpoint().await?;
     Ok("ready\n")
+}
+
+/// The media type of OpenMetrics, which Prometheus asks for.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+async fn metrics(_: auth::Reader, State(api): State<Api>) -> impl axum::response::IntoResponse {
+    let text = api.metrics.text(api.queue.load());
+    ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }
 
 async fn unknown(request: Request) -> axum::response::Response {

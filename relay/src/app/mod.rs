@@ -22,6 +22,7 @@ use crate::deliver::send::{Sender, SenderSettings};
 use crate::directory::Directories;
 use crate::flow::{Flow, Settled};
 use crate::http::server;
+use crate::metrics::Metrics;
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
 use crate::plugins::compile::Compiler;
@@ -104,6 +105,7 @@ impl App {
             settling.settle(&job, due)
         });
         let work = TaskTracker::new();
+        let metrics = Arc::new(Metrics::default());
         let flow = Arc::new(Flow {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
@@ -111,6 +113,7 @@ impl App {
             sender: Arc::clone(&sender),
             recorder,
             clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
             ids: Arc::clone(&ids),
             random: Mutex::new(StdRng::try_from_rng(&mut SysRng)?),
             tasks: work.clone(),
@@ -140,12 +143,14 @@ impl App {
                 directories: Arc::clone(&directories),
                 keys: Arc::clone(&keys),
                 clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
                 api: api::router(Api {
                     store,
                     queue,
                     directories,
                     keys,
                     clock,
+                    metrics,
                     ids,
                     stop: app.stop.clone(),
                 }),

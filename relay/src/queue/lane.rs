@@ -109,6 +109,11 @@ impl Lane {
             && (!self.breaker.is_open() || (self.probe_due && self.in_flight == 0))
     }
 
+    /// Whether the receiver does not answer, so that deliveries wait for a probe.
+    pub(super) const fn is_cut_off(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     /// Attempts under way.
     pub(super) const fn in_flight(&self) -> usize {
         self.in_flight

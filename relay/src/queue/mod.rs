@@ -103,6 +103,19 @@ pub enum Pace {
     Same,
 }
 
+/// What the queue is doing at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// Deliveries in memory, those under way included.
+    pub deliveries: usize,
+    /// Bytes of their events.
+    pub bytes: usize,
+    /// Endpoints whose deliveries wait because the receiver does not answer.
+    pub breakers_open: usize,
+}
+
 /// How an endpoint's breaker turned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -419,13 +432,16 @@ impl Queue {
         self.lock().in_flight
     }
 
-    /// Deliveries held in memory, and their bytes.
-    pub fn held(&self) -> (usize, usize) {
+    /// What it is doing now.
+    pub fn load(&self) -> Load {
         let inner = self.lock();
-        (
-            inner.lanes.values().map(|lane| lane.ready.len()).sum::<usize>() + inner.in_flight,
-            inner.bytes,
-        )
+        let ready = inner.lanes.values().map(|lane| lane.ready.len());
+        Load {
+            in_flight: inner.in_flight,
+            deliveries: ready.sum::<usize>() + inner.in_flight,
+            bytes: inner.bytes,
+            breakers_open: inner.lanes.values().filter(|lane| lane.is_cut_off()).count(),
+        }
     }
 }
 

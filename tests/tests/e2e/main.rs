@@ -14,4 +14,5 @@ mod bad_input;
 mod config;
 mod plugins;
 mod log;
+mod metrics;
 mod cli;
