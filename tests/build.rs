@@ -7,6 +7,8 @@ use std::process::Command;
 use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
+/// The guests' profile in the workspace's `Cargo.toml`.
+const PROFILE: &str = "guest";
 
 fn main() {
     let package = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
@@ -63,7 +65,7 @@ fn build(package: &Path, target: &Path, names: &[String]) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo
         .current_dir(package)
-        .args(["build", "--release", "--target", TARGET, "--target-dir"])
+        .args(["build", "--profile", PROFILE, "--target", TARGET, "--target-dir"])
         .arg(target);
     for name in names {
         cargo.args(["-p", &format!("guest-{name}")]);
@@ -78,10 +80,6 @@ fn build(package: &Path, target: &Path, names: &[String]) {
     ] {
         cargo.env_remove(name);
     }
-    // Names of functions make components ten times as large, and nothing here reads them.
-    cargo
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
-        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
     let status = cargo.status().expect("cargo can be run");
     assert!(
         status.success(),
@@ -94,7 +92,7 @@ fn table(target: &Path, names: &[String]) -> String {
     let mut table = String::new();
     for name in names {
         let file = format!("guest_{}.wasm", name.replace('-', "_"));
-        let path = target.join(TARGET).join("release").join(file);
+        let path = target.join(TARGET).join(PROFILE).join(file);
         let constant = name.replace('-', "_").to_uppercase();
         writeln!(table, "pub static {constant}: &[u8] = include_bytes!({path:?});")
             .expect("strings can be written to");
