@@ -246,6 +246,15 @@ impl Relay {
         self.signal(libc::SIGTERM);
     }
 
+    /// Gives it another configuration file and tells it so.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn reconfigure(&self, config: &str) {
+        self.setup.file("relay.toml", config);
+        self.signal(libc::SIGHUP);
+    }
+
     /// Kills it without waiting for its end, which [`Relay::kill`] does.
     pub fn kill_now(&self) {
         self.signal(libc::SIGKILL);

@@ -2,23 +2,20 @@
 //! and signers are made. Done again whenever a plugin's file changes.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
-use crate::directory::{Directories, Directory, Door, Target};
+use crate::directory::{Directory, Door, Target};
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{EndpointId, SourceId, TenantId};
 use crate::model::plugin::{OnFault, PluginUse};
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
 use crate::plugins::{Bound, Chain, Owner, Plugins};
-use crate::queue::{Queue, Terms};
+use crate::queue::Terms;
 use crate::store::{Named, Store};
 
 /// What of a configuration cannot be used although it reads well: plugins that are not there
@@ -164,49 +161,5 @@ async fn bind(uses: &[PluginUse], owner: &Owner, plugins: &Plugins) -> anyhow::R
         Ok(bound)
     } else {
         Err(anyhow!(faults.join("\n  ")))
-    }
-}
-
-/// Makes the directory again when something it was made from changes.
-pub(super) struct Reload {
-    pub(super) config: Config,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) plugins: Plugins,
-    pub(super) sender: Arc<Sender>,
-    pub(super) directories: Arc<Directories>,
-    pub(super) queue: Arc<Queue>,
-    pub(super) clock: Arc<dyn Clock>,
-}
-
-impl Reload {
-    /// Follows changes in the plugin folder until `stop`. A plugin that cannot be used leaves
-    /// the old one in force.
-    pub(super) async fn follow_plugins(self, stop: CancellationToken) {
-        let mut changed = self.plugins.changed();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                changed = changed.changed() => if changed.is_err() { return },
-            }
-            match directory(
-                &self.config,
-                self.store.as_ref(),
-                &self.plugins,
-                &self.sender,
-                self.clock.now(),
-            )
-            .await
-            {
-                Ok((directory, terms)) => {
-                    self.directories.replace(directory);
-                    self.queue.configure(terms);
-                    tracing::info!("plugins reloaded");
-                }
-                Err(error) => tracing::error!(
-                    error = format!("{error:#}"),
-                    "a changed plugin cannot be used; the old one stays in force"
-                ),
-            }
-        }
     }
 }

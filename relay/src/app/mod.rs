@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use rand::SeedableRng as _;
 use rand::rngs::{StdRng, SysRng};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,9 +34,11 @@ use crate::record::{Recorder, retain};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{PluginState, Role, Store};
+use reload::Reload;
 
 pub(crate) mod assemble;
 mod recover;
+mod reload;
 
 /// A relay that runs.
 pub struct App {
@@ -49,6 +52,7 @@ pub struct App {
     sqlite: Option<Arc<SqliteStore>>,
     queue: Arc<Queue>,
     flow: Option<Arc<Flow>>,
+    reload: Arc<Reload>,
     /// Ends the listeners and whatever takes new work.
     stop: CancellationToken,
     /// Connections, and the loops that take new work.
@@ -115,7 +119,7 @@ impl App {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             ids: Arc::clone(&ids),
-            random: Mutex::new(StdRng::try_from_rng(&mut SysRng)?),
+            random: std::sync::Mutex::new(StdRng::try_from_rng(&mut SysRng)?),
             tasks: work.clone(),
         });
         let app = Self {
@@ -126,6 +130,15 @@ impl App {
             sqlite,
             queue: Arc::clone(&queue),
             flow: Some(Arc::clone(&flow)),
+            reload: Arc::new(Reload {
+                config: Mutex::new(config.clone()),
+                store: Arc::clone(&store),
+                plugins,
+                sender: Arc::clone(&sender),
+                directories: Arc::clone(&directories),
+                queue: Arc::clone(&queue),
+                clock: Arc::clone(&clock),
+            }),
             stop: CancellationToken::new(),
             doors: TaskTracker::new(),
             work,
@@ -135,7 +148,7 @@ impl App {
         app.writers.spawn(recording);
         app.writers.spawn(Arc::clone(&queue).tend(Arc::clone(&store)));
         app.doors.spawn(sweep(sender, app.stop.clone()));
-        app.start_background(&flow, &plugins, &clock, EventId::from_raw(last_id));
+        app.start_background(&flow, &clock, EventId::from_raw(last_id));
         app.start_doors(
             listeners,
             Arc::new(Gate {
@@ -163,7 +176,7 @@ impl App {
         Ok(app)
     }
 
-    fn start_background(&self, flow: &Arc<Flow>, plugins: &Plugins, clock: &Arc<dyn Clock>, last: EventId) {
+    fn start_background(&self, flow: &Arc<Flow>, clock: &Arc<dyn Clock>, last: EventId) {
         let keep = retain::Keep {
             events: self.config.store.retention,
             dedupe_keys: self.config.store.dedupe_window,
@@ -177,16 +190,8 @@ impl App {
         self.doors.spawn(Arc::clone(flow).run(self.stop.clone()));
         self.doors
             .spawn(recover::run(Arc::clone(flow), last, self.stop.clone()));
-        let reload = assemble::Reload {
-            config: self.config.clone(),
-            store: Arc::clone(&self.store),
-            plugins: plugins.clone(),
-            sender: Arc::clone(&flow.sender),
-            directories: Arc::clone(&self.directories),
-            queue: Arc::clone(&self.queue),
-            clock: Arc::clone(clock),
-        };
-        self.doors.spawn(reload.follow_plugins(self.stop.clone()));
+        self.doors
+            .spawn(Arc::clone(&self.reload).follow_plugins(self.stop.clone()));
     }
 
     fn start_doors(&self, listeners: Vec<TcpListener>, gate: Arc<Gate>) {
@@ -231,6 +236,15 @@ impl App {
         let sender = Sender::new(sender_settings(config, &[], &clock)?)?;
         assemble::directory(config, store.as_ref(), &plugins, &sender, clock.now()).await?;
         Ok(())
+    }
+
+    /// Puts the sources and endpoints of another configuration in force, without a request
+    /// dropped. Names the sections that differ but are only read at the start.
+    ///
+    /// # Errors
+    /// What cannot be used of it; then nothing has changed.
+    pub async fn configure(&self, config: Config) -> anyhow::Result<Vec<&'static str>> {
+        self.reload.configure(config).await
     }
 
     /// Where everything is kept.

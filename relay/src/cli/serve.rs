@@ -22,15 +22,19 @@ impl Serve {
         let public_url = config.server.public_url.clone();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let app = tokio::select! {
             app = App::start(config) => app?,
             _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
             _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
         };
         greet(&app, public_url.as_ref());
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => reload(&app, &self.file).await,
+            }
         }
         tracing::info!("stopping: finishing what is under way");
         tokio::select! {
@@ -39,6 +43,30 @@ impl Serve {
             _ = interrupt.recv() => tracing::warn!("stopped at once; what was under way is tried again after the next start"),
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Reads the configuration again; one that cannot be used leaves the old one in force.
+async fn reload(app: &App, file: &ConfigFile) {
+    let configured = match check::load(file) {
+        Ok(config) => app.configure(config).await,
+        Err(faulty) => Err(faulty),
+    };
+    match configured {
+        Ok(next_start) => {
+            tracing::info!("configuration reloaded: its sources and endpoints are in force");
+            if !next_start.is_empty() {
+                let sections = next_start.join(", ");
+                tracing::warn!(
+                    sections,
+                    "these sections changed too and take effect at the next start"
+                );
+            }
+        }
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "the configuration cannot be used; the old one stays in force"
+        ),
     }
 }
 

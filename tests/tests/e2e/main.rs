@@ -9,6 +9,7 @@ mod retry;
 mod failures;
 mod isolation;
 mod guard;
+mod reload;
 mod restart;
 mod bad_input;
 mod config;
