@@ -8,8 +8,8 @@ use crate::store::Record;
 const REFILL_DELIVERIES: usize = 256;
 /// A delivery that waits in memory for longer gets a row, so that the checkpoint can move.
 const PARK_AFTER: Duration = Duration::from_secs(2);
-/// Rows written at once for waiting deliveries.
-const PARK_DELIVERIES: usize = 1024;
+/// Rows written at once for waiting deliveries: few, since senders wait meanwhile.
+const PARK_DELIVERIES: usize = 128;
 /// How often the checkpoint is written and waiting deliveries are looked for. It also bounds
 /// how late a due delivery is after the wall clock was set.
 const ROUND: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ impl Queue {
             self.refill_due(&store).await;
             if last_round.elapsed() >= ROUND {
                 last_round = tokio::time::Instant::now();
-                self.park_waiting(&store).await;
+                while self.park_waiting(&store).await {}
                 self.write_checkpoint(&store, &mut written).await;
             }
         }
@@ -94,11 +94,12 @@ impl Queue {
         wanted
     }
 
-    /// Writes pending rows for deliveries that have waited in memory for long.
-    async fn park_waiting(&self, store: &Arc<dyn Store>) {
+    /// Writes pending rows for deliveries that have waited in memory for long; true if there
+    /// may be more of them.
+    async fn park_waiting(&self, store: &Arc<dyn Store>) -> bool {
         let records = self.waiting_without_row();
         if records.is_empty() {
-            return;
+            return false;
         }
         let parked: Vec<(DeliveryId, EndpointId)> = records
             .iter()
@@ -109,6 +110,7 @@ impl Queue {
             tracing::warn!(%error, "waiting deliveries could not be written; they stay in memory");
         }
         self.note_parked(&parked, written.is_ok());
+        written.is_ok() && parked.len() == PARK_DELIVERIES
     }
 
     fn waiting_without_row(&self) -> Vec<Record> {
