@@ -64,8 +64,8 @@ pub struct Job {
 pub enum Admission {
     /// In memory; room is reserved. Ends with [`Queue::push`] or [`Queue::cancel`].
     Memory,
-    /// In the store, with a pending row written in the event's own commit. Ends with
-    /// [`Queue::stored`].
+    /// In the store, with a pending row written in the event's own commit. No room is reserved;
+    /// [`Queue::push`] notes that the row is there.
     Store,
 }
 

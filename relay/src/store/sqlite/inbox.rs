@@ -126,8 +126,10 @@ impl Inbox {
     /// Closes, and drops what is queued: its callers learn that nobody will answer.
     pub(super) fn abandon(&self) {
         self.close();
-        let abandoned = std::mem::take(&mut *self.lock());
-        self.lock().closed = true;
+        let mut queue = self.lock();
+        let abandoned = (std::mem::take(&mut queue.first), std::mem::take(&mut queue.rest));
+        // Callers learn of it outside of the lock; the queue stays closed meanwhile.
+        drop(queue);
         drop(abandoned);
     }
 
