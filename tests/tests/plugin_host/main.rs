@@ -8,6 +8,7 @@ mod compiling;
 mod faults;
 mod kit;
 mod loading;
+mod malformed;
 mod powers;
 mod reloading;
 mod reuse;
