@@ -15,7 +15,7 @@ use super::pool::Pool;
 use super::subject::{Asked, Subject, Working};
 use super::ticker::Ticking;
 use super::v0_1::{RequestLine, Transformed};
-use super::visit::{Grants, Origin};
+use super::visit::{Grants, Notes, Origin};
 use super::{Call, changes::Change};
 use crate::model::attempt::FaultKind;
 use crate::model::event::Event;
@@ -169,12 +169,12 @@ impl Bound {
         problems
     }
 
-    /// Lets the plugin filter, then transform, one event. Lines it logged go to `log`.
+    /// Lets the plugin filter, then transform, one event. What is kept of the visit goes to `notes`.
     pub(super) async fn pass(
         &self,
         event: &Working,
         call: &Call<'_>,
-        log: &mut Vec<String>,
+        notes: &mut Notes,
     ) -> Result<Step, Fault> {
         let hooks = self.hooks();
         if !hooks.filter && !hooks.transform {
@@ -184,7 +184,7 @@ impl Bound {
             .visit(Subject::Event(event.clone()), Origin::of(call))
             .await?;
         let step = self.filter_and_transform(visiting.instance(), event, hooks).await;
-        log.append(&mut visiting.leave());
+        notes.add(visiting.leave());
         match step? {
             Transformed::Keep => Ok(Step::Keep),
             Transformed::Drop(reason) => Ok(Step::Drop(reason)),
@@ -278,14 +278,14 @@ impl Visiting<'_> {
         &mut self.instance
     }
 
-    /// Goes away; answers with what was logged. Without this, as when a visit is called off
+    /// Goes away; answers with what is kept of the visit. Without this, as when a visit is called off
     /// in its middle, the instance is taken down.
-    fn leave(mut self) -> Vec<String> {
-        let (log, is_fit) = self.instance.leave();
+    fn leave(mut self) -> Notes {
+        let (notes, is_fit) = self.instance.leave();
         if is_fit && let Some(pool) = self.pool {
             pool.put(self.instance);
         }
-        log
+        notes
     }
 }
 

@@ -8,6 +8,7 @@ use super::bound::{Bound, Step};
 use super::fault::Fault;
 use super::limits::MESSAGES_MAX;
 use super::subject::Working;
+use super::visit::Notes;
 use crate::model::attempt::{FaultKind, PluginCost};
 use crate::model::draft::Draft;
 use crate::model::event::Event;
@@ -71,23 +72,32 @@ impl Chain {
     /// go through the rest one by one.
     pub async fn run(&self, event: &Arc<Event>, call: Call<'_>) -> Ran {
         let mut costs = Vec::with_capacity(self.bound.len());
-        let mut log = Vec::new();
+        let mut notes = Notes::default();
         let mut messages = vec![Working::Event(event.clone())];
         for bound in &*self.bound {
-            let started = Instant::now();
+            let (started, waited) = (Instant::now(), notes.waited);
             // On the heap, so that an attempt without plugins does not carry the room for one.
-            let passed = Box::pin(self.pass(bound, messages, &call, &mut log)).await;
-            costs.push(cost(bound, started));
+            let passed = Box::pin(self.pass(bound, messages, &call, &mut notes)).await;
+            costs.push(cost(
+                bound,
+                started.elapsed().saturating_sub(notes.waited - waited),
+            ));
             match passed {
                 Ok(next) => messages = next,
-                Err(result) => return Ran { result, costs, log },
+                Err(result) => {
+                    return Ran {
+                        result,
+                        costs,
+                        log: notes.log,
+                    };
+                }
             }
         }
         let drafts = messages.into_iter().map(Working::into_draft).collect();
         Ran {
             result: Chained::Emit(drafts),
             costs,
-            log,
+            log: notes.log,
         }
     }
 
@@ -97,17 +107,17 @@ impl Chain {
         bound: &Bound,
         messages: Vec<Working>,
         call: &Call<'_>,
-        log: &mut Vec<String>,
+        notes: &mut Notes,
     ) -> Result<Vec<Working>, Chained> {
         let mut next = Vec::with_capacity(messages.len());
         let mut last_reason = None;
         for message in messages {
-            match bound.pass(&message, call, log).await {
+            match bound.pass(&message, call, notes).await {
                 Ok(Step::Keep) => next.push(message),
                 Ok(Step::Emit(emitted)) => next.extend(emitted),
                 Ok(Step::Drop(reason)) => last_reason = Some(reason),
                 Err(fault) if self.on_fault == OnFault::Pass && fault.kind.follows_policy() => {
-                    log.push(format!(
+                    notes.log.push(format!(
                         "{} warn: passed over: it {}: {}",
                         bound.name(),
                         fault.kind.as_str(),
@@ -135,11 +145,10 @@ impl Chain {
     }
 }
 
-fn cost(bound: &Bound, started: Instant) -> PluginCost {
-    let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+fn cost(bound: &Bound, took: Duration) -> PluginCost {
     PluginCost {
         name: bound.name().to_owned(),
-        duration_us,
+        duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
     }
 }
 

@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use super::pool::Pools;
 use super::ticker::Ticker;
+use super::turns::Turns;
 use super::v0_1;
 use super::visit::Visit;
 use super::{Error, Settings};
@@ -42,6 +43,7 @@ pub(super) struct Runtime {
     pub(super) linker: Linker<Visit>,
     pub(super) ticker: Ticker,
     pub(super) pools: Arc<Pools>,
+    pub(super) turns: Turns,
     slots: Arc<Semaphore>,
 }
 
@@ -59,6 +61,7 @@ impl Runtime {
             linker,
             ticker,
             pools,
+            turns: Turns::new(),
             slots,
         })
     }

@@ -1,7 +1,7 @@
 //! One instance of a plugin, from its start to the end of its last call.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -15,8 +15,9 @@ use super::engine::Runtime;
 use super::fault::{self, Fault};
 use super::limits::{Meter, Refused};
 use super::subject::{Stamps, Subject, Working};
+use super::ticker::TICK;
 use super::v0_1::{Called, EventRecord, HookIndices, Reply, RequestLine, Transformed};
-use super::visit::{Grants, Origin, Visit};
+use super::visit::{Allowance, Grants, Notes, Origin, Visit};
 use crate::model::attempt::FaultKind;
 
 /// Visits after which an instance is replaced.
@@ -59,18 +60,15 @@ impl Instance {
         let slot = runtime.slot().await?;
         let mut store = Store::new(&runtime.engine, Visit::new(grants.clone()));
         // Armed before anything of the plugin runs.
-        let deadline = arm(&mut store);
+        let allowance = arm(&mut store);
         store.limiter(|visit| &mut visit.meter);
         store.epoch_deadline_callback(|mut store| {
             store.data_mut().check_time()?;
-            // Tokio's own way to yield: it looks at timers and sockets before it comes back.
-            Ok(UpdateDeadline::YieldCustom(
-                TICKS_PER_LOOK,
-                Box::pin(tokio::task::yield_now()),
-            ))
+            let pause = store.data().pause();
+            Ok(UpdateDeadline::YieldCustom(TICKS_PER_LOOK, Box::pin(pause)))
         });
         store.set_hostcall_fuel(grants.limits.output_bytes + EXTRA_BYTES);
-        let started = within(deadline, code.pre.instantiate_async(&mut store)).await;
+        let started = within(allowance, code.pre.instantiate_async(&mut store)).await;
         let checked = match started {
             Some(Ok(instance)) => Some(code.hooks.check(&mut store, instance).map(|()| instance)),
             other => other,
@@ -96,13 +94,13 @@ impl Instance {
         self.store.data_mut().turn_to(subject, origin);
     }
 
-    /// Ends the visit; answers with what was logged, and whether the instance may be used again.
-    pub(super) fn leave(&mut self) -> (Vec<String>, bool) {
+    /// Ends the visit; answers with what is kept of it, and whether the instance may be used again.
+    pub(super) fn leave(&mut self) -> (Notes, bool) {
         self.last_used = Instant::now();
-        let log = self.store.data_mut().leave(self.is_spoiled);
+        let notes = self.store.data_mut().leave(self.is_spoiled);
         let memory = self.store.data().meter.memory();
         let is_fit = !self.is_spoiled && self.visits < VISITS_MAX && memory <= self.memory_first * GROWTH_MAX;
-        (log, is_fit)
+        (notes, is_fit)
     }
 
     /// How long it has waited.
@@ -112,9 +110,9 @@ impl Instance {
 
     /// The reason to drop the event, or `None` to keep it.
     pub(super) async fn filter(&mut self, event: &Working, stamps: &Stamps) -> Result<Option<String>, Fault> {
-        let (deadline, record) = self.prepare(event, stamps);
+        let (allowance, record) = self.prepare(event, stamps);
         let called = within(
-            deadline,
+            allowance,
             self.code.hooks.filter(&mut self.store, self.instance, record),
         )
         .await;
@@ -122,9 +120,9 @@ impl Instance {
     }
 
     pub(super) async fn transform(&mut self, event: &Working, stamps: &Stamps) -> Result<Transformed, Fault> {
-        let (deadline, record) = self.prepare(event, stamps);
+        let (allowance, record) = self.prepare(event, stamps);
         let called = within(
-            deadline,
+            allowance,
             self.code.hooks.transform(&mut self.store, self.instance, record),
         )
         .await;
@@ -137,9 +135,9 @@ impl Instance {
         stamps: &Stamps,
         status: u16,
     ) -> Result<Reply, Fault> {
-        let (deadline, record) = self.prepare(event, stamps);
+        let (allowance, record) = self.prepare(event, stamps);
         let called = within(
-            deadline,
+            allowance,
             self.code
                 .hooks
                 .respond(&mut self.store, self.instance, record, status),
@@ -149,9 +147,9 @@ impl Instance {
     }
 
     pub(super) async fn authenticate(&mut self, request: RequestLine<'_>) -> Result<Authenticated, Fault> {
-        let deadline = arm(&mut self.store);
+        let allowance = arm(&mut self.store);
         let called = within(
-            deadline,
+            allowance,
             self.code
                 .hooks
                 .authenticate(&mut self.store, self.instance, request),
@@ -161,9 +159,9 @@ impl Instance {
     }
 
     pub(super) async fn check_config(&mut self, config: &str) -> Result<Vec<Problem>, Fault> {
-        let deadline = arm(&mut self.store);
+        let allowance = arm(&mut self.store);
         let called = within(
-            deadline,
+            allowance,
             self.code
                 .hooks
                 .check_config(&mut self.store, self.instance, config),
@@ -172,8 +170,8 @@ impl Instance {
         self.conclude(called.map(|called| called.map(Ok)))
     }
 
-    fn prepare<'e>(&mut self, event: &'e Working, stamps: &'e Stamps) -> (Instant, EventRecord<'e>) {
-        let deadline = arm(&mut self.store);
+    fn prepare<'e>(&mut self, event: &'e Working, stamps: &'e Stamps) -> (Allowance, EventRecord<'e>) {
+        let allowance = arm(&mut self.store);
         let envelope = event.envelope();
         let record = EventRecord {
             id: &stamps.id,
@@ -184,7 +182,7 @@ impl Instance {
             content_type: envelope.content_type.as_deref(),
             data: self.store.data().data_number(),
         };
-        (deadline, record)
+        (allowance, record)
     }
 
     /// Sorts out how a call ended; a plugin that did not return cannot be called again.
@@ -204,19 +202,31 @@ impl Instance {
     }
 }
 
-fn arm(store: &mut Store<Visit>) -> Instant {
+fn arm(store: &mut Store<Visit>) -> Allowance {
     store.set_epoch_deadline(TICKS_PER_LOOK);
     store.data_mut().arm()
 }
 
 /// Runs a call up to its deadline; `None` if it did not end. Most calls end at once, so the
 /// timer is set only for one that has to wait.
-async fn within<T>(deadline: Instant, call: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(allowance: Allowance, call: impl Future<Output = T>) -> Option<T> {
     let mut call = pin!(call);
     let first = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
     match first {
         Poll::Ready(answer) => Some(answer),
-        Poll::Pending => tokio::time::timeout_at(deadline.into(), call).await.ok(),
+        Poll::Pending => until(&allowance, call).await,
+    }
+}
+
+/// The deadline moves while the call waits for its turn.
+async fn until<T>(allowance: &Allowance, mut call: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    loop {
+        let deadline = allowance.deadline().max(Instant::now() + TICK);
+        match tokio::time::timeout_at(deadline.into(), call.as_mut()).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if allowance.deadline() > Instant::now() => {}
+            Err(_) => return None,
+        }
     }
 }
 

@@ -44,6 +44,7 @@ mod schema;
 pub mod stock;
 mod subject;
 mod ticker;
+mod turns;
 mod v0_1;
 mod visit;
 mod wasi;
@@ -230,6 +231,7 @@ impl Plugins {
         };
         let config = schema::check(manifest.config.as_ref(), &used.config).map_err(refuse)?;
         let grants = Grants {
+            turns: shared.runtime.turns.for_another(),
             plugin: used.name.clone(),
             scope: Scope {
                 tenant: owner.tenant,

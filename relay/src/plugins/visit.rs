@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::fault::Fault;
 use super::limits::{HOST_CALLS_MAX, LOG_LINE_BYTES_MAX, Meter};
 use super::subject::Subject;
+use super::turns::{Turn, Turns};
 use super::wasi::Wasi;
 use super::{Call, Owner};
 use crate::clock::Clock;
@@ -28,6 +29,7 @@ pub(super) struct Grants {
     pub(super) config: String,
     pub(super) secrets: Vec<(String, Secret)>,
     pub(super) limits: Limits,
+    pub(super) turns: Turns,
     pub(super) store: Arc<dyn PluginState>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -103,6 +105,21 @@ impl Severity {
     }
 }
 
+/// What is kept of a visit, or of several.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    pub(super) log: Vec<String>,
+    /// Time spent waiting for a turn, which is not the plugin's.
+    pub(super) waited: Duration,
+}
+
+impl Notes {
+    pub(super) fn add(&mut self, mut other: Self) {
+        self.log.append(&mut other.log);
+        self.waited += other.waited;
+    }
+}
+
 /// The state of one instance during one visit.
 pub(super) struct Visit {
     pub(super) grants: Arc<Grants>,
@@ -113,11 +130,32 @@ pub(super) struct Visit {
     pub(super) wasi: Option<Box<Wasi>>,
     /// Why the relay ended the call, if it did.
     pub(super) stopped: Option<Fault>,
+    /// Its deadline, what it waits for its turn not counted.
     deadline: Instant,
+    turn: Arc<Turn>,
     host_calls: u32,
     /// The number of this visit's first payload: another one every time, so that a number
     /// kept from an earlier visit leads nowhere.
     first_blob: u32,
+}
+
+/// The time that a call may take.
+pub(super) struct Allowance {
+    deadline: Instant,
+    turn: Arc<Turn>,
+}
+
+impl Allowance {
+    /// When the call has to have ended, by what it has waited so far.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline + self.turn.waited()
+    }
+}
+
+impl Drop for Allowance {
+    fn drop(&mut self) {
+        self.turn.end();
+    }
 }
 
 /// Payloads one visit can have.
@@ -138,6 +176,7 @@ impl Visit {
             wasi: None,
             stopped: None,
             deadline: Instant::now(),
+            turn: Arc::default(),
             host_calls: 0,
             first_blob: 1,
         }
@@ -150,32 +189,49 @@ impl Visit {
         self.first_blob = (self.first_blob + BLOBS_MAX) % BLOB_NUMBER_MAX;
     }
 
-    /// Forgets what it looked at; answers with what was logged. What a plugin that broke
+    /// Forgets what it looked at; answers with what is kept of it. What a plugin that broke
     /// wrote to stderr stands in its fault, and not here.
-    pub(super) fn leave(&mut self, is_broken: bool) -> Vec<String> {
+    pub(super) fn leave(&mut self, is_broken: bool) -> Notes {
         self.subject = Subject::None;
         self.origin = Origin::default();
         self.stopped = None;
         self.meter.refused = None;
         self.note_stdio(is_broken);
-        std::mem::take(&mut self.log)
+        Notes {
+            log: std::mem::take(&mut self.log),
+            waited: self.turn.leave(),
+        }
     }
 
     /// Grants one call of a hook its time and its host calls.
-    pub(super) fn arm(&mut self) -> Instant {
+    pub(super) fn arm(&mut self) -> Allowance {
         self.deadline = Instant::now() + self.grants.limits.time;
         self.host_calls = 0;
-        self.deadline
+        self.turn.begin();
+        Allowance {
+            deadline: self.deadline,
+            turn: self.turn.clone(),
+        }
+    }
+
+    /// Lets others run after a tick.
+    pub(super) fn pause(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.turn.clone().pause(self.grants.turns.clone())
     }
 
     /// How long the present call may still take.
     pub(super) fn time_left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        (self.deadline + self.turn.waited()).saturating_duration_since(Instant::now())
     }
 
     /// Looks at the clock; an error once the deadline has passed.
     pub(super) fn check_time(&mut self) -> wasmtime::Result<()> {
-        if self.time_left().is_zero() {
+        if self.turn.gave_up() {
+            Err(self.stop(Fault::new(
+                FaultKind::Unavailable,
+                "the relay has too many plugins that run for long".to_owned(),
+            )))
+        } else if self.time_left().is_zero() {
             Err(self.stop(self.overdue()))
         } else {
             Ok(())

@@ -4,10 +4,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::process::Process;
+use super::relay::KEY;
 use super::wire;
 
 const POLL: Duration = Duration::from_micros(500);
@@ -45,6 +47,23 @@ pub(super) async fn wait_until_accepted(
     .await
 }
 
+/// What the management API answers to a `GET`, as JSON.
+pub(super) async fn get(address: &str, path: &str) -> anyhow::Result<Value> {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {KEY}\r\n\r\n");
+    let answer = tokio::time::timeout(CALL_WAIT, exchange(address, request.as_bytes()))
+        .await
+        .context("no answer")??;
+    let status = wire::status(&answer)?;
+    let body = wire::Head::read(&answer)?.map_or(&[][..], |head| &answer[head.head..]);
+    if status != 200 {
+        bail!(
+            "{path} was answered with {status}: {}",
+            String::from_utf8_lossy(body)
+        );
+    }
+    Ok(serde_json::from_slice(body)?)
+}
+
 /// Polls `done`, as long as the process lives and for no longer than [`START_WAIT`].
 async fn wait(process: &mut Process, done: impl AsyncFn() -> bool) -> anyhow::Result<()> {
     let started = Instant::now();
@@ -62,19 +81,21 @@ async fn wait(process: &mut Process, done: impl AsyncFn() -> bool) -> anyhow::Re
 
 /// Sends one request on a connection of its own; the status of the answer.
 async fn call(address: &str, request: &[u8]) -> anyhow::Result<u16> {
-    tokio::time::timeout(CALL_WAIT, exchange(address, request))
+    let answer = tokio::time::timeout(CALL_WAIT, exchange(address, request))
         .await
-        .context("no answer")?
+        .context("no answer")??;
+    Ok(wire::status(&answer)?)
 }
 
-async fn exchange(address: &str, request: &[u8]) -> anyhow::Result<u16> {
+/// The whole answer, which has to say how long it is.
+async fn exchange(address: &str, request: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     stream.write_all(request).await?;
     let mut answer = Vec::with_capacity(1024);
     while stream.read_buf(&mut answer).await? > 0 {
-        if wire::Head::read(&answer)?.is_some() {
-            return Ok(wire::status(&answer)?);
+        if wire::Head::read(&answer)?.is_some_and(|head| answer.len() >= head.total()) {
+            return Ok(answer);
         }
     }
     bail!("the connection was closed");

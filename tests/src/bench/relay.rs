@@ -9,9 +9,13 @@ use tokio::process::Command;
 
 use super::process::Process;
 use super::{call, signature};
+use crate::guests;
 
 /// The administrator's key of every relay under test.
 pub(super) const KEY: &str = "rk_bench_0123456789abcdef0123456789abcdef";
+
+/// A use of the plugin that never ends.
+pub(super) const RUNAWAY: &str = r#"{ use = "hostile", config = { do = "spin" } }"#;
 
 /// One endpoint of the configuration.
 #[derive(Debug, Clone)]
@@ -63,6 +67,14 @@ impl Site {
         endpoints: &[Endpoint],
     ) -> anyhow::Result<Self> {
         let address = format!("127.0.0.1:{}", call::free_port()?);
+        let plugins = folder.join("plugins");
+        std::fs::create_dir_all(&plugins)?;
+        if endpoints
+            .iter()
+            .any(|endpoint| endpoint.plugins.contains(&RUNAWAY))
+        {
+            std::fs::write(plugins.join("hostile.wasm"), guests::HOSTILE)?;
+        }
         std::fs::write(
             folder.join("relay.toml"),
             config(folder, &address, receiver_port, endpoints),
@@ -122,6 +134,9 @@ admin_key = \"{KEY}\"
 [store]
 url = \"sqlite:{folder}/relay.db\"
 
+[plugins]
+folder = \"{folder}/plugins\"
+
 [outbound]
 https_only = false
 allow_networks = [\"127.0.0.0/8\"]
@@ -133,6 +148,11 @@ allow_networks = [\"127.0.0.0/8\"]
 }
 
 impl Endpoint {
+    /// Whether its chain takes the phone number out.
+    pub(super) fn masks(&self) -> bool {
+        self.plugins.iter().any(|plugin| plugin.contains("/phone_number"))
+    }
+
     fn toml(&self, receiver_port: u16) -> String {
         format!(
             "

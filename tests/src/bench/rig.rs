@@ -99,7 +99,7 @@ impl Rig {
         endpoints: &[Endpoint],
     ) -> anyhow::Result<(Site, Worker, TempDir)> {
         let folder = folder(options)?;
-        let masked = endpoints.iter().any(|endpoint| !endpoint.plugins.is_empty());
+        let masked = endpoints.iter().any(Endpoint::masks);
         let forbid: &[&str] = if masked {
             &["--forbid", wire::PHONE_NUMBER]
         } else {

@@ -133,6 +133,35 @@ async fn a_spinning_plugin_lets_others_run_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_flood_of_spinning_calls_takes_turns_and_others_pass_it_by() {
+    const FLOOD: u32 = 6;
+    let kit = Kit::new();
+    let mut wanted = used("hostile", json!({ "do": "spin" }));
+    wanted.limits.time = Duration::from_millis(200);
+    let spinning = kit.try_bind(&wanted).await.expect("the plugin binds");
+    let quick = kit.bind("edits", json!({})).await;
+    let started = Instant::now();
+    let flood: Vec<_> = (0..FLOOD)
+        .map(|_| tokio::spawn(run(vec![spinning.clone()], OnFault::Retry)))
+        .collect();
+    tokio::task::yield_now().await;
+    let passed = run(vec![quick], OnFault::Retry).await;
+    assert!(matches!(passed.result, Chained::Emit(_)), "{passed:?}");
+    assert!(!flood.iter().all(tokio::task::JoinHandle::is_finished));
+    for call in flood {
+        let (kind, message, _) = fault(call.await.expect("no panic"));
+        assert_eq!(kind, FaultKind::TimedOut, "{message}");
+    }
+    // At once they would all have ended when the first did: each had its own 50 ms, of which
+    // only the first ticks were free.
+    assert!(
+        started.elapsed() > Duration::from_millis(40) * FLOOD,
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
 async fn a_host_call_that_hangs_counts_against_the_deadline() {
     let kit = Kit::with_state(Arc::new(HungState));
     let bound = kit.bind("everything", json!({ "greeting": "hi" })).await;

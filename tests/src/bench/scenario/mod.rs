@@ -2,6 +2,7 @@
 
 mod crash;
 mod neighbour;
+mod runaway;
 mod start;
 mod steady;
 mod stored;
@@ -52,6 +53,9 @@ pub(super) enum Scenario {
     /// A healthy endpoint beside one with a backlog that never answers.
     #[value(name = "hanging-neighbour")]
     HangingNeighbour,
+    /// A healthy endpoint beside one whose plugin never ends.
+    #[value(name = "runaway-plugin")]
+    RunawayPlugin,
     /// Ten thousand endpoints, of which each event matches one.
     #[value(name = "endpoints-10000")]
     Endpoints10000,
@@ -83,6 +87,7 @@ impl Scenario {
         matches!(
             self,
             Self::HangingNeighbour
+                | Self::RunawayPlugin
                 | Self::Endpoints10000
                 | Self::Stored1M
                 | Self::Backlog1M
@@ -128,6 +133,7 @@ impl Scenario {
             Self::Open1000 => steady::open(&name, options, 1000.0).await,
             Self::DeadNeighbour => neighbour::dead(&name, options).await,
             Self::HangingNeighbour => neighbour::hanging(&name, options).await,
+            Self::RunawayPlugin => runaway::plugin(&name, options).await,
             Self::ColdStart => start::cold_start(&name, options).await,
             Self::IdleMemory => start::idle_memory(&name, options).await,
             Self::Endpoints10000 => stored::endpoints(&name, options, 10_000).await,

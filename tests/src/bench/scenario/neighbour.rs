@@ -8,14 +8,14 @@ use crate::bench::report::{Row, thousands};
 use crate::bench::rig::Rig;
 
 /// The type of the events that the endpoint in trouble wants.
-const TROUBLED: &str = "bench.troubled";
+pub(super) const TROUBLED: &str = "bench.troubled";
 const RATE: f64 = 1000.0;
 /// Deliveries that wait for the dead endpoint.
 const BACKLOG: u64 = 200_000;
 const QUICK_BACKLOG: u64 = 50_000;
 /// Where the sequence numbers of the parts begin.
-const PILE_FIRST: u64 = 1_000_000;
-const BESIDE_FIRST: u64 = 2_000_000;
+pub(super) const PILE_FIRST: u64 = 1_000_000;
+pub(super) const BESIDE_FIRST: u64 = 2_000_000;
 
 /// The neighbour refuses connections.
 pub(super) async fn dead(name: &str, options: &Options) -> anyhow::Result<Row> {
@@ -43,11 +43,6 @@ async fn beside(name: &str, options: &Options, neighbour: To) -> anyhow::Result<
 }
 
 fn row(name: &str, alone: &Measured, both: &Measured, backlog: u64, idle_bytes: u64) -> Row {
-    let p99 = |measured: &Measured| {
-        measured
-            .sent_to_receiver
-            .map_or(f64::NAN, |latency| latency.p99.as_secs_f64() * 1e3)
-    };
     let (before, after) = (p99(alone), p99(both));
     let ratio = after / before;
     let backlog_text = thousands(backlog as f64);
@@ -58,4 +53,11 @@ fn row(name: &str, alone: &Measured, both: &Measured, backlog: u64, idle_bytes: 
         .noting(format!(
             "p99 to receiver {after:.2} ms, alone {before:.2}: {ratio:.2} times (backlog {backlog_text})"
         ))
+}
+
+/// From sending to arrival, in milliseconds.
+pub(super) fn p99(measured: &Measured) -> f64 {
+    measured
+        .sent_to_receiver
+        .map_or(f64::NAN, |latency| latency.p99.as_secs_f64() * 1e3)
 }
