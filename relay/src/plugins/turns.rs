@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Ticks that a call may take without a turn.
-const TICKS_FREE: u32 = 3;
+const TICKS_FREE: u32 = 2;
 /// How long a call may wait for its turn.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -79,7 +79,7 @@ impl Turn {
         self.state().held = None;
     }
 
-    /// Time that the call has waited so far.
+    /// Time that the call has waited for others so far.
     pub(super) fn waited(&self) -> Duration {
         let state = self.state();
         state.waited + state.waits_since.map_or(Duration::ZERO, |since| since.elapsed())
@@ -92,28 +92,30 @@ impl Turn {
 
     /// Lets others run after one tick of the call; waits for a turn if it has taken many.
     pub(super) async fn pause(self: Arc<Self>, turns: Turns) {
-        if self.must_wait() {
-            let held = tokio::time::timeout(WAIT_MAX, turns.take()).await;
-            let mut state = self.state();
-            let since = state.waits_since.take();
-            state.waited += since.map_or(Duration::ZERO, |since| since.elapsed());
-            match held {
-                Ok(held) => state.held = held,
-                Err(_) => state.gave_up = true,
-            }
-        }
+        let needs_turn = self.tick();
+        let held = if needs_turn {
+            tokio::time::timeout(WAIT_MAX, turns.take()).await
+        } else {
+            Ok(None)
+        };
         // Tokio's own way to yield: it looks at timers and sockets before it comes back.
         tokio::task::yield_now().await;
+        let mut state = self.state();
+        let since = state.waits_since.take();
+        state.waited += since.map_or(Duration::ZERO, |since| since.elapsed());
+        match held {
+            Ok(held) if needs_turn => state.held = held,
+            Ok(_) => {}
+            Err(_) => state.gave_up = true,
+        }
     }
 
-    fn must_wait(&self) -> bool {
+    /// Counts a tick; whether the next needs a turn.
+    fn tick(&self) -> bool {
         let mut state = self.state();
         state.ticks += 1;
-        let must_wait = state.ticks > TICKS_FREE && state.held.is_none();
-        if must_wait {
-            state.waits_since = Some(Instant::now());
-        }
-        must_wait
+        state.waits_since = Some(Instant::now());
+        state.ticks > TICKS_FREE && state.held.is_none()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -109,7 +109,7 @@ impl Severity {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) log: Vec<String>,
-    /// Time spent waiting for a turn, which is not the plugin's.
+    /// Time in which others ran, which is not the plugin's.
     pub(super) waited: Duration,
 }
 
@@ -130,7 +130,7 @@ pub(super) struct Visit {
     pub(super) wasi: Option<Box<Wasi>>,
     /// Why the relay ended the call, if it did.
     pub(super) stopped: Option<Fault>,
-    /// Its deadline, what it waits for its turn not counted.
+    /// When it ends if it never has to wait.
     deadline: Instant,
     turn: Arc<Turn>,
     host_calls: u32,

@@ -15,10 +15,9 @@ use crate::bench::rig::Rig;
 /// What a use of the plugin is allowed, the relay's default.
 const DEADLINE_MS: f64 = 50.0;
 const RATE: f64 = 200.0;
-/// Events for the plugin that never ends: more than it gets through while its neighbour is measured.
-const PILE: u64 = 2_000;
-/// Deliveries whose attempts are looked at; a page of the log.
-const LOOKED_AT: usize = 250;
+/// Events for the plugin that never ends: more than it gets through while its neighbour is
+/// measured, and no more than a page of the log shows.
+const PILE: u64 = 250;
 
 /// A healthy endpoint at a fixed rate, alone and while the neighbour's plugin spins.
 pub(super) async fn plugin(name: &str, options: &Options) -> anyhow::Result<Row> {
@@ -54,7 +53,7 @@ pub(super) async fn plugin(name: &str, options: &Options) -> anyhow::Result<Row>
 async fn stopped_after_ms(address: &str) -> anyhow::Result<Vec<f64>> {
     let page = call::get(
         address,
-        &format!("/v1/deliveries?endpoint=troubled&limit={LOOKED_AT}"),
+        &format!("/v1/deliveries?endpoint=troubled&limit={PILE}"),
     )
     .await?;
     let mut taken = Vec::new();
