@@ -310,6 +310,17 @@ pub struct Disabled {
     pub reason: String,
 }
 
+/// What a receiver has failed at since its last success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// When the first attempt failed.
+    pub since: Timestamp,
+    /// Failures since then; one read back may be less than there were.
+    pub failures: u32,
+    /// The percents of the way to being disabled that were told last; 0: none.
+    pub warned: u8,
+}
+
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -361,6 +372,12 @@ pub trait Registry: Send + Sync {
 
     /// The endpoints that are disabled at present.
     async fn disabled(&self) -> Result<Vec<(EndpointId, Disabled)>, Error>;
+
+    /// Remembers what receivers have failed at; `None` forgets it. All or none.
+    async fn set_failing(&self, failing: &[(EndpointId, Option<Failing>)]) -> Result<(), Error>;
+
+    /// What receivers have failed at.
+    async fn failing(&self) -> Result<Vec<(EndpointId, Failing)>, Error>;
 
     /// Keeps a key.
     async fn add_key(&self, key: Key) -> Result<(), Error>;

@@ -72,6 +72,7 @@ where
         registry::a_name_keeps_its_id,
         registry::the_first_secrets_are_kept,
         registry::an_endpoint_is_disabled_until_it_is_enabled,
+        registry::what_a_receiver_has_failed_at_is_kept_until_it_is_forgotten,
         registry::keys_are_listed_oldest_first_and_revoked_once,
         state::a_value_is_read_until_its_time,
         state::scopes_do_not_see_each_other,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::kit::{ENDPOINT, OTHER_ENDPOINT, OTHER_TENANT, TENANT, at, done};
 use crate::model::id::{KeyId, TenantId};
 use crate::model::secret::Secret;
-use crate::store::{Disabled, Key, Named, Role, SigningSecrets, Store};
+use crate::store::{Disabled, Failing, Key, Named, Role, SigningSecrets, Store};
 
 async fn identify(store: &Arc<dyn Store>, tenant: TenantId, kind: Named, names: &[&str]) -> Vec<i64> {
     let names = names.iter().map(|&name| name.to_owned()).collect();
@@ -62,6 +62,30 @@ pub(super) async fn an_endpoint_is_disabled_until_it_is_enabled(store: Arc<dyn S
         done(store.disabled().await),
         [(OTHER_ENDPOINT, disabled(2, "by hand"))]
     );
+}
+
+pub(super) async fn what_a_receiver_has_failed_at_is_kept_until_it_is_forgotten(store: Arc<dyn Store>) {
+    let failing = |ms, failures| Failing {
+        since: at(ms),
+        failures,
+        warned: 50,
+    };
+    assert_eq!(done(store.failing().await), []);
+    let both = [
+        (ENDPOINT, Some(failing(1, 7))),
+        (OTHER_ENDPOINT, Some(failing(2, 1))),
+    ];
+    done(store.set_failing(&both).await);
+    done(store.set_failing(&[(ENDPOINT, Some(failing(1, 20)))]).await);
+    let mut list = done(store.failing().await);
+    list.sort_by_key(|(endpoint, _)| *endpoint);
+    assert_eq!(
+        list,
+        [(ENDPOINT, failing(1, 20)), (OTHER_ENDPOINT, failing(2, 1))]
+    );
+    done(store.set_failing(&[(ENDPOINT, None)]).await);
+    done(store.set_failing(&[(ENDPOINT, None)]).await);
+    assert_eq!(done(store.failing().await), [(OTHER_ENDPOINT, failing(2, 1))]);
 }
 
 pub(super) async fn keys_are_listed_oldest_first_and_revoked_once(store: Arc<dyn Store>) {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{DedupeKey, Disabled, Key, Named, Scope, SigningSecrets};
+use super::{DedupeKey, Disabled, Failing, Key, Named, Scope, SigningSecrets};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
@@ -51,6 +51,7 @@ struct Tables {
     names: HashMap<(TenantId, Named, String), i64>,
     secrets: HashMap<EndpointId, SigningSecrets>,
     disabled: BTreeMap<EndpointId, Disabled>,
+    failing: BTreeMap<EndpointId, Failing>,
     keys: Vec<Key>,
     state: HashMap<Scope, BTreeMap<String, Value>>,
 }
@@ -67,6 +68,7 @@ impl Default for Tables {
             names: HashMap::new(),
             secrets: HashMap::new(),
             disabled: BTreeMap::new(),
+            failing: BTreeMap::new(),
             keys: Vec::new(),
             state: HashMap::new(),
         }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::MemoryStore;
 use crate::model::id::{EndpointId, KeyId, TenantId};
 use crate::model::time::Timestamp;
-use crate::store::{Disabled, Error, Key, Named, Registry, SigningSecrets};
+use crate::store::{Disabled, Error, Failing, Key, Named, Registry, SigningSecrets};
 
 #[async_trait]
 impl Registry for MemoryStore {
@@ -50,6 +50,26 @@ impl Registry for MemoryStore {
             .disabled
             .iter()
             .map(|(id, disabled)| (*id, disabled.clone()))
+            .collect())
+    }
+
+    async fn set_failing(&self, failing: &[(EndpointId, Option<Failing>)]) -> Result<(), Error> {
+        let mut tables = self.tables();
+        for (endpoint, failing) in failing {
+            match failing {
+                Some(failing) => tables.failing.insert(*endpoint, *failing),
+                None => tables.failing.remove(endpoint),
+            };
+        }
+        Ok(())
+    }
+
+    async fn failing(&self) -> Result<Vec<(EndpointId, Failing)>, Error> {
+        let tables = self.tables();
+        Ok(tables
+            .failing
+            .iter()
+            .map(|(id, failing)| (*id, *failing))
             .collect())
     }
 

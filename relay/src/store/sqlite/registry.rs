@@ -10,7 +10,7 @@ use super::session::Session;
 use crate::model::id::{EndpointId, KeyId, TenantId};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
-use crate::store::{Disabled, Error, Key, Named, Registry, Role, SigningSecrets};
+use crate::store::{Disabled, Error, Failing, Key, Named, Registry, Role, SigningSecrets};
 
 #[async_trait]
 impl Registry for SqliteStore {
@@ -50,6 +50,20 @@ impl Registry for SqliteStore {
 
     async fn disabled(&self) -> Result<Vec<(EndpointId, Disabled)>, Error> {
         self.readers.run(disabled).await
+    }
+
+    async fn set_failing(&self, failing: &[(EndpointId, Option<Failing>)]) -> Result<(), Error> {
+        let failing = failing.to_vec();
+        let work = move |session: &mut Session<'_>| {
+            failing
+                .iter()
+                .try_for_each(|(endpoint, failing)| set_failing(session, *endpoint, failing.as_ref()))
+        };
+        self.writer.run(Weight::SMALL, work).await
+    }
+
+    async fn failing(&self) -> Result<Vec<(EndpointId, Failing)>, Error> {
+        self.readers.run(failing).await
     }
 
     async fn add_key(&self, key: Key) -> Result<(), Error> {
@@ -154,6 +168,43 @@ fn disabled(connection: &Connection) -> Result<Vec<(EndpointId, Disabled)>, Fail
             reason: row.get(2)?,
         };
         Ok((EndpointId::from_raw(row.get(0)?), disabled))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn set_failing(
+    session: &Session<'_>,
+    endpoint: EndpointId,
+    failing: Option<&Failing>,
+) -> Result<(), Failure> {
+    match failing {
+        Some(failing) => session
+            .statement(
+                "INSERT OR REPLACE INTO failing (endpoint, since, failures, warned) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                endpoint.raw(),
+                failing.since.as_millis(),
+                failing.failures,
+                failing.warned
+            ])?,
+        None => session
+            .statement("DELETE FROM failing WHERE endpoint = ?1")?
+            .execute([endpoint.raw()])?,
+    };
+    Ok(())
+}
+
+fn failing(connection: &Connection) -> Result<Vec<(EndpointId, Failing)>, Failure> {
+    let mut statement = connection
+        .prepare_cached("SELECT endpoint, since, failures, warned FROM failing ORDER BY endpoint")?;
+    let rows = statement.query_map([], |row| {
+        let failing = Failing {
+            since: Timestamp::from_millis(row.get(1)?),
+            failures: row.get(2)?,
+            warned: row.get(3)?,
+        };
+        Ok((EndpointId::from_raw(row.get(0)?), failing))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -25,10 +25,13 @@ const LOG_BYTES_KEPT: i64 = 64 << 20;
 const STATEMENTS_KEPT: usize = 64;
 
 /// The steps from an empty file to today's schema; the version is their number.
-const MIGRATIONS: &[&str] = &[include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/migrations/0001_first.sql"
-))];
+const MIGRATIONS: &[&str] = &[
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0001_first.sql")),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0002_failing.sql"
+    )),
+];
 
 /// Opens the connection that writes, creating the file if there is none.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
