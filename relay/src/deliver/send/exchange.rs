@@ -17,10 +17,13 @@ use tokio_util::task::TaskTracker;
 use super::Outgoing;
 use super::stream::{Heard, Stream};
 use crate::deliver::outcome::Failure;
-use crate::model::attempt::EXCERPT_BYTES_MAX;
+use crate::model::attempt::{Cause, EXCERPT_BYTES_MAX};
 
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 32 << 10;
+/// How much may come over HTTP/1.1 before the head of the answer is complete, in bytes: interim
+/// answers (1xx) without end are no answer.
+const BEFORE_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Buffer of an HTTP/1.1 connection, in bytes.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 /// How much of an answer's body is read so that its connection can be used again, in bytes.
@@ -44,9 +47,19 @@ pub(super) struct Answer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) struct Failed {
-    pub(super) error: hyper::Error,
+    pub(super) failure: Failure,
     /// The connection had been used before and ended before anything was heard on it.
     pub(super) is_stale: bool,
+}
+
+impl Failed {
+    /// The answer began, and broke off.
+    fn in_body(error: &hyper::Error) -> Self {
+        Self {
+            failure: Failure::of_exchange(error),
+            is_stale: false,
+        }
+    }
 }
 
 /// A connection that is ready for a request.
@@ -115,16 +128,13 @@ impl Http1 {
         self.heard.clear();
         let was_used = std::mem::replace(&mut self.was_used, true);
         let response = self.response(http1_request(request)).await;
-        let response = response.map_err(|error| Failed {
-            error,
-            is_stale: was_used && !self.heard.is_set(),
+        let response = response.map_err(|failure| Failed {
+            failure,
+            is_stale: was_used && self.heard.bytes() == 0,
         })?;
         let (head, body) = response.into_parts();
         let body = read_prefix(body, |cx| self.drive(cx)).await;
-        let body = body.map_err(|error| Failed {
-            error,
-            is_stale: false,
-        })?;
+        let body = body.map_err(|error| Failed::in_body(&error))?;
         Ok(Answer {
             status: head.status,
             headers: head.headers,
@@ -132,12 +142,18 @@ impl Http1 {
         })
     }
 
-    async fn response(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
+    async fn response(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let mut response = pin!(self.requests.send_request(request));
         poll_fn(|cx| {
             // In this order: what the connection finds is there when the response looks.
             drive(&mut self.io, cx);
-            response.as_mut().poll(cx)
+            match response.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(response.map_err(|error| Failure::of_exchange(&error))),
+                Poll::Pending if self.heard.bytes() > BEFORE_ANSWER_BYTES_MAX => Poll::Ready(Err(
+                    Failure::new(Cause::TooLarge, "interim answers came without end, and no answer"),
+                )),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await
     }
@@ -215,12 +231,9 @@ impl Http2 {
 
     async fn exchange(mut self, request: &Outgoing<'_>) -> Result<Answer, Failed> {
         let response = self.requests.send_request(http2_request(request)).await;
-        let (head, body) = response.map_err(|error| self.failed(error))?.into_parts();
+        let (head, body) = response.map_err(|error| self.failed(&error))?.into_parts();
         let body = read_prefix(body, |_| {}).await;
-        let body = body.map_err(|error| Failed {
-            error,
-            is_stale: false,
-        })?;
+        let body = body.map_err(|error| Failed::in_body(&error))?;
         Ok(Answer {
             status: head.status,
             headers: head.headers,
@@ -228,10 +241,10 @@ impl Http2 {
         })
     }
 
-    fn failed(&self, error: hyper::Error) -> Failed {
+    fn failed(&self, error: &hyper::Error) -> Failed {
         let is_gone = error.is_canceled() || error.is_closed() || self.requests.is_closed();
         Failed {
-            error,
+            failure: Failure::of_exchange(error),
             is_stale: self.was_used && is_gone,
         }
     }

@@ -186,7 +186,7 @@ impl Sender {
                 // The receiver closed it while it was idle, or while the request was on its
                 // way: nothing was heard of this request, so it is sent once more.
                 Err(failed) if failed.is_stale => {}
-                Err(failed) => return Err(Failure::of_exchange(&failed.error)),
+                Err(failed) => return Err(failed.failure),
                 Ok(answer) => return Ok(answer),
             }
         }
@@ -194,7 +194,7 @@ impl Sender {
         // it into its task.
         let connection = Box::pin(self.connect(origin)).await?;
         let answered = self.exchange_over(connection, request).await;
-        answered.map_err(|failed| Failure::of_exchange(&failed.error))
+        answered.map_err(|failed| failed.failure)
     }
 
     /// A new connection, or one to share that another task has just made.

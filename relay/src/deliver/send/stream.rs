@@ -3,24 +3,30 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// Whether anything was heard from the receiver since this was last cleared.
+/// How many bytes were heard from the receiver since this was last cleared.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<AtomicBool>);
+pub(super) struct Heard(Arc<AtomicUsize>);
 
 impl Heard {
     pub(super) fn clear(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.store(0, Ordering::Relaxed);
     }
 
-    pub(super) fn is_set(&self) -> bool {
+    pub(super) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Only the stream adds, so nothing is lost between the two steps.
+    fn add(&self, bytes: usize) {
+        self.0
+            .store(self.bytes().saturating_add(bytes), Ordering::Relaxed);
     }
 }
 
@@ -65,9 +71,7 @@ impl AsyncRead for Stream {
             Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_read(cx, buf),
         };
-        if buf.filled().len() > before {
-            self.heard.0.store(true, Ordering::Relaxed);
-        }
+        self.heard.add(buf.filled().len() - before);
         polled
     }
 }

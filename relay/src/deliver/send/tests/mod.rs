@@ -211,14 +211,10 @@ async fn a_fresh_connection_that_ends_early_is_a_failure() {
 
 #[tokio::test]
 async fn nobody_is_waited_for_past_the_deadline() {
-    let slow: [fn() -> Act; 4] = [
+    let slow: [fn() -> Act; 3] = [
         || Act::Hang(Vec::new()),
         || Act::Hang(b"HTTP/1.1 200 OK\r\n".to_vec()),
         || Act::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec()),
-        || Act::Endless {
-            head: Vec::new(),
-            part: b"HTTP/1.1 102 Processing\r\n\r\n".to_vec(),
-        },
     ];
     for act in slow {
         let receiver = Receiver::start(move |_, _| act()).await;
@@ -271,6 +267,7 @@ async fn a_head_without_end_is_too_large() {
             "HTTP/1.1 200 OK\r\nx-a: ",
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         ),
+        ("", "HTTP/1.1 102 Processing\r\n\r\n"),
     ] {
         let act = Act::Endless {
             head: head.into(),
