@@ -437,6 +437,69 @@ fn malformed_urls_say_what_is_wrong() {
 }
 
 #[test]
+fn a_url_is_judged_as_the_one_parser_reads_it() {
+    let guard = guard(&[], &[]);
+    // What another parser may take for a host, or for no URL at all.
+    for url in [
+        "http:127.0.0.1/",
+        "http:/127.0.0.1/",
+        "http:///127.0.0.1/",
+        "http:////127.0.0.1/",
+        r"http:\\127.0.0.1\",
+        r"http:/\127.0.0.1/",
+        " http://127.0.0.1/ ",
+        "HTTP://127.0.0.1/",
+        "hTtPs://127.0.0.1",
+        "ht\ntp://127.0.0.1/",
+        "http://127.0.\t0.1/",
+        "http://127.0.0.1\n/",
+        "http://127.0.0.1:/",
+        "http://127.0.0.1:00080/",
+        "http://127.0.0.1?@example.com/",
+        "http://127.0.0.1#@example.com/",
+        "http://127.0.0.1/@example.com/",
+        r"http://127.0.0.1\@example.com/",
+        "http://@127.0.0.1/",
+        "http://:@127.0.0.1/",
+        "http://127.0.0.1/%2e%2e/",
+        "http://127%2e0%2e0%2e1/",
+        "http://%31%32%37.1/",
+        "http://ⓛocalhost.@127.0.0.1/..",
+        "http://0x7f%2e1/",
+        "http://[::ffff:127.0.0.1]:80/",
+        "http://[0:0::1]./",
+    ] {
+        let checked = Url::parse(url).map(|url| guard.check_url(&url));
+        assert!(
+            matches!(
+                checked,
+                Err(_) | Ok(Err(UrlError::Blocked(_) | UrlError::Credentials))
+            ),
+            "{url:?} became {checked:?}"
+        );
+    }
+    // These lead where they seem to lead, and nowhere else.
+    for (url, host) in [
+        (r"http://example.com\@127.0.0.1/", "example.com"),
+        ("http://example.com#@127.0.0.1/", "example.com"),
+        ("http://example.com?@127.0.0.1/", "example.com"),
+        ("http://example.com/@127.0.0.1/", "example.com"),
+        ("http://127.0.0.1.example.com/", "127.0.0.1.example.com"),
+        ("http://EXAMPLE.com/", "example.com"),
+        ("http://exa\u{ad}mple.com/", "example.com"),
+        ("http://ｅｘａｍｐｌｅ.com/", "example.com"),
+        ("http://faß.example/", "xn--fa-hia.example"),
+    ] {
+        let url = Url::parse(url).expect("a URL");
+        assert_eq!(
+            (guard.check_url(&url), url.host_str()),
+            (Ok(()), Some(host)),
+            "{url}"
+        );
+    }
+}
+
+#[test]
 fn plain_http_is_refused_where_https_is_asked_for() {
     let guard = Guard::new(Vec::new(), true, Vec::new());
     assert_eq!(check_url(&guard, "http://example.com/"), Err(UrlError::PlainHttp));

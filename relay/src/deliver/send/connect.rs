@@ -1,30 +1,36 @@
-//! Makes a connection to a checked address.
+//! Makes a connection to a checked address: the only place from which the relay connects out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use url::Host;
 
 use super::pool::Origin;
+use super::resolve::{Lookups, Resolve};
 use super::stream::{Io, Stream};
 use super::tls;
 use crate::deliver::address::{Blocked, Guard};
 use crate::deliver::outcome::Failure;
 use crate::model::attempt::Cause;
 
-/// Most addresses of one name that are checked and tried.
+/// Most addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 32;
+/// How long an address has to itself before the next is tried beside it: the delay that RFC 8305
+/// recommends.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Resolves, checks, connects and shakes hands.
 #[derive(Debug)]
 pub(super) struct Connector {
     guard: Guard,
+    lookups: Lookups,
     timeout: Duration,
     extra_roots: RootCertStore,
     /// Made at the first use: reading the platform's authorities takes milliseconds that a
@@ -33,9 +39,15 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(guard: Guard, timeout: Duration, extra_roots: RootCertStore) -> Self {
+    pub(super) fn new(
+        guard: Guard,
+        resolver: Arc<dyn Resolve>,
+        timeout: Duration,
+        extra_roots: RootCertStore,
+    ) -> Self {
         Self {
             guard,
+            lookups: Lookups::new(resolver),
             timeout,
             extra_roots,
             tls: OnceLock::new(),
@@ -52,19 +64,23 @@ impl Connector {
     }
 
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, Failure> {
-        let deadline = Instant::now() + self.timeout;
         let addresses = self.addresses(origin).await?;
-        let tcp = self.connect_any(&addresses, deadline).await?;
+        let tcp = self.connect_any(addresses).await?;
         match &origin.server_name {
             None => Ok(Stream::new(Io::Plain(tcp))),
             Some(name) => self.shake_hands(tcp, name).await,
         }
     }
 
-    /// The origin's addresses. If one of them is refused, all are: a name that points inside
-    /// as well as outside is not to be trusted.
+    /// The origin's addresses, every one of them checked. If one is refused, all are: a name
+    /// that points inside as well as outside is not to be trusted.
     async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Failure> {
-        let addresses = resolve(&origin.host, origin.port).await?;
+        let ips = match &origin.host {
+            Host::Ipv4(ip) => Arc::from([IpAddr::V4(*ip)]),
+            Host::Ipv6(ip) => Arc::from([IpAddr::V6(*ip)]),
+            Host::Domain(name) => self.lookups.addresses(name, &origin.lookup).await?,
+        };
+        let addresses: Vec<SocketAddr> = ips.iter().map(|&ip| SocketAddr::new(ip, origin.port)).collect();
         if addresses
             .iter()
             .any(|&address| self.guard.check(address).is_err())
@@ -74,17 +90,23 @@ impl Connector {
         Ok(interleaved(addresses))
     }
 
-    /// The first address that answers. Each gets an equal share of the time that is left, so
-    /// that one that swallows packets does not use up the others' chance.
-    async fn connect_any(&self, addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Failure> {
+    /// The first address that answers. Each has a head start over the next, which is tried at
+    /// once when it fails and beside it when it is slow (RFC 8305), so that one address, or one
+    /// of the two families, that swallows packets costs a moment and not the deadline.
+    async fn connect_any(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
         let mut failure = Failure::new(Cause::Dns, "the name has no addresses");
-        for (index, &address) in addresses.iter().enumerate() {
-            let share = deadline.saturating_duration_since(Instant::now()) / divisor(addresses.len() - index);
-            match timeout(share, self.connect_one(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(failed)) => failure = failed,
-                Err(_) => failure = Failure::new(Cause::Timeout, format!("no connection within {share:?}")),
+        let mut waiting = addresses.into_iter().take(ADDRESSES_MAX);
+        let mut racing = FuturesUnordered::new();
+        racing.extend(waiting.next().map(|address| self.connect_one(address)));
+        while !racing.is_empty() {
+            tokio::select! {
+                Some(connected) = racing.next() => match connected {
+                    Ok(stream) => return Ok(stream),
+                    Err(failed) => failure = failed,
+                },
+                () = tokio::time::sleep(HEAD_START), if waiting.len() > 0 => {}
             }
+            racing.extend(waiting.next().map(|address| self.connect_one(address)));
         }
         Err(failure)
     }
@@ -119,23 +141,6 @@ impl Connector {
             .get_or_init(|| tls::client_config(&self.extra_roots).map(Arc::new));
         made.clone()
             .map_err(|error| Failure::new(Cause::Tls, error.to_string()))
-    }
-}
-
-fn divisor(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX).max(1)
-}
-
-/// What a host stands for, at most [`ADDRESSES_MAX`] addresses.
-async fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-    match host {
-        Host::Ipv4(ip) => Ok(vec![SocketAddr::from((*ip, port))]),
-        Host::Ipv6(ip) => Ok(vec![SocketAddr::from((*ip, port))]),
-        Host::Domain(name) => {
-            let found = tokio::net::lookup_host((name.as_str(), port)).await;
-            let found = found.map_err(|error| Failure::new(Cause::Dns, error.to_string()))?;
-            Ok(found.take(ADDRESSES_MAX).collect())
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 mod connect;
 mod exchange;
 mod pool;
+pub mod resolve;
 mod stream;
 mod tls;
 
@@ -24,6 +25,7 @@ use url::Url;
 use self::connect::Connector;
 use self::exchange::{Answer, Connected};
 use self::pool::{IdleLimits, Origin};
+use self::resolve::{Resolve, SystemResolver};
 use super::address::{self, Guard, UrlError};
 use super::header::Parsed;
 use super::outcome::{self, Failure};
@@ -43,6 +45,7 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct SenderSettings {
     pub guard: Guard,
+    pub resolver: Arc<dyn Resolve>,
     /// For name, connection and TLS handshake together.
     pub connect_timeout: Duration,
     /// Certificate authorities to trust beside the platform's, as PEM.
@@ -62,6 +65,7 @@ impl SenderSettings {
     pub fn new(guard: Guard, clock: Arc<dyn Clock>) -> Self {
         Self {
             guard,
+            resolver: Arc::new(SystemResolver),
             connect_timeout: Duration::from_secs(5),
             extra_roots: Vec::new(),
             idle_per_origin: 64,
@@ -117,7 +121,7 @@ impl Sender {
     pub fn new(settings: SenderSettings) -> Result<Self, Error> {
         let roots = tls::parse_roots(&settings.extra_roots)?;
         Ok(Self {
-            connector: Connector::new(settings.guard, settings.connect_timeout, roots),
+            connector: Connector::new(settings.guard, settings.resolver, settings.connect_timeout, roots),
             clock: settings.clock,
             idle_timeout: settings.idle_timeout,
             idle: IdleLimits::new(settings.idle_per_origin, settings.idle_total),

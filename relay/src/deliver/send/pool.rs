@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::exchange::{Connected, Http1, Http2};
+use super::resolve::Lookup;
 use crate::deliver::address::{self, UrlError};
 
 /// What connections are kept by: scheme, host and port.
@@ -53,6 +54,7 @@ pub(super) struct Origin {
     /// Set once the origin chose HTTP/1.1, or can choose nothing else.
     is_http1: AtomicBool,
     connecting: tokio::sync::Mutex<()>,
+    pub(super) lookup: Lookup,
 }
 
 impl Origin {
@@ -71,6 +73,7 @@ impl Origin {
             idle: Mutex::default(),
             shared: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
+            lookup: Lookup::default(),
         })
     }
 

@@ -59,8 +59,16 @@ pub(super) struct Receiver {
 impl Receiver {
     /// `act` is given the number of the connection and that of the request, from 0.
     pub(super) async fn start(act: impl Fn(usize, usize) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_on("127.0.0.1:0", act).await
+    }
+
+    /// The same, at a place of its own.
+    pub(super) async fn start_on(
+        place: &str,
+        act: impl Fn(usize, usize) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let act = Arc::new(act);
-        Self::listen(move |stream, connection, seen| {
+        Self::listen(place, move |stream, connection, seen| {
             let act = Arc::clone(&act);
             async move { serve(stream, connection, &seen, &*act).await }
         })
@@ -69,18 +77,18 @@ impl Receiver {
 
     /// Says something to whoever connects, and then listens without a word.
     pub(super) async fn start_speaking(words: &'static [u8]) -> Self {
-        Self::listen(move |mut stream, _, _| async move {
+        Self::listen("127.0.0.1:0", move |mut stream, _, _| async move {
             stream.write_all(words).await.unwrap();
             stream.read_to_end(&mut Vec::new()).await.ok();
         })
         .await
     }
 
-    async fn listen<F>(serve: impl Fn(TcpStream, usize, Arc<Seen>) -> F + Send + 'static) -> Self
+    async fn listen<F>(place: &str, serve: impl Fn(TcpStream, usize, Arc<Seen>) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(place).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let shared = Arc::clone(&seen);

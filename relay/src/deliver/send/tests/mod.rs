@@ -1,6 +1,7 @@
 //! Against real receivers on loopback, most of them misbehaving.
 
 mod kit;
+mod resolving;
 
 use std::net::{IpAddr, Ipv4Addr};
 
