@@ -4,7 +4,7 @@
 //! from the queue to a recorded attempt.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
@@ -16,15 +16,16 @@ use crate::deliver::decide::{self, Next};
 use crate::deliver::{message, send::Sender};
 use crate::directory::{Directories, Directory, Target};
 use crate::ingest::Post;
-use crate::metrics::Metrics;
+use crate::metrics::{Change, Metrics};
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost, Trigger};
-use crate::model::delivery::Progress;
+use crate::model::delivery::{Progress, State};
 use crate::model::event::Event;
 use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, SourceId, TenantId};
 use crate::model::message::Messages;
 use crate::model::time::Timestamp;
 use crate::plugins::{Call, Chained};
-use crate::queue::{Admission, Job, Pace, Queue, Turn};
+use crate::queue::health::Verdict;
+use crate::queue::{Admission, Job, Queue, Sign, Turn, Turned};
 use crate::record::{Finished, Recorder};
 use crate::store::{self, Accepted, Disabled, NewEvent, Planned, Record, Store};
 
@@ -231,10 +232,14 @@ impl Flow {
         let directory = self.directories.current();
         let Some(target) = directory.target(endpoint) else {
             // Taken out of the configuration just now: it waits, as for any lane without terms.
-            self.queue.release(endpoint, Pace::Same);
+            self.queue.release(endpoint, Sign::Nothing);
             self.queue.put_back(job);
             return;
         };
+        if self.is_too_old(target, &job) {
+            self.queue.release(endpoint, Sign::Nothing);
+            return self.recorder.hand_in(self.too_old(target, job)).await;
+        }
         let started_at = self.clock.now();
         let watch = Instant::now();
         // A panic is our fault, not the event's: it is recorded and tried again.
@@ -242,13 +247,10 @@ impl Flow {
             .catch_unwind()
             .await
             .unwrap_or_else(|_| Attempted::panicked());
-        if let Some(turn) = self.queue.release(endpoint, pace(&attempted.outcome)) {
-            say(turn, target, &attempted.outcome);
-        }
         let duration_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let finished = self
-            .conclude(target, job, attempted, started_at, duration_us)
-            .await;
+        let turned = self.queue.release(endpoint, sign(&attempted.outcome));
+        let disabled = turned != Turned::default() && self.turn(target, turned, &attempted.outcome).await;
+        let finished = self.conclude(target, job, attempted, disabled, started_at, duration_us);
         self.recorder.hand_in(finished).await;
     }
 
@@ -310,12 +312,14 @@ impl Flow {
         }
     }
 
-    /// From what came back to what is written.
-    async fn conclude(
+    /// From what came back to what is written. Where the endpoint was `disabled` over it, the
+    /// delivery waits like all others.
+    fn conclude(
         &self,
         target: &Target,
         job: Job,
         attempted: Attempted,
+        disabled: bool,
         started_at: Timestamp,
         duration_us: u64,
     ) -> Finished<Settled> {
@@ -327,19 +331,25 @@ impl Flow {
             .unwrap_or_else(PoisonError::into_inner)
             .random::<f64>();
         let endpoint = &target.endpoint;
-        let next = decide::decide(
-            &endpoint.retry,
-            attempts,
-            &attempted.outcome,
-            endpoint.on_fault,
-            now,
-            jitter,
-        );
-        if next == Next::Disable {
-            Box::pin(self.disable(endpoint.id, &endpoint.name, &attempted.outcome, now)).await;
-        }
+        let next = if disabled {
+            Next::Disable
+        } else {
+            decide::decide(
+                &endpoint.retry,
+                attempts,
+                &attempted.outcome,
+                endpoint.on_fault,
+                decide::expiry(&endpoint.retry, job.event.received_at),
+                now,
+                jitter,
+            )
+        };
         let failed = !attempted.outcome.is_success();
-        let reason = failed.then(|| attempted.outcome.summary());
+        let mut reason = failed.then(|| attempted.outcome.summary());
+        if next == Next::Expired {
+            self.metrics.expired(&endpoint.name);
+            reason = reason.map(|reason| format!("{reason}; it would be too old for another attempt"));
+        }
         let due = next.due(now);
         let attempt = Attempt {
             id: AttemptId::from_raw(self.ids.next(now)),
@@ -378,17 +388,74 @@ impl Flow {
         }
     }
 
-    /// The receiver said that it is gone: its deliveries wait until someone enables it again.
-    async fn disable(&self, endpoint: EndpointId, name: &str, outcome: &Outcome, now: Timestamp) {
-        let reason = outcome.summary();
-        tracing::warn!(endpoint = name, reason, "endpoint disabled; its deliveries wait");
-        self.queue.set_enabled(endpoint, false);
+    /// Whether a delivery is older than its endpoint wants. One that a person asks for is not.
+    fn is_too_old(&self, target: &Target, job: &Job) -> bool {
+        let expires = decide::expiry(&target.endpoint.retry, job.event.received_at);
+        !job.manual && expires.is_some_and(|expires| self.clock.now() > expires)
+    }
+
+    /// What is written of a delivery that was too old when its turn came.
+    fn too_old(&self, target: &Target, job: Job) -> Finished<Settled> {
+        self.metrics.expired(&target.endpoint.name);
+        let reason = "not sent: when its turn came it was older than the endpoint's retry.max_age";
+        let record = Record {
+            delivery: job.delivery,
+            event: job.event.id,
+            endpoint: job.endpoint,
+            tenant: job.event.tenant,
+            attempts: job.attempts,
+            progress: Progress {
+                state: State::Failed,
+                due: None,
+                reason: Some(reason.to_owned()),
+                attempt: None,
+                messages: None,
+            },
+        };
+        Finished {
+            record,
+            held: (job, None),
+        }
+    }
+
+    /// Says and counts what an attempt turned in how its endpoint is treated; whether it
+    /// disabled the endpoint.
+    async fn turn(&self, target: &Target, turned: Turned, outcome: &Outcome) -> bool {
+        for change in changes(turned) {
+            self.metrics.changed(&target.endpoint.name, change);
+            say(change, target, turned, outcome);
+        }
+        let Some(verdict) = turned.health.filter(|verdict| verdict.is_enough()) else {
+            return false;
+        };
+        Box::pin(self.disable(target, verdict, outcome)).await;
+        true
+    }
+
+    /// Disables an endpoint: its deliveries wait until someone enables it again.
+    async fn disable(&self, target: &Target, verdict: Verdict, outcome: &Outcome) {
+        let endpoint = &target.endpoint;
+        let last = outcome.summary();
+        let reason = match verdict {
+            Verdict::Failed(failing) => format!(
+                "nothing but failures since {}, {} of them; the last: {last}",
+                failing.since, failing.failures
+            ),
+            Verdict::Gone | Verdict::Failing { .. } => format!("{last} more than once in a row"),
+        };
+        tracing::warn!(
+            endpoint = endpoint.name,
+            reason,
+            "endpoint disabled; its deliveries wait until someone enables it"
+        );
+        self.queue.set_enabled(endpoint.id, false);
+        let at = self.clock.now();
         if let Err(error) = self
             .store
-            .set_disabled(endpoint, Some(Disabled { at: now, reason }))
+            .set_disabled(endpoint.id, Some(Disabled { at, reason }))
             .await
         {
-            tracing::error!(endpoint = name, %error, "that it is disabled could not be stored");
+            tracing::error!(endpoint = endpoint.name, %error, "that it is disabled could not be stored");
         }
     }
 }
@@ -419,26 +486,61 @@ fn call<'a>(directory: &'a Directory, job: &Job) -> Call<'a> {
     }
 }
 
-fn say(turn: Turn, target: &Target, outcome: &Outcome) {
+fn changes(turned: Turned) -> impl Iterator<Item = Change> {
+    let breaker = turned.breaker.map(|turn| match turn {
+        Turn::Opened => Change::BreakerOpened,
+        Turn::Closed => Change::BreakerClosed,
+    });
+    let health = turned.health.map(|verdict| match verdict {
+        Verdict::Failing { percent, .. } => Change::Failing { percent },
+        Verdict::Failed(_) | Verdict::Gone => Change::Disabled,
+    });
+    let slowed = turned.slowed.then_some(Change::Slowed);
+    breaker.into_iter().chain(slowed).chain(health)
+}
+
+fn say(change: Change, target: &Target, turned: Turned, outcome: &Outcome) {
     let endpoint = target.endpoint.name.as_str();
-    match turn {
-        Turn::Opened => tracing::warn!(
+    let reason = outcome.summary();
+    match (change, turned.health) {
+        (Change::BreakerOpened, _) => tracing::warn!(
             endpoint,
-            reason = outcome.summary(),
+            reason,
             "the receiver does not answer; its deliveries wait while one at a time probes"
         ),
-        Turn::Closed => tracing::info!(endpoint, "the receiver answers again; its deliveries go on"),
+        (Change::BreakerClosed, _) => {
+            tracing::info!(endpoint, "the receiver answers again; its deliveries go on");
+        }
+        // As often as a receiver likes: it is counted, and can be seen.
+        (Change::Slowed, _) => {
+            tracing::debug!(endpoint, reason, "the receiver asks for fewer");
+        }
+        (Change::Failing { percent }, Some(Verdict::Failing { failing, .. })) => tracing::warn!(
+            endpoint,
+            reason,
+            percent,
+            since = %failing.since,
+            failures = failing.failures,
+            "the receiver does nothing but fail; at 100 percent its endpoint is disabled"
+        ),
+        // What disables it says so with its reason.
+        _ => {}
     }
 }
 
-/// What an outcome says of the receiver's pace.
-const fn pace(outcome: &Outcome) -> Pace {
+/// What an outcome says of the receiver. One that the guard does not let through is as good as
+/// one that does not answer.
+fn sign(outcome: &Outcome) -> Sign {
     match outcome {
+        outcome if outcome.is_success() => Sign::Took,
         Outcome::Responded {
-            status: 429 | 503, ..
-        } => Pace::Slower,
-        Outcome::Unreachable { .. } => Pace::Silent,
-        Outcome::Responded { .. } => Pace::Faster,
-        _ => Pace::Same,
+            status: 429 | 503,
+            retry_after_ms,
+            ..
+        } => Sign::Busy(Duration::from_millis(retry_after_ms.unwrap_or(0))),
+        Outcome::Responded { status: 410, .. } => Sign::Gone,
+        Outcome::Responded { .. } => Sign::Declined,
+        Outcome::Unreachable { .. } | Outcome::Refused { .. } => Sign::Silent,
+        Outcome::Dropped { .. } | Outcome::PluginFault { .. } => Sign::Nothing,
     }
 }

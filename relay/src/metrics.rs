@@ -42,6 +42,44 @@ pub struct Metrics {
     held: Gauge,
     held_bytes: Gauge,
     waiting: Gauge,
+    slowed: Gauge,
+    failing: Gauge,
+    changes: Family<OfChange, Counter>,
+    expired: Family<OfEndpoint, Counter>,
+}
+
+/// What can change in how an endpoint is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Its receiver does not answer; its deliveries wait for a probe.
+    BreakerOpened,
+    /// It answers again.
+    BreakerClosed,
+    /// It asked for fewer requests.
+    Slowed,
+    /// It has done nothing but fail for so much of the time after which it is disabled.
+    Failing { percent: u8 },
+    /// It is disabled.
+    Disabled,
+}
+
+impl Change {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::BreakerOpened => "breaker_opened",
+            Self::BreakerClosed => "breaker_closed",
+            Self::Slowed => "slowed",
+            Self::Failing { percent: 0..80 } => "failing_50",
+            Self::Failing { .. } => "failing_80",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfChange {
+    endpoint: String,
+    change: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -93,6 +131,10 @@ impl Default for Metrics {
             held: Gauge::default(),
             held_bytes: Gauge::default(),
             waiting: Gauge::default(),
+            slowed: Gauge::default(),
+            failing: Gauge::default(),
+            changes: Family::default(),
+            expired: Family::default(),
             registry: Registry::default(),
         };
         let of = &metrics;
@@ -128,6 +170,26 @@ impl Default for Metrics {
             "breakers_open",
             "Endpoints whose receiver does not answer",
             of.waiting.clone(),
+        );
+        registry.register(
+            "endpoints_slowed",
+            "Endpoints whose receiver asked for fewer requests",
+            of.slowed.clone(),
+        );
+        registry.register(
+            "endpoints_failing",
+            "Endpoints whose receiver has done nothing but fail since its last success",
+            of.failing.clone(),
+        );
+        registry.register(
+            "endpoint_changes",
+            "Changes in how an endpoint is treated",
+            of.changes.clone(),
+        );
+        registry.register(
+            "deliveries_expired",
+            "Deliveries given up because they were too old",
+            of.expired.clone(),
         );
         Self { registry, ..metrics }
     }
@@ -186,6 +248,23 @@ impl Metrics {
         }
     }
 
+    /// How an endpoint is treated has changed.
+    pub fn changed(&self, endpoint: &str, change: Change) {
+        let labels = OfChange {
+            endpoint: endpoint.to_owned(),
+            change: change.as_str(),
+        };
+        self.changes.get_or_create(&labels).inc();
+    }
+
+    /// A delivery was too old to be sent.
+    pub fn expired(&self, endpoint: &str) {
+        let labels = OfEndpoint {
+            endpoint: endpoint.to_owned(),
+        };
+        self.expired.get_or_create(&labels).inc();
+    }
+
     /// Everything counted so far, and the load of this moment.
     pub fn text(&self, load: Load) -> String {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -193,6 +272,8 @@ impl Metrics {
         self.held.set(number(load.deliveries));
         self.held_bytes.set(number(load.bytes));
         self.waiting.set(number(load.breakers_open));
+        self.slowed.set(number(load.slowed));
+        self.failing.set(number(load.failing));
         let mut text = String::new();
         // Writing into a string fails only if a metric cannot be written at all.
         if let Err(error) = text::encode(&mut text, &self.registry) {
@@ -225,7 +306,11 @@ mod tests {
             deliveries: 2,
             bytes: 3,
             breakers_open: 4,
+            slowed: 5,
+            failing: 6,
         };
+        metrics.changed("crm", Change::Failing { percent: 50 });
+        metrics.expired("crm");
         let text = metrics.text(load);
         for line in [
             r#"relay_events_total{source="api",duplicate="false"} 1"#,
@@ -235,6 +320,10 @@ mod tests {
             "relay_queue_deliveries 2",
             "relay_queue_memory_bytes 3",
             "relay_breakers_open 4",
+            "relay_endpoints_slowed 5",
+            "relay_endpoints_failing 6",
+            r#"relay_endpoint_changes_total{endpoint="crm",change="failing_50"} 1"#,
+            r#"relay_deliveries_expired_total{endpoint="crm"} 1"#,
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

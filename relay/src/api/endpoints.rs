@@ -12,6 +12,7 @@ use crate::directory::Target;
 use crate::http::problem::Problem;
 use crate::model::id::EndpointId;
 use crate::model::time::Timestamp;
+use crate::queue::Condition;
 use crate::store::Disabled;
 
 /// An endpoint as the list shows it: nothing secret.
@@ -26,6 +27,34 @@ pub(super) struct Shown {
     enabled: bool,
     /// Why the relay sends nothing to it, if it stopped by itself.
     disabled: Option<ShownDisabled>,
+    condition: ShownCondition,
+}
+
+/// How it stands with its receiver.
+#[derive(Debug, Serialize)]
+struct ShownCondition {
+    /// Since when it has done nothing but fail.
+    failing_since: Option<Timestamp>,
+    /// How often it has failed since then.
+    failures: u32,
+    /// Whether it does not answer, so that deliveries wait for a probe.
+    breaker_open: bool,
+    /// Attempts per second, while its receiver bears no more.
+    rate: Option<f64>,
+    /// Until when its receiver asked to be left alone.
+    held_until: Option<Timestamp>,
+}
+
+impl From<Condition> for ShownCondition {
+    fn from(condition: Condition) -> Self {
+        Self {
+            failing_since: condition.failing.map(|failing| failing.since),
+            failures: condition.failing.map_or(0, |failing| failing.failures),
+            breaker_open: condition.is_cut_off,
+            rate: condition.rate,
+            held_until: condition.held_until,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -49,13 +78,13 @@ pub(super) async fn list(Reader(_): Reader, State(api): State<Api>) -> Result<Js
                 .iter()
                 .find(|(id, _)| *id == target.endpoint.id)
                 .map(|(_, why)| why.clone());
-            show(target, why)
+            show(&api, target, why)
         })
         .collect();
     Ok(Json(Endpoints { data }))
 }
 
-fn show(target: &Target, disabled: Option<Disabled>) -> Shown {
+fn show(api: &Api, target: &Target, disabled: Option<Disabled>) -> Shown {
     let endpoint = &target.endpoint;
     Shown {
         id: endpoint.id,
@@ -69,6 +98,7 @@ fn show(target: &Target, disabled: Option<Disabled>) -> Shown {
             at: why.at,
             reason: why.reason,
         }),
+        condition: api.queue.condition(endpoint.id).into(),
     }
 }
 
@@ -94,7 +124,7 @@ pub(super) async fn change(
     api.store.set_disabled(target.endpoint.id, why.clone()).await?;
     api.queue
         .set_enabled(target.endpoint.id, change.enabled && target.endpoint.enabled);
-    Ok(Json(show(&target, why)))
+    Ok(Json(show(&api, &target, why)))
 }
 
 /// What a receiver verifies with.

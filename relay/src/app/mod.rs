@@ -100,6 +100,7 @@ impl App {
             checkpoint,
         ));
         queue.configure(terms);
+        queue.restore(store.failing().await?);
         let directories = Arc::new(Directories::new(directory));
         let keys = Arc::new(Keys::default());
         let fresh_key = prepare_keys(&config, &keys, store.as_ref(), &ids, clock.as_ref()).await?;

@@ -18,6 +18,8 @@ use crate::route::filter::Filter;
 /// Attempts under way at once for one endpoint, if it does not say otherwise.
 const CONCURRENCY_DEFAULT: u32 = 64;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
+/// How long a receiver may do nothing but fail, if its endpoint does not say otherwise.
+const DISABLE_AFTER_DEFAULT: Duration = Duration::from_secs(5 * 24 * 3600);
 /// Delays that a retry schedule may have.
 const SCHEDULE_MAX: usize = 50;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -77,6 +79,9 @@ pub(super) fn read<'a>(
             .and_then(|count| NonZeroU32::new(u32::try_from(count).ok()?))
             .or(NonZeroU32::new(CONCURRENCY_DEFAULT))
             .unwrap_or(NonZeroU32::MIN),
+        disable_after: section
+            .duration("disable_after", Duration::from_secs(1)..=365 * DAY)
+            .unwrap_or(DISABLE_AFTER_DEFAULT),
         enabled: section.boolean("enabled").unwrap_or(true),
         url: match url {
             Some(url) => url,
@@ -232,6 +237,7 @@ fn retry(section: Section<'_>) -> RetryPolicy {
         }
         policy.schedule = schedule;
     }
+    policy.max_age = section.duration("max_age", Duration::from_secs(1)..=365 * DAY);
     policy.jitter = section.number("jitter", 0.0..=1.0).unwrap_or(policy.jitter);
     section.finish();
     policy

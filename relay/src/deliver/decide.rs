@@ -12,8 +12,6 @@ use crate::model::time::Timestamp;
 const RETRY_AFTER_STRETCH_MAX: u32 = 4;
 /// The longest wait that a receiver or a plugin can ask for.
 const WAIT_ASKED_MAX: Duration = Duration::from_secs(24 * 3600);
-/// The status by which a receiver says that it wants nothing more.
-const GONE: u16 = 410;
 
 /// What becomes of a delivery after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +24,12 @@ pub enum Next {
     Exhausted,
     /// Trying again is pointless: failed, kept for a manual retry.
     DeadLetter,
+    /// The next attempt would send what is too old by then: failed, kept for a manual retry.
+    Expired,
     /// A filter or plugin decided not to send it.
     Dropped,
-    /// The receiver answered `410`: its endpoint is to be disabled. The delivery waits, due
-    /// as soon as the endpoint is enabled again.
+    /// Its endpoint is to be disabled, which nothing here decides: that takes more than one
+    /// delivery. It waits, due as soon as the endpoint is enabled again.
     Disable,
 }
 
@@ -39,7 +39,7 @@ impl Next {
         match self {
             Self::Done => State::Succeeded,
             Self::RetryAt(_) | Self::Disable => State::Pending,
-            Self::Exhausted | Self::DeadLetter => State::Failed,
+            Self::Exhausted | Self::DeadLetter | Self::Expired => State::Failed,
             Self::Dropped => State::Dropped,
         }
     }
@@ -49,13 +49,19 @@ impl Next {
         match self {
             Self::RetryAt(due) => Some(due),
             Self::Disable => Some(now),
-            Self::Done | Self::Exhausted | Self::DeadLetter | Self::Dropped => None,
+            Self::Done | Self::Exhausted | Self::DeadLetter | Self::Expired | Self::Dropped => None,
         }
     }
 }
 
+/// When an event is too old to be sent, if it ever is.
+pub fn expiry(policy: &RetryPolicy, received_at: Timestamp) -> Option<Timestamp> {
+    policy.max_age.map(|age| received_at + age)
+}
+
 /// Decides what comes after attempt number `attempts`.
 ///
+/// Nothing is tried again after `expires`.
 /// `on_fault` rules over faults that a plugin did not state itself; [`OnFault::Pass`] is
 /// applied within the chain, so a fault that gets here all the same is tried again.
 /// `jitter` is a random number from 0 to 1: it moves a delay of the schedule by the policy's
@@ -65,12 +71,12 @@ pub fn decide(
     attempts: u32,
     outcome: &Outcome,
     on_fault: OnFault,
+    expires: Option<Timestamp>,
     now: Timestamp,
     jitter: f64,
 ) -> Next {
     let wait = match outcome {
         outcome if outcome.is_success() => return Next::Done,
-        Outcome::Responded { status: GONE, .. } => return Next::Disable,
         Outcome::Dropped { .. } => return Next::Dropped,
         Outcome::PluginFault { fault, .. } if is_final(*fault, on_fault) => {
             return Next::DeadLetter;
@@ -88,10 +94,14 @@ pub fn decide(
         | Outcome::Refused { .. }
         | Outcome::PluginFault { .. } => Wait::Scheduled,
     };
-    match slot(policy, attempts) {
-        Some(slot) => Next::RetryAt(now + wait.after(slot, share(policy.jitter), share(jitter))),
-        None => Next::Exhausted,
+    let Some(slot) = slot(policy, attempts) else {
+        return Next::Exhausted;
+    };
+    let due = now + wait.after(slot, share(policy.jitter), share(jitter));
+    if expires.is_some_and(|expires| due > expires) {
+        return Next::Expired;
     }
+    Next::RetryAt(due)
 }
 
 /// Whether a fault ends the delivery. One that waits for an operator (`Misconfigured`) or
@@ -184,7 +194,15 @@ mod tests {
 
     /// Under the default policy, without jitter.
     fn decided(attempts: u32, outcome: &Outcome, on_fault: OnFault) -> Next {
-        decide(&RetryPolicy::default(), attempts, outcome, on_fault, NOW, 0.5)
+        decide(
+            &RetryPolicy::default(),
+            attempts,
+            outcome,
+            on_fault,
+            None,
+            NOW,
+            0.5,
+        )
     }
 
     fn after(seconds: u64) -> Next {
@@ -206,8 +224,7 @@ mod tests {
             (responded(199, None), after(5)),
             (responded(301, None), after(5)),
             (responded(400, None), after(5)),
-            (responded(410, None), Next::Disable),
-            (responded(410, Some(60_000)), Next::Disable),
+            (responded(410, None), after(5)),
             (responded(500, None), after(5)),
             (unreachable_by(Cause::Dns), after(5)),
             (unreachable_by(Cause::Timeout), after(5)),
@@ -266,7 +283,7 @@ mod tests {
                 ..RetryPolicy::default()
             };
             let outcome = responded(429, Some(asked_s * 1000));
-            let next = decide(&policy, attempts, &outcome, OnFault::Retry, NOW, 0.5);
+            let next = decide(&policy, attempts, &outcome, OnFault::Retry, None, NOW, 0.5);
             assert_eq!(next, after(delay), "{attempts} {asked_s}");
         }
     }
@@ -312,10 +329,29 @@ mod tests {
             (Next::Disable, State::Pending, Some(NOW)),
             (Next::Exhausted, State::Failed, None),
             (Next::DeadLetter, State::Failed, None),
+            (Next::Expired, State::Failed, None),
             (Next::Dropped, State::Dropped, None),
         ] {
             assert_eq!((next.state(), next.due(NOW)), (state, due), "{next:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_tried_again_that_would_be_too_old() {
+        let policy = RetryPolicy {
+            max_age: Some(Duration::from_secs(305)),
+            ..RetryPolicy::default()
+        };
+        let expires = expiry(&policy, NOW);
+        let next = |attempts, outcome: &Outcome| {
+            decide(&policy, attempts, outcome, OnFault::Retry, expires, NOW, 0.5)
+        };
+        assert_eq!(next(1, &responded(500, None)), after(5));
+        assert_eq!(next(2, &responded(500, None)), after(300));
+        assert_eq!(next(2, &responded(429, Some(600_000))), Next::Expired);
+        assert_eq!(next(3, &responded(500, None)), Next::Expired);
+        assert_eq!(next(10, &responded(500, None)), Next::Exhausted);
+        assert_eq!(next(3, &responded(200, None)), Next::Done);
     }
 
     proptest! {
@@ -327,8 +363,8 @@ mod tests {
             asked in proptest::option::of(any::<u64>()),
         ) {
             let slot = Duration::from_millis(slot_ms);
-            let policy = RetryPolicy { schedule: vec![slot], jitter: share };
-            let next = decide(&policy, 1, &responded(503, asked), OnFault::Retry, NOW, jitter);
+            let policy = RetryPolicy { schedule: vec![slot], jitter: share, max_age: None };
+            let next = decide(&policy, 1, &responded(503, asked), OnFault::Retry, None, NOW, jitter);
             let due = next.due(NOW).unwrap();
             // A millisecond for rounding.
             let earliest = if asked.is_some() { slot } else { slot.mul_f64(1.0 - share) };
@@ -343,15 +379,17 @@ mod tests {
         #[test]
         fn more_jitter_never_comes_sooner(share in 0.0..=1.0f64, a in 0.0..=1.0f64, b in 0.0..=1.0f64) {
             let policy = RetryPolicy { jitter: share, ..RetryPolicy::default() };
-            let due = |jitter| decide(&policy, 3, &responded(500, None), OnFault::Retry, NOW, jitter).due(NOW);
+            let due = |jitter| {
+                decide(&policy, 3, &responded(500, None), OnFault::Retry, None, NOW, jitter).due(NOW)
+            };
             prop_assert!(due(a.min(b)) <= due(a.max(b)));
         }
 
         #[test]
         fn no_number_makes_it_panic(attempts in any::<u32>(), asked in any::<u64>(), share in any::<f64>(), jitter in any::<f64>()) {
-            let policy = RetryPolicy { schedule: vec![Duration::MAX; 3], jitter: share };
+            let policy = RetryPolicy { schedule: vec![Duration::MAX; 3], jitter: share, max_age: None };
             for outcome in [responded(429, Some(asked)), fault(FaultKind::Unavailable, Some(asked))] {
-                let next = decide(&policy, attempts, &outcome, OnFault::Retry, NOW, jitter);
+                let next = decide(&policy, attempts, &outcome, OnFault::Retry, None, NOW, jitter);
                 prop_assert!(next.due(NOW).is_none_or(|due| due >= NOW));
             }
         }

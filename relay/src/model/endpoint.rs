@@ -36,6 +36,8 @@ pub struct Endpoint {
     pub rate_limit: Option<RateLimit>,
     /// Attempts under way at once.
     pub concurrency: NonZeroU32,
+    /// How long its receiver may do nothing but fail until it is disabled.
+    pub disable_after: Duration,
     pub enabled: bool,
 }
 
@@ -75,6 +77,8 @@ pub struct RetryPolicy {
     pub schedule: Vec<Duration>,
     /// The share by which a delay may be shortened or lengthened, 0 to 1.
     pub jitter: f64,
+    /// How old an event may be when it is sent; `None`: as old as may be.
+    pub max_age: Option<Duration>,
 }
 
 impl Default for RetryPolicy {
@@ -95,6 +99,7 @@ impl Default for RetryPolicy {
                 hours(24),
             ],
             jitter: 0.2,
+            max_age: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::Pace;
+use super::Sign;
 use crate::model::time::Timestamp;
 
 /// So many attempts in a row go unanswered before it opens.
@@ -61,25 +61,25 @@ impl Breaker {
 
     /// What it is after an attempt. `in_flight` counts those still under way: what comes of
     /// them says nothing new once it is open.
-    pub(super) fn after(self, pace: Pace, in_flight: usize, now: Timestamp) -> Self {
-        match (self, pace) {
-            (_, Pace::Faster | Pace::Slower) => Self::CLOSED,
-            (state, Pace::Same) => state,
-            (Self::Closed { unanswered }, Pace::Silent) if unanswered + 1 < FAILURES_MAX => Self::Closed {
+    pub(super) fn after(self, sign: Sign, in_flight: usize, now: Timestamp) -> Self {
+        match (self, sign) {
+            (_, Sign::Took | Sign::Declined | Sign::Gone | Sign::Busy(_)) => Self::CLOSED,
+            (state, Sign::Nothing) => state,
+            (Self::Closed { unanswered }, Sign::Silent) if unanswered + 1 < FAILURES_MAX => Self::Closed {
                 unanswered: unanswered + 1,
             },
-            (Self::Closed { .. }, Pace::Silent) => Self::Open {
+            (Self::Closed { .. }, Sign::Silent) => Self::Open {
                 until: now + PAUSE_MIN,
                 pause: PAUSE_MIN,
             },
-            (Self::Open { pause, .. }, Pace::Silent) if in_flight == 0 => {
+            (Self::Open { pause, .. }, Sign::Silent) if in_flight == 0 => {
                 let pause = (pause * 2).min(PAUSE_MAX);
                 Self::Open {
                     until: now + pause,
                     pause,
                 }
             }
-            (open, Pace::Silent) => open,
+            (open, Sign::Silent) => open,
         }
     }
 }
@@ -94,7 +94,7 @@ mod tests {
 
     fn silent(times: u32) -> Breaker {
         (0..times).fold(Breaker::CLOSED, |breaker, _| {
-            breaker.after(Pace::Silent, 0, at(0))
+            breaker.after(Sign::Silent, 0, at(0))
         })
     }
 
@@ -102,8 +102,8 @@ mod tests {
     fn many_unanswered_attempts_in_a_row_open_it() {
         assert!(!silent(FAILURES_MAX - 1).is_open());
         assert!(silent(FAILURES_MAX).is_open());
-        let answered = silent(FAILURES_MAX - 1).after(Pace::Slower, 0, at(0));
-        assert!(!answered.after(Pace::Silent, 0, at(0)).is_open());
+        let answered = silent(FAILURES_MAX - 1).after(Sign::Declined, 0, at(0));
+        assert!(!answered.after(Sign::Silent, 0, at(0)).is_open());
     }
 
     #[test]
@@ -115,28 +115,28 @@ mod tests {
             now = now + Duration::from_secs(seconds);
             assert!(breaker.lets_pass(0, now) && !breaker.lets_pass(1, now));
             assert_eq!(breaker.probes_at(), Some(now));
-            breaker = breaker.after(Pace::Silent, 0, now);
+            breaker = breaker.after(Sign::Silent, 0, now);
         }
     }
 
     #[test]
     fn what_was_under_way_when_it_opened_does_not_lengthen_the_pause() {
         let breaker = silent(FAILURES_MAX);
-        assert_eq!(breaker.after(Pace::Silent, 7, at(500)), breaker);
+        assert_eq!(breaker.after(Sign::Silent, 7, at(500)), breaker);
     }
 
     #[test]
     fn a_person_gives_it_one_more_try() {
         let breaker = silent(FAILURES_MAX).on_trial();
         assert!(breaker.lets_pass(5, at(0)));
-        assert!(breaker.after(Pace::Silent, 0, at(0)).is_open());
+        assert!(breaker.after(Sign::Silent, 0, at(0)).is_open());
     }
 
     #[test]
     fn any_answer_closes_it() {
-        for pace in [Pace::Faster, Pace::Slower] {
-            assert_eq!(silent(FAILURES_MAX).after(pace, 0, at(1000)), Breaker::CLOSED);
+        for sign in [Sign::Took, Sign::Declined, Sign::Gone, Sign::Busy(Duration::ZERO)] {
+            assert_eq!(silent(FAILURES_MAX).after(sign, 0, at(1000)), Breaker::CLOSED);
         }
-        assert!(silent(FAILURES_MAX).after(Pace::Same, 0, at(1000)).is_open());
+        assert!(silent(FAILURES_MAX).after(Sign::Nothing, 0, at(1000)).is_open());
     }
 }

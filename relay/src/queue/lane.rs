@@ -8,13 +8,18 @@ use governor::clock::{Clock as _, MonotonicClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::breaker::Breaker;
-use super::{Due, Job, Pace, Terms, Turn};
+use super::health::Health;
+use super::throttle::{Meter, Throttle};
+use super::{Condition, Due, Job, Sign, Terms, Turn, Turned};
 use crate::model::endpoint::RateLimit;
 use crate::model::id::DeliveryId;
 use crate::model::time::Timestamp;
 
 /// A lane asks for more from the store when it holds fewer than this.
 const REFILL_BELOW: usize = 64;
+/// The longest pause of a whole lane that a receiver can ask for; then one delivery finds out
+/// whether it still means it.
+const HOLD_MAX: Duration = Duration::from_secs(3600);
 
 pub(super) struct Lane {
     pub(super) ready: VecDeque<Job>,
@@ -30,13 +35,19 @@ pub(super) struct Lane {
     pub(super) alarm: Option<Timestamp>,
     terms: Terms,
     limiter: Option<DefaultDirectRateLimiter>,
-    /// The rate limit has no room before then.
+    /// The pace that the receiver bears, if it complained of a faster one.
+    throttle: Option<Throttle>,
+    meter: Meter,
+    /// Nothing goes before then: the rate limit has no room, or the receiver asked for a pause.
     blocked_until: Option<Timestamp>,
+    /// The end of the pause that the receiver asked for last.
+    held_until: Option<Timestamp>,
     in_flight: usize,
     /// How many may be under way at once: halves when the receiver does not answer, grows
     /// when it does, never beyond the terms.
     width: usize,
     breaker: Breaker,
+    pub(super) health: Health,
     /// Kept from the last look at the clock: whether the breaker lets a probe pass.
     probe_due: bool,
 }
@@ -56,12 +67,17 @@ impl Lane {
                 concurrency: 1,
                 rate_limit: None,
                 enabled: false,
+                disable_after: Duration::MAX,
             },
             limiter: None,
+            throttle: None,
+            meter: Meter::default(),
             blocked_until: None,
+            held_until: None,
             in_flight: 0,
             width: 1,
             breaker: Breaker::CLOSED,
+            health: Health::default(),
             probe_due: false,
         }
     }
@@ -81,14 +97,34 @@ impl Lane {
         self.terms.enabled = false;
     }
 
-    pub(super) const fn set_enabled(&mut self, enabled: bool) {
+    pub(super) fn set_enabled(&mut self, enabled: bool) {
         self.terms.enabled = enabled;
-        self.breaker = self.breaker.on_trial();
+        if enabled {
+            self.health.forget();
+        }
+        self.try_again();
     }
 
-    /// Someone asks for an attempt by hand: a receiver that did not answer gets another chance.
-    pub(super) const fn try_again(&mut self) {
+    /// Someone asks for an attempt by hand: a receiver that did not answer, or asked for a pause,
+    /// gets another chance.
+    pub(super) fn try_again(&mut self) {
         self.breaker = self.breaker.on_trial();
+        if self.held_until.take().is_some() {
+            self.blocked_until = None;
+        }
+        if let Some(throttle) = &mut self.throttle {
+            throttle.lend();
+        }
+    }
+
+    /// How it stands with the receiver.
+    pub(super) fn condition(&self, now: Timestamp) -> Condition {
+        Condition {
+            failing: self.health.failing(),
+            is_cut_off: self.breaker.is_open(),
+            rate: self.throttle.as_ref().map(Throttle::rate),
+            held_until: self.held_until.filter(|until| *until > now),
+        }
     }
 
     /// Whether a fresh delivery may go into memory: there is room, the endpoint takes
@@ -109,11 +145,6 @@ impl Lane {
             && (!self.breaker.is_open() || (self.probe_due && self.in_flight == 0))
     }
 
-    /// Whether the receiver does not answer, so that deliveries wait for a probe.
-    pub(super) const fn is_cut_off(&self) -> bool {
-        self.breaker.is_open()
-    }
-
     /// Attempts under way.
     pub(super) const fn in_flight(&self) -> usize {
         self.in_flight
@@ -123,6 +154,13 @@ impl Lane {
     pub(super) fn take(&mut self, now: Timestamp) -> Option<Job> {
         if !self.can_give() {
             return None;
+        }
+        if let Some(throttle) = &mut self.throttle {
+            let wait = throttle.wait(now);
+            if !wait.is_zero() {
+                self.blocked_until = Some(now + wait + Duration::from_millis(1));
+                return None;
+            }
         }
         if let Some(limiter) = &self.limiter
             && let Err(not_until) = limiter.check()
@@ -136,24 +174,61 @@ impl Lane {
         self.held.insert(job.delivery);
         self.in_flight += 1;
         self.probe_due = false;
+        self.meter.begin(now);
+        if let Some(throttle) = &mut self.throttle {
+            throttle.spend();
+        }
         Some(job)
     }
 
-    pub(super) fn release(&mut self, pace: Pace, now: Timestamp) -> Option<Turn> {
+    pub(super) fn release(&mut self, sign: Sign, now: Timestamp) -> Turned {
         self.in_flight -= 1;
-        match pace {
-            Pace::Faster => self.width = (self.width + 1).min(self.terms.concurrency),
-            Pace::Slower | Pace::Silent => self.width = (self.width / 2).max(1),
-            Pace::Same => {}
+        match sign {
+            Sign::Took | Sign::Declined | Sign::Gone => {
+                self.width = (self.width + 1).min(self.terms.concurrency)
+            }
+            Sign::Busy(_) | Sign::Silent => self.width = (self.width / 2).max(1),
+            Sign::Nothing => {}
         }
         let before = self.breaker;
-        self.breaker = before.after(pace, self.in_flight, now);
+        self.breaker = before.after(sign, self.in_flight, now);
         // A probe that a plugin dropped said nothing: the next delivery is one.
         self.probe_due = self.breaker.lets_pass(self.in_flight, now);
-        match (before.is_open(), self.breaker.is_open()) {
-            (false, true) => Some(Turn::Opened),
-            (true, false) => Some(Turn::Closed),
-            _ => None,
+        let was_slowed = self.throttle.is_some();
+        self.set_pace(sign, now);
+        Turned {
+            breaker: match (before.is_open(), self.breaker.is_open()) {
+                (false, true) => Some(Turn::Opened),
+                (true, false) => Some(Turn::Closed),
+                _ => None,
+            },
+            slowed: !was_slowed && self.throttle.is_some(),
+            health: self.health.after(sign, self.terms.disable_after, now),
+        }
+    }
+
+    /// Slows down when the receiver asks for it, and grows faster again while it does not.
+    fn set_pace(&mut self, sign: Sign, now: Timestamp) {
+        match sign {
+            Sign::Busy(pause) => {
+                if !self.meter.complain(now) {
+                    return;
+                }
+                self.throttle = Some(Throttle::after_complaint(self.throttle.take(), &self.meter, now));
+                if !pause.is_zero() {
+                    let until = now + pause.min(HOLD_MAX);
+                    self.held_until = self.held_until.max(Some(until));
+                    self.blocked_until = self.blocked_until.max(self.held_until);
+                }
+            }
+            Sign::Took | Sign::Declined | Sign::Gone => {
+                self.meter.answer(now);
+                self.throttle = self
+                    .throttle
+                    .take()
+                    .and_then(|throttle| throttle.after_answer(now));
+            }
+            Sign::Silent | Sign::Nothing => {}
         }
     }
 

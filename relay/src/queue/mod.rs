@@ -20,14 +20,17 @@ use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId};
 use crate::model::message::Messages;
 use crate::model::time::Timestamp;
-use crate::store::{Due, Store};
+use crate::store::{Due, Failing, Store};
 
 mod breaker;
 mod checkpoint;
+pub mod health;
 mod lane;
 mod tend;
+mod throttle;
 
 use checkpoint::Checkpoint;
+use health::{Health, Verdict};
 use lane::Lane;
 
 /// The bounds of the queue.
@@ -76,6 +79,8 @@ pub struct Terms {
     pub rate_limit: Option<RateLimit>,
     /// While false, deliveries wait.
     pub enabled: bool,
+    /// How long its receiver may do nothing but fail.
+    pub disable_after: Duration,
 }
 
 impl Terms {
@@ -85,22 +90,49 @@ impl Terms {
             concurrency: endpoint.concurrency.get() as usize,
             rate_limit: endpoint.rate_limit,
             enabled: endpoint.enabled && !disabled,
+            disable_after: endpoint.disable_after,
         }
     }
 }
 
-/// How an attempt went, as far as the lane's pace depends on it.
+/// What an attempt said of its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// The receiver answered in time: more may be under way at once again.
-    Faster,
-    /// It asked for fewer: fewer at once.
-    Slower,
+pub enum Sign {
+    /// It took the message: more may be under way at once again.
+    Took,
+    /// It answered in time, but did not take the message.
+    Declined,
+    /// It answered that it is gone.
+    Gone,
+    /// It asked for fewer, and to be left alone for so long.
+    Busy(Duration),
     /// It did not answer: fewer at once, so that a dead receiver holds few permits, and in the
     /// end none but a probe.
     Silent,
     /// Says nothing about the receiver.
-    Same,
+    Nothing,
+}
+
+/// What an attempt changed in how its endpoint is treated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turned {
+    pub breaker: Option<Turn>,
+    /// Its receiver asked for fewer, for the first time since it bore what came.
+    pub slowed: bool,
+    pub health: Option<Verdict>,
+}
+
+/// How it stands with the receiver of an endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Condition {
+    /// What it has failed at since its last success.
+    pub failing: Option<Failing>,
+    /// Whether it does not answer, so that deliveries wait for a probe.
+    pub is_cut_off: bool,
+    /// Attempts per second, while it bears no more.
+    pub rate: Option<f64>,
+    /// Until when it asked to be left alone.
+    pub held_until: Option<Timestamp>,
 }
 
 /// What the queue is doing at one moment.
@@ -114,6 +146,10 @@ pub struct Load {
     pub bytes: usize,
     /// Endpoints whose deliveries wait because the receiver does not answer.
     pub breakers_open: usize,
+    /// Endpoints that are sent to more slowly because the receiver asked for it.
+    pub slowed: usize,
+    /// Endpoints whose receivers have done nothing but fail for a while.
+    pub failing: usize,
 }
 
 /// How an endpoint's breaker turned.
@@ -202,6 +238,24 @@ impl Queue {
         }
         drop(inner);
         self.ring_both();
+    }
+
+    /// Takes up what the receivers had failed at when the relay stopped.
+    pub fn restore(&self, failing: impl IntoIterator<Item = (EndpointId, Failing)>) {
+        let mut inner = self.lock();
+        for (endpoint, failing) in failing {
+            if let Some(lane) = inner.lanes.get_mut(&endpoint) {
+                lane.health = Health::restored(failing);
+            }
+        }
+    }
+
+    /// How it stands with the receiver of an endpoint.
+    pub fn condition(&self, endpoint: EndpointId) -> Condition {
+        let now = self.clock.now();
+        let inner = self.lock();
+        let lane = inner.lanes.get(&endpoint);
+        lane.map(|lane| lane.condition(now)).unwrap_or_default()
     }
 
     /// Enables or disables one endpoint.
@@ -353,21 +407,21 @@ impl Queue {
 
     /// Gives the permit back as soon as the attempt is over. The delivery itself stays known
     /// until [`Queue::settle`], so that it is not read back before its record is written. Says
-    /// so if that turned the endpoint's breaker.
-    pub fn release(&self, endpoint: EndpointId, pace: Pace) -> Option<Turn> {
+    /// what that turned.
+    pub fn release(&self, endpoint: EndpointId, sign: Sign) -> Turned {
         let now = self.clock.now();
         let mut inner = self.lock();
-        let mut turn = None;
+        let mut turned = Turned::default();
         inner.in_flight -= 1;
         if let Some(lane) = inner.lanes.get_mut(&endpoint) {
-            turn = lane.release(pace, now);
+            turned = lane.release(sign, now);
             inner.busy -= usize::from(lane.in_flight() == 0);
         }
         inner.update(endpoint);
-        if turn.is_some() {
+        if turned.breaker.is_some() || matches!(sign, Sign::Busy(_)) {
             self.chores.notify_one();
         }
-        turn
+        turned
     }
 
     /// Forgets a delivery whose record is written. `due` is when it goes on, if it does.
@@ -435,12 +489,20 @@ impl Queue {
     /// What it is doing now.
     pub fn load(&self) -> Load {
         let inner = self.lock();
+        let now = self.clock.now();
         let ready = inner.lanes.values().map(|lane| lane.ready.len());
+        let conditions = || inner.lanes.values().map(|lane| lane.condition(now));
         Load {
             in_flight: inner.in_flight,
             deliveries: ready.sum::<usize>() + inner.in_flight,
             bytes: inner.bytes,
-            breakers_open: inner.lanes.values().filter(|lane| lane.is_cut_off()).count(),
+            breakers_open: conditions().filter(|condition| condition.is_cut_off).count(),
+            slowed: conditions()
+                .filter(|condition| condition.rate.is_some() || condition.held_until.is_some())
+                .count(),
+            failing: conditions()
+                .filter(|condition| condition.failing.is_some())
+                .count(),
         }
     }
 }

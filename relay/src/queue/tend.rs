@@ -33,9 +33,11 @@ impl Queue {
                 last_round = tokio::time::Instant::now();
                 while self.park_waiting(&store).await {}
                 self.write_checkpoint(&store, &mut written).await;
+                self.write_failing(&store).await;
             }
         }
         self.write_checkpoint(&store, &mut written).await;
+        self.write_failing(&store).await;
     }
 
     /// How long nothing happens by itself.
@@ -148,6 +150,29 @@ impl Queue {
                 inner.checkpoint.settle(job.event.id);
             } else {
                 lane.held.remove(delivery);
+            }
+        }
+    }
+
+    /// Lets what receivers have failed at outlast a restart.
+    async fn write_failing(&self, store: &Arc<dyn Store>) {
+        let news: Vec<(EndpointId, Option<Failing>)> = {
+            let mut inner = self.lock();
+            let lanes = inner.lanes.iter_mut();
+            lanes
+                .filter_map(|(endpoint, lane)| Some((*endpoint, lane.health.take_news()?)))
+                .collect()
+        };
+        if news.is_empty() {
+            return;
+        }
+        if let Err(error) = store.set_failing(&news).await {
+            tracing::warn!(%error, "how long receivers have been failing could not be written; trying again");
+            let mut inner = self.lock();
+            for (endpoint, _) in &news {
+                if let Some(lane) = inner.lanes.get_mut(endpoint) {
+                    lane.health.keep_news();
+                }
             }
         }
     }

@@ -24,6 +24,7 @@ const fn terms(concurrency: usize) -> Terms {
         concurrency,
         rate_limit: None,
         enabled: true,
+        disable_after: Duration::from_secs(5 * 24 * 3600),
     }
 }
 
@@ -77,7 +78,7 @@ impl Bench {
     }
 
     fn finish(&self, job: &Job) {
-        self.queue.release(job.endpoint, Pace::Faster);
+        self.queue.release(job.endpoint, Sign::Took);
         self.queue.settle(job, None);
     }
 }
@@ -139,7 +140,7 @@ fn an_endpoint_that_does_not_answer_is_left_with_one_permit_until_it_does() {
         bench.accept(&[1]);
     }
     for job in bench.take_all() {
-        bench.queue.release(job.endpoint, Pace::Slower);
+        bench.queue.release(job.endpoint, Sign::Silent);
         bench.queue.settle(&job, None);
     }
     for _ in 0..3 {
@@ -157,9 +158,9 @@ fn what_comes_for_a_receiver_that_does_not_answer_waits_in_the_store() {
     for attempt in 1..=20 {
         bench.accept(&[1]);
         let job = bench.queue.take().expect("still closed");
-        let turn = bench.queue.release(job.endpoint, Pace::Silent);
+        let turn = bench.queue.release(job.endpoint, Sign::Silent);
         bench.queue.settle(&job, None);
-        assert_eq!(turn, (attempt == 20).then_some(Turn::Opened));
+        assert_eq!(turn.breaker, (attempt == 20).then_some(Turn::Opened));
     }
     assert_eq!(
         bench.accept(&[1]).1,
@@ -253,4 +254,64 @@ fn endpoints_that_hang_leave_permits_for_the_others() {
     assert!(hanging.len() < 8, "not all permits go to two endpoints");
     bench.accept(&[3]);
     assert_eq!(endpoints(&bench.take_all()), [3]);
+}
+
+impl Bench {
+    /// Lets the next delivery of an endpoint go, with that end.
+    fn attempt(&mut self, sign: Sign) -> Option<Turned> {
+        self.accept(&[1]);
+        let job = self.queue.take()?;
+        let turned = self.queue.release(job.endpoint, sign);
+        self.queue.settle(&job, None);
+        Some(turned)
+    }
+}
+
+#[test]
+fn a_receiver_that_asks_for_a_pause_is_left_alone_for_it() {
+    let mut bench = Bench::new([(endpoint(1), terms(2)), (endpoint(2), terms(2))]);
+    let turned = bench
+        .attempt(Sign::Busy(Duration::from_secs(30)))
+        .expect("one goes");
+    assert!(turned.slowed);
+    let condition = bench.queue.condition(endpoint(1));
+    assert_eq!(condition.held_until, Some(START + Duration::from_secs(30)));
+    bench.accept(&[2]);
+    assert_eq!(bench.attempt(Sign::Took).map(|turned| turned.slowed), Some(false));
+    let load = bench.queue.load();
+    assert_eq!((load.slowed, load.failing), (1, 1));
+    // A person who asks does not have to wait.
+    bench.queue.asked_for(endpoint(1), START);
+    assert_eq!(bench.queue.condition(endpoint(1)).held_until, None);
+    assert_eq!(bench.queue.take().map(|job| job.endpoint), Some(endpoint(1)));
+}
+
+#[test]
+fn no_receiver_can_ask_for_a_year() {
+    let mut bench = Bench::new([(endpoint(1), terms(2))]);
+    bench.attempt(Sign::Busy(Duration::from_secs(365 * 24 * 3600)));
+    let held = bench.queue.condition(endpoint(1)).held_until;
+    assert_eq!(held, Some(START + Duration::from_secs(3600)));
+}
+
+#[test]
+fn what_a_receiver_failed_at_before_a_restart_counts() {
+    let mut bench = Bench::new([(endpoint(1), terms(2))]);
+    let failing = Failing {
+        since: Timestamp::from_millis(0),
+        failures: 19,
+        warned: 80,
+    };
+    bench
+        .queue
+        .restore([(endpoint(1), failing), (endpoint(7), failing)]);
+    let turned = bench.attempt(Sign::Declined).expect("one goes");
+    assert!(turned.health.is_some_and(Verdict::is_enough), "{turned:?}");
+    bench.queue.set_enabled(endpoint(1), false);
+    assert!(
+        bench.queue.condition(endpoint(1)).failing.is_some(),
+        "why it is disabled can be seen"
+    );
+    bench.queue.set_enabled(endpoint(1), true);
+    assert_eq!(bench.queue.condition(endpoint(1)), Condition::default());
 }

@@ -30,6 +30,7 @@ fn endpoint(format: Option<Format>) -> Endpoint {
         retry: RetryPolicy::default(),
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
+        disable_after: Duration::from_secs(3600),
         enabled: true,
     }
 }
