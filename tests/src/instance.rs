@@ -273,6 +273,18 @@ impl Relay {
         assert_eq!(sent, 0, "a child can be sent a signal");
     }
 
+    /// Memory that it takes at present, in bytes.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn resident_bytes(&self) -> u64 {
+        let pid = self.process.child.id().expect("the relay runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status can be read");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("the status tells it") << 10
+    }
+
     /// Waits until it has ended by itself, as it should: with exit code 0.
     ///
     /// # Panics

@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::wait::within;
 
+pub mod misbehaving;
 mod reply;
 mod request;
 mod serve;

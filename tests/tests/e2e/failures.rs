@@ -37,7 +37,7 @@ async fn each_misbehaviour_has_its_class() {
     let replies = [
         ("never", Reply::Never, "timeout"),
         ("drip", Reply::Drip, "timeout"),
-        ("interim", Reply::Interim, "timeout"),
+        ("interim", Reply::Interim, "too_large"),
         ("head", Reply::EndlessHead, "too_large"),
         ("garbage", Reply::Garbage, "protocol"),
         ("close", Reply::Close, "reset"),

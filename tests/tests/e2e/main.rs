@@ -7,6 +7,7 @@ mod platforms;
 mod deliver;
 mod retry;
 mod failures;
+mod misbehaving;
 mod health;
 mod isolation;
 mod guard;
