@@ -56,6 +56,9 @@ pub(super) enum Scenario {
     /// A healthy endpoint beside one whose plugin never ends.
     #[value(name = "runaway-plugin")]
     RunawayPlugin,
+    /// A healthy endpoint beside one that gets a hundred times as much.
+    #[value(name = "flooding-neighbour")]
+    FloodingNeighbour,
     /// Ten thousand endpoints, of which each event matches one.
     #[value(name = "endpoints-10000")]
     Endpoints10000,
@@ -88,6 +91,7 @@ impl Scenario {
             self,
             Self::HangingNeighbour
                 | Self::RunawayPlugin
+                | Self::FloodingNeighbour
                 | Self::Endpoints10000
                 | Self::Stored1M
                 | Self::Backlog1M
@@ -134,6 +138,7 @@ impl Scenario {
             Self::DeadNeighbour => neighbour::dead(&name, options).await,
             Self::HangingNeighbour => neighbour::hanging(&name, options).await,
             Self::RunawayPlugin => runaway::plugin(&name, options).await,
+            Self::FloodingNeighbour => neighbour::flooding(&name, options).await,
             Self::ColdStart => start::cold_start(&name, options).await,
             Self::IdleMemory => start::idle_memory(&name, options).await,
             Self::Endpoints10000 => stored::endpoints(&name, options, 10_000).await,

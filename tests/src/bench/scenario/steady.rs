@@ -13,7 +13,7 @@ pub(super) const PREFIX: &str = "bench.event";
 /// Enough to keep two processors busy, few enough for latency to mean something.
 const CONNECTIONS: usize = 64;
 /// At fixed rates most connections wait; these suffice for a stall of tens of milliseconds.
-const OPEN_CONNECTIONS: usize = 32;
+pub(super) const OPEN_CONNECTIONS: usize = 32;
 /// As the first of [`CHAIN`], but no instance serves two calls.
 pub(super) const FRESH: &str =
     r#"{ use = "redact-fields", reuse = false, config = { mask = ["/phone_number"] } }"#;
