@@ -196,6 +196,38 @@ fn the_nouns_do_no_io_and_read_no_clock() {
 }
 
 #[test]
+fn there_is_one_way_out() {
+    // The guard stands there; commands of the program speak to a relay that their user names.
+    let doors = [
+        "relay/src/deliver/send/connect.rs",
+        "relay/src/deliver/send/resolve.rs",
+    ];
+    let calls = [
+        "TcpStream::connect",
+        "TcpSocket",
+        "UdpSocket",
+        "UnixStream",
+        "lookup_host",
+        "to_socket_addrs",
+        "hyper_util::client",
+    ];
+    for path in sources("relay/src") {
+        let place = shown(&path);
+        if doors.contains(&place.as_str()) || place.starts_with("relay/src/cli/") || is_test(&path) {
+            continue;
+        }
+        let source = read(&path);
+        let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        for call in calls {
+            assert!(
+                !code.contains(call),
+                "{place} uses {call}: all that goes out passes the guard"
+            );
+        }
+    }
+}
+
+#[test]
 fn files_are_small_enough_to_read() {
     for path in sources("relay/src") {
         let lines = read(&path).lines().count();
