@@ -37,11 +37,11 @@ const HTTP2_PING_EVERY: std::time::Duration = std::time::Duration::from_secs(10)
 
 /// The beginning of an answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
     /// One byte more than is kept of it, at most: so it can be told that it was cut.
-    pub(super) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 /// Why there is no answer.

@@ -11,6 +11,7 @@ mod pool;
 pub mod resolve;
 mod stream;
 mod tls;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use self::connect::Connector;
-use self::exchange::{Answer, Connected};
+use self::exchange::Connected;
 use self::pool::{IdleLimits, Origin};
 use self::resolve::{Resolve, SystemResolver};
 use super::address::{self, Guard, UrlError};
@@ -31,6 +32,9 @@ use super::header::Parsed;
 use super::outcome::{self, Failure};
 use crate::clock::Clock;
 use crate::model::attempt::{Cause, Outcome};
+
+pub use self::exchange::Answer;
+pub use self::wire::Wire;
 
 /// Why no sender can be made.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,8 @@ pub struct SenderSettings {
     pub idle_timeout: Duration,
     /// Tells the time that an HTTP date in `Retry-After` is compared with.
     pub clock: Arc<dyn Clock>,
+    /// What requests go out by in place of the network: a simulation's receivers.
+    pub wire: Option<Arc<dyn Wire>>,
 }
 
 impl SenderSettings {
@@ -72,6 +78,7 @@ impl SenderSettings {
             idle_total: 1024,
             idle_timeout: Duration::from_secs(30),
             clock,
+            wire: None,
         }
     }
 }
@@ -85,6 +92,13 @@ pub struct Target {
     /// The whole, as HTTP/2 writes it.
     uri: Uri,
     host: HeaderValue,
+}
+
+impl Target {
+    /// The whole address.
+    pub const fn uri(&self) -> &Uri {
+        &self.uri
+    }
 }
 
 /// One request.
@@ -104,6 +118,7 @@ pub struct Outgoing<'a> {
 pub struct Sender {
     connector: Connector,
     clock: Arc<dyn Clock>,
+    wire: Option<Arc<dyn Wire>>,
     idle_timeout: Duration,
     idle: IdleLimits,
     /// One for each origin in use; an unused one goes once its last idle connection has gone.
@@ -123,6 +138,7 @@ impl Sender {
         Ok(Self {
             connector: Connector::new(settings.guard, settings.resolver, settings.connect_timeout, roots),
             clock: settings.clock,
+            wire: settings.wire,
             idle_timeout: settings.idle_timeout,
             idle: IdleLimits::new(settings.idle_per_origin, settings.idle_total),
             origins: Mutex::default(),
@@ -184,6 +200,9 @@ impl Sender {
     }
 
     async fn exchange(&self, request: &Outgoing<'_>) -> Result<Answer, Failure> {
+        if let Some(wire) = &self.wire {
+            return wire.exchange(request).await;
+        }
         let origin = &request.target.origin;
         if let Some(connection) = origin.take_idle() {
             match self.exchange_over(connection, request).await {
