@@ -10,6 +10,7 @@ use super::auth::{Manager, Reader};
 use super::errors::Failure;
 use super::page::{List, page, parameter, time};
 use super::params::{Params, PathId};
+use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::http::problem::Problem;
 use crate::model::attempt::Attempt;
@@ -47,7 +48,7 @@ pub(super) struct Shown {
     updated_at: Timestamp,
 }
 
-pub(super) fn show(directory: &Directory, delivery: Delivery) -> Shown {
+pub(super) fn show(directory: &Directory, clock: &dyn Clock, delivery: Delivery) -> Shown {
     Shown {
         id: delivery.id,
         event: delivery.event,
@@ -58,7 +59,7 @@ pub(super) fn show(directory: &Directory, delivery: Delivery) -> Shown {
             .map(|target| target.endpoint.name.clone()),
         status: delivery.state.as_str(),
         attempts: delivery.attempts,
-        next_attempt_at: delivery.due,
+        next_attempt_at: delivery.due.map(|due| clock.shown(due)),
         reason: delivery.reason,
         updated_at: delivery.updated_at,
     }
@@ -90,7 +91,9 @@ pub(super) async fn list(
             page(asked.limit.as_deref(), asked.cursor.as_deref())?,
         )
         .await?;
-    Ok(Json(List::of(listed, |delivery| show(&directory, delivery))))
+    Ok(Json(List::of(listed, |delivery| {
+        show(&directory, api.clock.as_ref(), delivery)
+    })))
 }
 
 /// Finds an endpoint by its name or id.
@@ -113,7 +116,11 @@ pub(super) async fn one(
         .delivery(caller.tenant, id)
         .await?
         .ok_or_else(|| unknown(&id.to_string()))?;
-    Ok(Json(show(&api.directories.current(), delivery)))
+    Ok(Json(show(
+        &api.directories.current(),
+        api.clock.as_ref(),
+        delivery,
+    )))
 }
 
 /// The attempts of a delivery, first to last.
@@ -167,7 +174,7 @@ pub(super) async fn retry(
     PathId(id): PathId,
 ) -> Result<(StatusCode, Json<Accepted>), Failure> {
     let id = parse(&id)?;
-    let now = api.clock.now();
+    let now = api.clock.steady();
     match api.store.retry(caller.tenant, id, now).await? {
         Retried::Waits(endpoint) => api.queue.asked_for(endpoint, now),
         Retried::InFlight => {}

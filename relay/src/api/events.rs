@@ -121,7 +121,7 @@ pub(super) async fn one(
         deliveries: made
             .items
             .into_iter()
-            .map(|delivery| deliveries::show(&directory, delivery))
+            .map(|delivery| deliveries::show(&directory, api.clock.as_ref(), delivery))
             .collect(),
     }))
 }

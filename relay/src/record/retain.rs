@@ -25,11 +25,10 @@ pub struct Keep {
 /// Removes old events until `stop`.
 pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, keep: Keep, stop: CancellationToken) {
     loop {
-        let now = clock.now();
-        let pause = match store
-            .prune(now - keep.events, now - keep.dedupe_keys, now, BITE)
-            .await
-        {
+        let (now, steady) = (clock.now(), clock.steady());
+        // A wall clock that was set forward must not make everything old at once.
+        let oldest = now.min(steady) - keep.events;
+        let pause = match store.prune(oldest, steady - keep.dedupe_keys, now, BITE).await {
             Ok(pruned) if pruned.more => BREATH,
             Ok(_) => ROUND,
             Err(error) => {
@@ -38,6 +37,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, keep: Keep, stop:
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }

@@ -2,7 +2,9 @@
 //!
 //! Four traits by caller, joined by [`Store`] and used as `Arc<dyn Store>`. Each method is
 //! one atomic step; there is no begin, no commit and no SQL here. Expected results are
-//! values; [`Error`] is only what the caller cannot prevent. Time comes as an argument.
+//! values; [`Error`] is only what the caller cannot prevent. Time comes as an argument: the
+//! steady clock's wherever something waits or is remembered for a while, so for `now` and `due`
+//! of deliveries and dedupe keys; else the wall clock's.
 //! Every store passes the suite in [`contract`].
 
 use std::collections::HashSet;
@@ -265,6 +267,13 @@ pub trait DeliveryQueue: Send + Sync {
 
     /// What [`Self::set_checkpoint`] was last told; the smallest id if nothing.
     async fn checkpoint(&self) -> Result<EventId, Error>;
+
+    /// Remembers by how many milliseconds the wall clock is ahead of the steady one, by which
+    /// due times are told.
+    async fn set_clock_ahead(&self, ms: i64) -> Result<(), Error>;
+
+    /// What [`Self::set_clock_ahead`] was last told; 0 if nothing.
+    async fn clock_ahead(&self) -> Result<i64, Error>;
 
     /// Deliveries of a tenant, newest first.
     async fn deliveries(

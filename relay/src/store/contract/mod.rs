@@ -60,6 +60,7 @@ where
         queue::unfinished_lists_deliveries_without_a_row,
         queue::unfinished_goes_on_after_a_page,
         queue::the_checkpoint_is_remembered,
+        queue::how_far_the_clocks_are_apart_is_remembered,
         queue::a_retry_makes_any_delivery_with_a_row_due,
         queue::a_retry_of_what_is_in_flight_or_unknown_says_so,
         queue::an_attempt_ends_a_manual_retry,

@@ -179,6 +179,14 @@ pub(super) async fn the_checkpoint_is_remembered(store: Arc<dyn Store>) {
     assert_eq!(done(store.checkpoint().await), EventId::from_raw(1 << 50));
 }
 
+pub(super) async fn how_far_the_clocks_are_apart_is_remembered(store: Arc<dyn Store>) {
+    assert_eq!(done(store.clock_ahead().await), 0);
+    for ms in [86_400_000, -3_600_000] {
+        done(store.set_clock_ahead(ms).await);
+        assert_eq!(done(store.clock_ahead().await), ms);
+    }
+}
+
 pub(super) async fn a_retry_makes_any_delivery_with_a_row_due(store: Arc<dyn Store>) {
     let maker = Maker::new();
     for state in State::ALL {

@@ -96,6 +96,15 @@ impl DeliveryQueue for MemoryStore {
         Ok(self.tables().checkpoint)
     }
 
+    async fn set_clock_ahead(&self, ms: i64) -> Result<(), Error> {
+        self.tables().clock_ahead_ms = ms;
+        Ok(())
+    }
+
+    async fn clock_ahead(&self) -> Result<i64, Error> {
+        Ok(self.tables().clock_ahead_ms)
+    }
+
     async fn deliveries(
         &self,
         tenant: TenantId,

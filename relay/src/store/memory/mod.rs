@@ -45,6 +45,7 @@ struct Tables {
     deliveries: BTreeMap<DeliveryId, Row>,
     dedupe: HashMap<(TenantId, DedupeKey), (EventId, Timestamp)>,
     checkpoint: EventId,
+    clock_ahead_ms: i64,
     /// The largest id that pruning removed.
     last_removed: i64,
     ids: IdMaker,
@@ -63,6 +64,7 @@ impl Default for Tables {
             deliveries: BTreeMap::new(),
             dedupe: HashMap::new(),
             checkpoint: EventId::from_raw(0),
+            clock_ahead_ms: 0,
             last_removed: 0,
             ids: IdMaker::new(0),
             names: HashMap::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::failure::Failure;
 use super::job::Weight;
@@ -64,6 +64,15 @@ impl DeliveryQueue for SqliteStore {
         self.readers.run(checkpoint).await
     }
 
+    async fn set_clock_ahead(&self, ms: i64) -> Result<(), Error> {
+        let work = move |session: &mut Session<'_>| set_clock_ahead(session, ms);
+        self.writer.run(Weight::SMALL, work).await
+    }
+
+    async fn clock_ahead(&self) -> Result<i64, Error> {
+        self.readers.run(clock_ahead).await
+    }
+
     async fn deliveries(
         &self,
         tenant: TenantId,
@@ -105,6 +114,19 @@ fn set_checkpoint(session: &mut Session<'_>, upto: EventId) -> Result<(), Failur
 pub(super) fn checkpoint(connection: &Connection) -> Result<EventId, Failure> {
     let mut statement = connection.prepare_cached("SELECT value FROM marks WHERE name = 'checkpoint'")?;
     Ok(statement.query_one([], |row| row.get(0).map(EventId::from_raw))?)
+}
+
+fn set_clock_ahead(session: &mut Session<'_>, ms: i64) -> Result<(), Failure> {
+    session
+        .statement("INSERT OR REPLACE INTO marks (name, value) VALUES ('clock_ahead', ?1)")?
+        .execute([ms])?;
+    Ok(())
+}
+
+fn clock_ahead(connection: &Connection) -> Result<i64, Failure> {
+    let mut statement = connection.prepare_cached("SELECT value FROM marks WHERE name = 'clock_ahead'")?;
+    let found = statement.query_row([], |row| row.get(0)).optional()?;
+    Ok(found.unwrap_or_default())
 }
 
 fn retry(
