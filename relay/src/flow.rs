@@ -4,11 +4,12 @@
 //! from the queue to a recorded attempt.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
@@ -94,10 +95,7 @@ impl Flow {
         // also lets the answer go out before the delivery, which is the better order: work
         // done in the caller's task measured a tenth slower.
         let flow = Arc::clone(self);
-        let committed = self
-            .tasks
-            .spawn(async move { flow.commit(offered, now).await })
-            .await;
+        let committed = self.tasks.spawn(async move { flow.commit(offered).await }).await;
         let receipts = committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))?;
         let source = source.and_then(|id| directory.source_name(id));
         for receipt in &receipts {
@@ -130,8 +128,11 @@ impl Flow {
             .iter()
             .map(|endpoint| endpoint.id)
             .collect();
-        event.id = self.ids.event(now, endpoints.len());
-        let admissions = self.queue.admit(&event, endpoints.iter().copied());
+        let make_id = || self.ids.event(now, endpoints.len());
+        let (id, admissions) = self
+            .queue
+            .admit(make_id, event.weight(), endpoints.iter().copied());
+        event.id = id;
         Offered {
             event: Arc::new(event),
             waits: endpoints.into_iter().zip(admissions).collect(),
@@ -139,13 +140,9 @@ impl Flow {
         }
     }
 
-    async fn commit(
-        self: &Arc<Self>,
-        offered: Vec<Offered>,
-        now: Timestamp,
-    ) -> Result<Vec<Receipt>, store::Error> {
+    async fn commit(self: &Arc<Self>, offered: Vec<Offered>) -> Result<Vec<Receipt>, store::Error> {
         let new = offered.iter().map(Offered::to_new_event).collect();
-        let accepted = match self.store.accept(new, now).await {
+        let accepted = match self.store.accept(new, self.clock.steady()).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 for offered in &offered {
@@ -212,6 +209,7 @@ impl Flow {
         while !stop.is_cancelled() {
             self.start_workers();
             tokio::select! {
+                biased;
                 () = self.queue.rung() => {}
                 () = stop.cancelled() => {}
             }
@@ -323,7 +321,7 @@ impl Flow {
         started_at: Timestamp,
         duration_us: u64,
     ) -> Finished<Settled> {
-        let now = self.clock.now();
+        let (now, steady) = (self.clock.now(), self.clock.steady());
         let attempts = job.attempts + 1;
         let jitter = self
             .random
@@ -339,8 +337,8 @@ impl Flow {
                 attempts,
                 &attempted.outcome,
                 endpoint.on_fault,
-                decide::expiry(&endpoint.retry, job.event.received_at),
-                now,
+                self.expiry(target, &job),
+                steady,
                 jitter,
             )
         };
@@ -350,7 +348,7 @@ impl Flow {
             self.metrics.expired(&endpoint.name);
             reason = reason.map(|reason| format!("{reason}; it would be too old for another attempt"));
         }
-        let due = next.due(now);
+        let due = next.due(steady);
         let attempt = Attempt {
             id: AttemptId::from_raw(self.ids.next(now)),
             number: attempts,
@@ -388,10 +386,19 @@ impl Flow {
         }
     }
 
+    /// When a delivery will be older than its endpoint wants, by the steady clock. Its age is the
+    /// lesser by the two clocks, so that setting one of them makes nothing too old.
+    fn expiry(&self, target: &Target, job: &Job) -> Option<Timestamp> {
+        let (now, steady) = (self.clock.now(), self.clock.steady());
+        let received_at = job.event.received_at;
+        let age = now.since(received_at).min(steady.since(received_at));
+        decide::expiry(&target.endpoint.retry, age, steady)
+    }
+
     /// Whether a delivery is older than its endpoint wants. One that a person asks for is not.
     fn is_too_old(&self, target: &Target, job: &Job) -> bool {
-        let expires = decide::expiry(&target.endpoint.retry, job.event.received_at);
-        !job.manual && expires.is_some_and(|expires| self.clock.now() > expires)
+        let expires = self.expiry(target, job);
+        !job.manual && expires.is_some_and(|expires| self.clock.steady() >= expires)
     }
 
     /// What is written of a delivery that was too old when its turn came.

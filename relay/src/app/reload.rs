@@ -67,6 +67,7 @@ impl Reload {
         let mut changed = self.plugins.changed();
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 changed = changed.changed() => if changed.is_err() { return },
             }

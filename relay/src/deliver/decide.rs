@@ -54,9 +54,9 @@ impl Next {
     }
 }
 
-/// When an event is too old to be sent, if it ever is.
-pub fn expiry(policy: &RetryPolicy, received_at: Timestamp) -> Option<Timestamp> {
-    policy.max_age.map(|age| received_at + age)
+/// When an event of that age is too old to be sent, if it ever is; `now` if it is already.
+pub fn expiry(policy: &RetryPolicy, age: Duration, now: Timestamp) -> Option<Timestamp> {
+    policy.max_age.map(|max| now + max.saturating_sub(age))
 }
 
 /// Decides what comes after attempt number `attempts`.
@@ -342,7 +342,7 @@ mod tests {
             max_age: Some(Duration::from_secs(305)),
             ..RetryPolicy::default()
         };
-        let expires = expiry(&policy, NOW);
+        let expires = expiry(&policy, Duration::ZERO, NOW);
         let next = |attempts, outcome: &Outcome| {
             decide(&policy, attempts, outcome, OnFault::Retry, expires, NOW, 0.5)
         };

@@ -4,8 +4,10 @@ use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, MonotonicClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::clock::Clock as _;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 
 use super::breaker::Breaker;
 use super::health::Health;
@@ -21,6 +23,20 @@ const REFILL_BELOW: usize = 64;
 /// whether it still means it.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
+/// A rate limit goes by the time that tokio waits by, which a test can pause.
+type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<std::time::Instant>>;
+
+#[derive(Debug, Clone, Copy)]
+struct TokioClock;
+
+impl governor::clock::Clock for TokioClock {
+    type Instant = std::time::Instant;
+
+    fn now(&self) -> Self::Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
 pub(super) struct Lane {
     pub(super) ready: VecDeque<Job>,
     /// Room promised to events that are being committed.
@@ -31,10 +47,18 @@ pub(super) struct Lane {
     /// When the earliest pending row that is not in memory is due; `None`: there is none.
     pub(super) stored_due: Option<Timestamp>,
     pub(super) refilling: bool,
+    /// How many may come with what is just being read back.
+    coming: usize,
+    /// What was read back did not all fit into memory: no more is read while any is left.
+    is_crowded: bool,
+    /// How many may wait in memory.
+    deliveries_max: usize,
+    /// Someone asked for an attempt then, of a delivery that may be among those held.
+    asked_at: Option<Timestamp>,
     /// As it stands among the queue's alarms.
     pub(super) alarm: Option<Timestamp>,
     terms: Terms,
-    limiter: Option<DefaultDirectRateLimiter>,
+    limiter: Option<Limiter>,
     /// The pace that the receiver bears, if it complained of a faster one.
     throttle: Option<Throttle>,
     meter: Meter,
@@ -54,7 +78,7 @@ pub(super) struct Lane {
 
 impl Lane {
     /// A lane of an endpoint nobody has described yet: it keeps, and gives nothing.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(deliveries_max: usize) -> Self {
         Self {
             ready: VecDeque::new(),
             reserved: 0,
@@ -62,6 +86,10 @@ impl Lane {
             in_ring: false,
             stored_due: None,
             refilling: false,
+            coming: 0,
+            is_crowded: false,
+            asked_at: None,
+            deliveries_max,
             alarm: None,
             terms: Terms {
                 concurrency: 1,
@@ -102,12 +130,11 @@ impl Lane {
         if enabled {
             self.health.forget();
         }
-        self.try_again();
+        self.lend_trust();
     }
 
-    /// Someone asks for an attempt by hand: a receiver that did not answer, or asked for a pause,
-    /// gets another chance.
-    pub(super) fn try_again(&mut self) {
+    /// A receiver that did not answer, or asked for a pause, gets another chance.
+    fn lend_trust(&mut self) {
         self.breaker = self.breaker.on_trial();
         if self.held_until.take().is_some() {
             self.blocked_until = None;
@@ -127,13 +154,53 @@ impl Lane {
         }
     }
 
+    /// Someone asks for an attempt by hand, due then.
+    pub(super) fn try_again(&mut self, due: Timestamp) {
+        self.lend_trust();
+        self.asked_at = Some(due);
+    }
+
+    /// Forgets a delivery whose record is written. What someone asked for may have been this
+    /// very one: while it was held it was not read back, so it is looked for again.
+    pub(super) fn settle(&mut self, delivery: DeliveryId) {
+        self.held.remove(&delivery);
+        if let Some(asked_at) = self.asked_at {
+            self.note_stored(asked_at);
+            self.asked_at = (!self.held.is_empty()).then_some(asked_at);
+        }
+    }
+
     /// Whether a fresh delivery may go into memory: there is room, the endpoint takes
     /// deliveries, and none that waits in the store would be overtaken.
-    pub(super) fn takes_fresh(&self, deliveries_max: usize, now: Timestamp) -> bool {
+    pub(super) fn takes_fresh(&self, now: Timestamp) -> bool {
         self.terms.enabled
             && !self.breaker.is_open()
-            && self.ready.len() + self.reserved < deliveries_max
+            && self.room() > 0
             && self.stored_due.is_none_or(|due| due > now)
+    }
+
+    /// How many more may come to wait in memory.
+    pub(super) fn room(&self) -> usize {
+        self.deliveries_max
+            .saturating_sub(self.ready.len() + self.reserved + self.coming)
+    }
+
+    /// Whether more may have to be read back after one of its deliveries ended.
+    pub(super) const fn is_hungry(&self) -> bool {
+        self.is_crowded || self.asked_at.is_some()
+    }
+
+    /// Starts to read back up to `limit` deliveries; what becomes due from here on is noted anew.
+    pub(super) const fn start_refill(&mut self, limit: usize) {
+        self.refilling = true;
+        self.coming = limit;
+        self.stored_due = None;
+    }
+
+    /// Nothing is being read back any more.
+    pub(super) const fn end_refill(&mut self) {
+        self.refilling = false;
+        self.coming = 0;
     }
 
     /// Whether there is a delivery that could go, rate limit aside.
@@ -165,7 +232,7 @@ impl Lane {
         if let Some(limiter) = &self.limiter
             && let Err(not_until) = limiter.check()
         {
-            let wait = not_until.wait_time_from(MonotonicClock.now());
+            let wait = not_until.wait_time_from(TokioClock.now());
             // Rounded up, so that the bell does not ring a moment too early.
             self.blocked_until = Some(now + wait + Duration::from_millis(1));
             return None;
@@ -241,13 +308,23 @@ impl Lane {
     pub(super) fn wants_refill(&self, now: Timestamp) -> bool {
         self.terms.enabled
             && !self.refilling
-            && self.ready.len() < self.refill_below()
+            && self.has_appetite()
             && self.stored_due.is_some_and(|due| due <= now)
     }
 
-    /// A probe needs one delivery; more are not read for a receiver that does not answer.
-    const fn refill_below(&self) -> usize {
-        if self.breaker.is_open() { 1 } else { REFILL_BELOW }
+    /// Whether it has room for more and use for it soon. A probe needs one delivery, so more are
+    /// not read for a receiver that does not answer. A crowded lane is given one after the other.
+    fn has_appetite(&self) -> bool {
+        if self.is_crowded {
+            return self.holds_nothing();
+        }
+        let is_low = self.ready.len() < if self.breaker.is_open() { 1 } else { REFILL_BELOW };
+        is_low && self.room() > 0
+    }
+
+    /// Whether none of its deliveries is in memory, nor under way, nor waiting to be recorded.
+    fn holds_nothing(&self) -> bool {
+        self.ready.is_empty() && self.held.is_empty()
     }
 
     /// Whether the queue's own loop has to look at this lane.
@@ -260,9 +337,7 @@ impl Lane {
         if !self.terms.enabled {
             return None;
         }
-        let stored = self
-            .stored_due
-            .filter(|_| !self.refilling && self.ready.len() < self.refill_below());
+        let stored = self.stored_due.filter(|_| !self.refilling && self.has_appetite());
         let probe = self
             .breaker
             .probes_at()
@@ -278,10 +353,17 @@ impl Lane {
         self.probe_due = self.breaker.lets_pass(self.in_flight, now);
     }
 
-    /// Takes in what was read back.
-    pub(super) fn refill(&mut self, due: Vec<Due>, now: Timestamp) -> usize {
+    /// Takes in what was read back, as far as there is room for it: `bytes_max` in memory, but
+    /// one delivery even if there is none, so that the lane goes on whatever the others hold.
+    pub(super) fn refill(&mut self, due: Vec<Due>, bytes_max: usize, now: Timestamp) -> usize {
         let mut bytes = 0;
+        self.is_crowded = false;
         for due in due {
+            if !self.holds_nothing() && bytes + due.event.weight() > bytes_max {
+                self.is_crowded = true;
+                self.note_stored(due.due);
+                break;
+            }
             if self.held.insert(due.delivery) {
                 bytes += due.event.weight();
                 self.ready.push_back(Job {
@@ -300,10 +382,10 @@ impl Lane {
     }
 }
 
-fn limiter(limit: RateLimit) -> DefaultDirectRateLimiter {
+fn limiter(limit: RateLimit) -> Limiter {
     let period = (limit.per / limit.count.get()).max(Duration::from_nanos(1));
     let quota = Quota::with_period(period)
         .unwrap_or(Quota::per_second(NonZeroU32::MAX))
         .allow_burst(limit.count);
-    RateLimiter::direct(quota)
+    RateLimiter::direct_with_clock(quota, TokioClock)
 }

@@ -9,6 +9,7 @@
 //! move entries; [`Queue::tend`] is the one loop that reads the store.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -172,12 +173,18 @@ pub struct Queue {
     clock: Arc<dyn Clock>,
 }
 
+/// Hashed without a random key: the relay makes these ids itself, and a lane's turn must not
+/// differ from one run to the next.
+type Lanes = HashMap<EndpointId, Lane, BuildHasherDefault<DefaultHasher>>;
+
 struct Inner {
-    lanes: HashMap<EndpointId, Lane>,
+    lanes: Lanes,
     /// Lanes that have something to give, in turn.
     ring: VecDeque<EndpointId>,
     /// When something changes in a lane by itself, each lane's earliest moment.
     alarms: BTreeSet<(Timestamp, EndpointId)>,
+    /// How many deliveries a lane holds in memory.
+    lane_deliveries_max: usize,
     in_flight: usize,
     /// Lanes with something under way.
     busy: usize,
@@ -192,7 +199,8 @@ impl Queue {
     /// between it and [`Queue::recovered`] may not have.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, checkpoint: EventId) -> Self {
         let inner = Inner {
-            lanes: HashMap::new(),
+            lanes: Lanes::default(),
+            lane_deliveries_max: settings.endpoint_deliveries_max,
             ring: VecDeque::new(),
             alarms: BTreeSet::new(),
             in_flight: 0,
@@ -222,11 +230,7 @@ impl Queue {
         let mut seen = HashSet::new();
         for (endpoint, terms) in terms {
             seen.insert(endpoint);
-            inner
-                .lanes
-                .entry(endpoint)
-                .or_insert_with(Lane::new)
-                .set_terms(terms);
+            inner.lane(endpoint).set_terms(terms);
             inner.update(endpoint);
         }
         let known: Vec<EndpointId> = inner.lanes.keys().copied().collect();
@@ -252,7 +256,7 @@ impl Queue {
 
     /// How it stands with the receiver of an endpoint.
     pub fn condition(&self, endpoint: EndpointId) -> Condition {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let inner = self.lock();
         let lane = inner.lanes.get(&endpoint);
         lane.map(|lane| lane.condition(now)).unwrap_or_default()
@@ -274,19 +278,25 @@ impl Queue {
         self.chores.notify_one();
     }
 
-    /// Decides where the deliveries of a new event wait, and reserves room for those that go
-    /// into memory.
-    pub fn admit(&self, event: &Event, endpoints: impl IntoIterator<Item = EndpointId>) -> Vec<Admission> {
-        let weight = event.weight();
-        let now = self.clock.now();
+    /// Decides where the deliveries of an event of that weight wait, and reserves room for those
+    /// that go into memory. The event gets its id under the queue's lock: were it made before, the
+    /// checkpoint could pass it before its deliveries are counted.
+    pub fn admit(
+        &self,
+        id: impl FnOnce() -> EventId,
+        weight: usize,
+        endpoints: impl IntoIterator<Item = EndpointId>,
+    ) -> (EventId, Vec<Admission>) {
+        let now = self.clock.steady();
         let mut inner = self.lock();
+        let id = id();
         let mut in_memory = 0;
         let admissions = endpoints
             .into_iter()
             .map(|endpoint| {
                 let room = inner.bytes + weight <= self.settings.memory_bytes_max;
-                let lane = inner.lanes.entry(endpoint).or_insert_with(Lane::new);
-                if room && lane.takes_fresh(self.settings.endpoint_deliveries_max, now) {
+                let lane = inner.lane(endpoint);
+                if room && lane.takes_fresh(now) {
                     lane.reserved += 1;
                     inner.bytes += weight;
                     in_memory += 1;
@@ -295,8 +305,8 @@ impl Queue {
                 Admission::Store
             })
             .collect();
-        inner.checkpoint.open(event.id, in_memory);
-        admissions
+        inner.checkpoint.open(id, in_memory);
+        (id, admissions)
     }
 
     /// Gives back the room reserved for an event that was not accepted after all.
@@ -310,8 +320,11 @@ impl Queue {
             if let Some(lane) = inner.lanes.get_mut(&endpoint) {
                 lane.reserved -= 1;
             }
+            inner.update(endpoint);
             inner.checkpoint.settle(event.id);
         }
+        drop(inner);
+        self.chores.notify_one();
     }
 
     /// Lets the deliveries of an event go on, now that it is durable.
@@ -320,7 +333,7 @@ impl Queue {
         event: &Arc<Event>,
         admitted: impl IntoIterator<Item = (DeliveryId, EndpointId, Admission)>,
     ) {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let mut inner = self.lock();
         for (delivery, endpoint, admission) in admitted {
             let Some(lane) = inner.lanes.get_mut(&endpoint) else {
@@ -354,11 +367,7 @@ impl Queue {
     /// Notes that the store has a pending row of that endpoint, due then.
     pub fn stored(&self, endpoint: EndpointId, due: Timestamp) {
         let mut inner = self.lock();
-        inner
-            .lanes
-            .entry(endpoint)
-            .or_insert_with(Lane::new)
-            .note_stored(due);
+        inner.lane(endpoint).note_stored(due);
         inner.update(endpoint);
         drop(inner);
         self.chores.notify_one();
@@ -368,7 +377,7 @@ impl Queue {
     /// breaker's next probe.
     pub fn asked_for(&self, endpoint: EndpointId, due: Timestamp) {
         if let Some(lane) = self.lock().lanes.get_mut(&endpoint) {
-            lane.try_again();
+            lane.try_again(due);
         }
         self.stored(endpoint, due);
     }
@@ -376,7 +385,7 @@ impl Queue {
     /// The next delivery in fair turn, with a permit that ends with [`Queue::release`];
     /// `None` if nothing can go now.
     pub fn take(&self) -> Option<Job> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let mut inner = self.lock();
         if inner.closed || inner.in_flight >= self.settings.concurrency_max {
             return None;
@@ -409,7 +418,7 @@ impl Queue {
     /// until [`Queue::settle`], so that it is not read back before its record is written. Says
     /// what that turned.
     pub fn release(&self, endpoint: EndpointId, sign: Sign) -> Turned {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let mut inner = self.lock();
         let mut turned = Turned::default();
         inner.in_flight -= 1;
@@ -431,15 +440,17 @@ impl Queue {
         if !job.has_row {
             inner.checkpoint.settle(job.event.id);
         }
+        let mut is_hungry = false;
         if let Some(lane) = inner.lanes.get_mut(&job.endpoint) {
-            lane.held.remove(&job.delivery);
+            is_hungry = lane.is_hungry();
+            lane.settle(job.delivery);
             if let Some(due) = due {
                 lane.note_stored(due);
             }
         }
         inner.update(job.endpoint);
         drop(inner);
-        if due.is_some() {
+        if due.is_some() || is_hungry {
             self.chores.notify_one();
         }
     }
@@ -489,7 +500,7 @@ impl Queue {
     /// What it is doing now.
     pub fn load(&self) -> Load {
         let inner = self.lock();
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let ready = inner.lanes.values().map(|lane| lane.ready.len());
         let conditions = || inner.lanes.values().map(|lane| lane.condition(now));
         Load {
@@ -516,6 +527,14 @@ impl Inner {
             return usize::MAX;
         }
         (concurrency_max / (2 * self.busy.max(1))).max(1)
+    }
+
+    /// The lane of an endpoint; a new one gives nothing until someone sets its terms.
+    fn lane(&mut self, endpoint: EndpointId) -> &mut Lane {
+        let deliveries_max = self.lane_deliveries_max;
+        self.lanes
+            .entry(endpoint)
+            .or_insert_with(|| Lane::new(deliveries_max))
     }
 
     /// After any change of a lane: puts it into the ring if it has something to give and is

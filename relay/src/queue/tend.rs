@@ -2,6 +2,7 @@
 //! deliveries that wait for long, and moves the checkpoint.
 
 use super::*;
+use crate::clock::AHEAD_MIN_MS;
 use crate::store::Record;
 
 /// Deliveries read back from the store at once.
@@ -10,18 +11,29 @@ const REFILL_DELIVERIES: usize = 256;
 const PARK_AFTER: Duration = Duration::from_secs(2);
 /// Rows written at once for waiting deliveries: few, since senders wait meanwhile.
 const PARK_DELIVERIES: usize = 128;
-/// How often the checkpoint is written and waiting deliveries are looked for. It also bounds
-/// how late a due delivery is after the wall clock was set.
+/// How often the checkpoint is written, waiting deliveries are looked for, and the wall clock is
+/// compared with the steady one. It also bounds how late a due delivery is after the machine slept.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// What a lane is to be given from the store.
+struct Refill {
+    endpoint: EndpointId,
+    /// What it has in memory already.
+    held: HashSet<DeliveryId>,
+    /// How many more it has room for.
+    limit: usize,
+}
 
 impl Queue {
     /// Tends the lanes until the queue is closed.
     pub async fn tend(self: Arc<Self>, store: Arc<dyn Store>) {
         let mut last_round = tokio::time::Instant::now();
         let mut written = self.checkpoint();
+        let mut ahead = None;
         loop {
             let wait = self.wait();
             tokio::select! {
+                biased;
                 () = self.chores.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -34,6 +46,7 @@ impl Queue {
                 while self.park_waiting(&store).await {}
                 self.write_checkpoint(&store, &mut written).await;
                 self.write_failing(&store).await;
+                self.compare_clocks(&store, &mut ahead).await;
             }
         }
         self.write_checkpoint(&store, &mut written).await;
@@ -42,27 +55,33 @@ impl Queue {
 
     /// How long nothing happens by itself.
     fn wait(&self) -> Duration {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let next = self.lock().alarms.first().copied();
         next.map_or(ROUND, |(at, _)| at.since(now).min(ROUND))
     }
 
     async fn refill_due(&self, store: &Arc<dyn Store>) {
-        let now = self.clock.now();
-        for (endpoint, skip) in self.start_refills(now) {
-            let batch = store.due(endpoint, now, skip, REFILL_DELIVERIES).await;
+        let now = self.clock.steady();
+        for Refill {
+            endpoint,
+            held,
+            limit,
+        } in self.start_refills(now)
+        {
+            let batch = store.due(endpoint, now, held, limit).await;
             let mut inner = self.lock();
             let inner = &mut *inner;
             let Some(lane) = inner.lanes.get_mut(&endpoint) else {
                 continue;
             };
-            lane.refilling = false;
+            lane.end_refill();
             match batch {
                 Ok(batch) => {
                     if let Some(next) = batch.next {
                         lane.note_stored(next);
                     }
-                    inner.bytes += lane.refill(batch.due, now);
+                    let bytes_max = self.settings.memory_bytes_max.saturating_sub(inner.bytes);
+                    inner.bytes += lane.refill(batch.due, bytes_max, now);
                 }
                 Err(error) => {
                     tracing::warn!(%endpoint, %error, "deliveries could not be read back; trying again");
@@ -74,10 +93,10 @@ impl Queue {
         self.bell.notify_one();
     }
 
-    /// The lanes to refill, each marked, with what they hold already. What becomes due from
-    /// here on is noted anew.
-    fn start_refills(&self, now: Timestamp) -> Vec<(EndpointId, HashSet<DeliveryId>)> {
+    /// The lanes to refill, each marked, with what they hold already.
+    fn start_refills(&self, now: Timestamp) -> Vec<Refill> {
         let mut inner = self.lock();
+        let is_full = inner.bytes >= self.settings.memory_bytes_max;
         let mut wanted = Vec::new();
         let ringing = inner.alarms.iter().take_while(|(at, _)| *at <= now);
         let ringing: Vec<EndpointId> = ringing.map(|(_, endpoint)| *endpoint).collect();
@@ -87,9 +106,17 @@ impl Queue {
             };
             lane.unblock(now);
             if lane.wants_refill(now) {
-                lane.refilling = true;
-                lane.stored_due = None;
-                wanted.push((endpoint, lane.held.clone()));
+                let limit = if is_full {
+                    1
+                } else {
+                    lane.room().clamp(1, REFILL_DELIVERIES)
+                };
+                lane.start_refill(limit);
+                wanted.push(Refill {
+                    endpoint,
+                    held: lane.held.clone(),
+                    limit,
+                });
             }
             inner.update(endpoint);
         }
@@ -116,7 +143,7 @@ impl Queue {
     }
 
     fn waiting_without_row(&self) -> Vec<Record> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let mut inner = self.lock();
         let mut records = Vec::new();
         for lane in inner.lanes.values_mut() {
@@ -174,6 +201,26 @@ impl Queue {
                     lane.health.keep_news();
                 }
             }
+        }
+    }
+
+    /// Remembers how far the clocks are apart, so that what waits waits on after a restart.
+    async fn compare_clocks(&self, store: &Arc<dyn Store>, known: &mut Option<i64>) {
+        let ahead = self.clock.ahead_ms();
+        if known.is_some_and(|known| (ahead - known).abs() < AHEAD_MIN_MS) {
+            return;
+        }
+        match store.set_clock_ahead(ahead).await {
+            Ok(()) => {
+                if let Some(known) = known.replace(ahead) {
+                    let seconds = (ahead - known) / 1000;
+                    tracing::warn!(
+                        seconds,
+                        "the wall clock was set; deliveries wait by the steady one"
+                    );
+                }
+            }
+            Err(error) => tracing::warn!(%error, "how far the clocks are apart could not be written"),
         }
     }
 

@@ -4,13 +4,16 @@ use bytes::Bytes;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::model::delivery::{Progress, State};
 use crate::model::event::Envelope;
 use crate::model::id::TenantId;
+use crate::store::memory::MemoryStore;
+use crate::store::{NewEvent, Planned, Record};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 struct Bench {
-    queue: Queue,
+    queue: Arc<Queue>,
     clock: ManualClock,
     events: i64,
 }
@@ -44,7 +47,7 @@ impl Bench {
         queue.recovered();
         queue.configure(terms);
         Self {
-            queue,
+            queue: Arc::new(queue),
             clock,
             events: 0,
         }
@@ -63,7 +66,7 @@ impl Bench {
             data: Bytes::from_static(b"{}"),
         });
         let ids: Vec<EndpointId> = endpoints.iter().map(|raw| endpoint(*raw)).collect();
-        let admissions = self.queue.admit(&event, ids.iter().copied());
+        let (_, admissions) = self.queue.admit(|| event.id, event.weight(), ids.iter().copied());
         let deliveries = ids.iter().zip(&admissions).enumerate();
         self.queue.push(
             &event,
@@ -202,7 +205,7 @@ fn room_that_was_reserved_in_vain_is_given_back() {
     let mut bench = Bench::new([(endpoint(1), terms(1))]);
     let (event, _) = bench.accept(&[]);
     for _ in 0..10 {
-        let admissions = bench.queue.admit(&event, [endpoint(1)]);
+        let (_, admissions) = bench.queue.admit(|| event.id, event.weight(), [endpoint(1)]);
         assert_eq!(admissions, [Admission::Memory]);
         bench.queue.cancel(&event, [(endpoint(1), Admission::Memory)]);
     }
@@ -314,4 +317,52 @@ fn what_a_receiver_failed_at_before_a_restart_counts() {
     );
     bench.queue.set_enabled(endpoint(1), true);
     assert_eq!(bench.queue.condition(endpoint(1)), Condition::default());
+}
+
+/// The queue's own loop runs until nothing is left for it to do now.
+async fn tended(bench: &Bench, store: &Arc<dyn Store>) {
+    bench.queue.chores.notify_one();
+    let tending = Arc::clone(&bench.queue).tend(Arc::clone(store));
+    drop(tokio::time::timeout(Duration::from_millis(20), tending).await);
+}
+
+fn record(job: &Job, state: State, due: Option<Timestamp>) -> Record {
+    let waiting = Record::waiting(job.delivery, &job.event, job.endpoint, START);
+    Record {
+        attempts: 1,
+        progress: Progress {
+            state,
+            due,
+            ..waiting.progress.clone()
+        },
+        ..waiting
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_for_while_its_record_is_on_its_way_is_not_forgotten() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut bench = Bench::new([(endpoint(1), terms(1))]);
+    let (event, _) = bench.accept(&[1]);
+    let new = NewEvent {
+        event: Arc::clone(&event),
+        deliveries: vec![Planned {
+            endpoint: endpoint(1),
+            waits: false,
+        }],
+        dedupe: None,
+    };
+    store.accept(vec![new], START).await.unwrap();
+    let job = bench.queue.take().expect("it is ready");
+    bench.queue.release(job.endpoint, Sign::Took);
+    store.record(&[record(&job, State::Failed, None)]).await.unwrap();
+    // Written, but the queue does not know yet: now someone asks for another attempt.
+    let tenant = TenantId::DEFAULT;
+    store.retry(tenant, job.delivery, START).await.unwrap();
+    bench.queue.asked_for(job.endpoint, START);
+    tended(&bench, &store).await;
+    assert!(bench.queue.take().is_none(), "it is still held");
+    bench.queue.settle(&job, None);
+    tended(&bench, &store).await;
+    assert_eq!(bench.queue.take().map(|again| again.delivery), Some(job.delivery));
 }

@@ -51,11 +51,7 @@ pub(super) async fn plugin(name: &str, options: &Options) -> anyhow::Result<Row>
 
 /// How long each call ran that was stopped, in milliseconds, shortest first.
 async fn stopped_after_ms(address: &str) -> anyhow::Result<Vec<f64>> {
-    let page = call::get(
-        address,
-        &format!("/v1/deliveries?endpoint=troubled&limit={PILE}"),
-    )
-    .await?;
+    let page = call::get(address, &format!("/v1/deliveries?endpoint=troubled&limit={PILE}")).await?;
     let mut taken = Vec::new();
     for delivery in entries(&page) {
         let id = delivery["id"].as_str().context("a delivery without id")?;
