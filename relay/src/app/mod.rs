@@ -16,10 +16,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::auth::{Keys, fresh_key, key_record};
 use crate::api::{self, Api};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Resumed, SystemClock};
 use crate::config::{Config, Place, StoreSettings};
 use crate::deliver::address::Guard;
-use crate::deliver::send::{Sender, SenderSettings};
+use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
 use crate::flow::{Flow, Settled};
 use crate::http::server;
@@ -39,6 +39,59 @@ use reload::Reload;
 pub(crate) mod assemble;
 mod recover;
 mod reload;
+
+/// What a relay stands on.
+pub struct Ground {
+    pub store: Arc<dyn Store>,
+    pub plugins: Plugins,
+    /// Its wall clock is the relay's; the steady one goes on from where the store knows it.
+    pub clock: Arc<dyn Clock>,
+    /// What requests go out by in place of the network.
+    pub wire: Option<Arc<dyn Wire>>,
+    /// Where jitter comes from.
+    pub random: StdRng,
+    /// The store again, if it is a file that has to be closed.
+    sqlite: Option<Arc<SqliteStore>>,
+}
+
+impl Ground {
+    /// Ground of these, for a relay that sends by `wire`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        plugins: Plugins,
+        clock: Arc<dyn Clock>,
+        wire: Arc<dyn Wire>,
+        random: StdRng,
+    ) -> Self {
+        Self {
+            store,
+            plugins,
+            clock,
+            wire: Some(wire),
+            random,
+            sqlite: None,
+        }
+    }
+
+    fn of_this_machine(config: &Config) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (store, sqlite) = open_store(&config.store.place)?;
+        let plugins = Plugins::new(
+            plugin_settings(config),
+            Arc::clone(&store) as Arc<dyn PluginState>,
+            Arc::clone(&clock),
+        )
+        .context("the plugin host cannot start")?;
+        Ok(Self {
+            store,
+            plugins,
+            clock,
+            wire: None,
+            random: StdRng::try_from_rng(&mut SysRng)?,
+            sqlite,
+        })
+    }
+}
 
 /// A relay that runs.
 pub struct App {
@@ -70,30 +123,49 @@ impl App {
     /// # Errors
     /// If a listener, the store or a plugin of the configuration cannot be used.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // Bound first: a port in use is the commonest fault, and nothing has happened yet.
         let listeners = bind(&config.server.listen).await?;
+        let ground = Ground::of_this_machine(&config)?;
+        Self::start_on(ground, config, listeners).await
+    }
+
+    /// Starts a relay on other ground than this machine's, such as a simulation's.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_on(
+        ground: Ground,
+        config: Config,
+        listeners: Vec<TcpListener>,
+    ) -> anyhow::Result<Self> {
         let addresses = listeners
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<Vec<_>, _>>()?;
-        let (store, sqlite) = open_store(&config.store.place)?;
+        let Ground {
+            store,
+            sqlite,
+            plugins,
+            wire,
+            random,
+            ..
+        } = ground;
         let ids = Arc::new(IdMaker::new(0));
         let last_id = store.last_raw_id().await?;
-        ids.start_after(last_id);
-        let plugins = Plugins::new(
-            plugin_settings(&config),
-            Arc::clone(&store) as Arc<dyn PluginState>,
-            Arc::clone(&clock),
-        )
-        .context("the plugin host cannot start")?;
-
-        let sender = Sender::new(sender_settings(&config, &addresses, &clock)?)
-            .context("the outgoing connections cannot be set up")?;
+        let checkpoint = store.checkpoint().await?;
+        // The checkpoint may be ahead of what is stored, by events that were duplicates or refused.
+        // An event behind it would not be looked for after a crash.
+        ids.start_after(last_id.max(checkpoint.raw()));
+        let ahead_ms = store.clock_ahead().await?;
+        let clock: Arc<dyn Clock> = Arc::new(Resumed::new(ground.clock, ahead_ms));
+        let sender = Sender::new(SenderSettings {
+            wire,
+            ..sender_settings(&config, &addresses, &clock)?
+        })
+        .context("the outgoing connections cannot be set up")?;
         let sender = Arc::new(sender);
         let (directory, terms) =
             assemble::directory(&config, store.as_ref(), &plugins, &sender, clock.now()).await?;
-        let checkpoint = store.checkpoint().await?;
         let queue = Arc::new(Queue::new(
             queue_settings(&config),
             Arc::clone(&clock),
@@ -120,7 +192,7 @@ impl App {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             ids: Arc::clone(&ids),
-            random: std::sync::Mutex::new(StdRng::try_from_rng(&mut SysRng)?),
+            random: std::sync::Mutex::new(random),
             tasks: work.clone(),
         });
         let app = Self {
@@ -248,6 +320,11 @@ impl App {
         self.reload.configure(config).await
     }
 
+    /// The path of an event. Whoever keeps it holds up the stop.
+    pub fn flow(&self) -> Option<&Arc<Flow>> {
+        self.flow.as_ref()
+    }
+
     /// Where everything is kept.
     pub fn store(&self) -> &dyn Store {
         self.store.as_ref()
@@ -276,6 +353,7 @@ impl App {
 /// Closes outgoing connections that nobody has used for long.
 async fn sweep(sender: Arc<Sender>, stop: CancellationToken) {
     tokio::select! {
+        biased;
         () = stop.cancelled() => {}
         never = sender.keep_swept() => match never {},
     }
