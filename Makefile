@@ -1,16 +1,18 @@
 # Two commands do everything on a machine with Rust, a C compiler and make:
 #   make demo    set up what is missing, build, play the sample events of five platforms
 #   make test    set up what is missing, run every test
-.PHONY: help demo test lint bench setup setup-bench release clean
+.PHONY: help demo test lint bench simulate setup setup-bench release clean
 
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+SEEDS ?= 2000
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
 
 help:
 	@sed -n '2,3s/^# *//p' Makefile
 	@echo "make bench   measure beside nginx and a plain proxy (BENCH_ARGS=--quick: two minutes)"
 	@echo "make lint    formatting, clippy"
+	@echo "make simulate SEEDS=n   the whole relay in simulated time; SEED=s runs one and shows its trace"
 
 # The target that plugins are compiled for.
 setup:
@@ -42,6 +44,11 @@ lint: setup
 bench: setup-bench release
 	cargo build --release --locked -p relay-tests --bin relay-bench
 	$(TARGET_DIR)/release/relay-bench $(BENCH_ARGS)
+
+# Builds with the profile of the tests, so after make test it is there already.
+simulate: setup
+	cargo build --locked -p relay-tests --bin relay-simulate
+	$(TARGET_DIR)/debug/relay-simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 clean:
 	cargo clean

@@ -11,6 +11,7 @@ pub mod instance;
 pub mod output;
 pub mod receiver;
 pub mod sign;
+pub mod simulate;
 pub mod wait;
 
 /// The components that the build made of `tests/guests`, each under its name.

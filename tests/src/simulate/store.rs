@@ -1,0 +1,387 @@
+//! A store in memory that fails, dawdles, and has the process crash just before or after a commit.
+//! What was committed survives a crash.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use relay::model::attempt::Attempt;
+use relay::model::delivery::Delivery;
+use relay::model::event::Event;
+use relay::model::id::{DeliveryId, EndpointId, EventId, KeyId, TenantId};
+use relay::model::page::{Listed, Page};
+use relay::model::time::Timestamp;
+use relay::store::memory::MemoryStore;
+use relay::store::{
+    Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, Error, EventFilter, EventStore, Key, Named,
+    NewEvent, PluginState, Pruned, Record, Registry, Retried, Scope, SigningSecrets, UnfinishedPage, Written,
+};
+
+use super::Flaw;
+use super::fate::{End, Fate};
+use super::world::World;
+
+/// See the module.
+pub(super) struct FaultyStore {
+    world: Arc<World>,
+    inner: Arc<MemoryStore>,
+}
+
+impl FaultyStore {
+    pub(super) fn new(world: Arc<World>, inner: Arc<MemoryStore>) -> Self {
+        Self { world, inner }
+    }
+
+    async fn read<T>(&self, what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.meet(what, self.world.fate(false), work).await
+    }
+
+    async fn write<T>(&self, what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.meet(what, self.world.fate(true), work).await
+    }
+
+    async fn meet<T>(
+        &self,
+        what: &str,
+        fate: Fate,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        pass(fate.before).await;
+        match fate.end {
+            End::Fails(error) => {
+                self.world.trace(format_args!("store: {what} fails"));
+                return Err(error);
+            }
+            End::CrashesBefore => self.crash("before", what).await,
+            End::Well | End::CrashesAfter => {}
+        }
+        let done = work.await;
+        if matches!(fate.end, End::CrashesAfter) {
+            self.crash("after", what).await;
+        }
+        pass(fate.after).await;
+        done
+    }
+
+    async fn crash(&self, when: &str, what: &str) {
+        self.world.trace(format_args!("crash {when} {what}"));
+        self.world.crash();
+        std::future::pending().await
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.world.flaw == flaw
+    }
+
+    /// Writes records, and tells the ledger.
+    async fn commit(world: &World, inner: &MemoryStore, records: &[Record]) -> Result<(), Error> {
+        inner.record(records).await?;
+        for record in records {
+            let kept = world.ledger().recorded(record);
+            world.expect(kept);
+        }
+        Ok(())
+    }
+}
+
+async fn pass(span: Duration) {
+    if !span.is_zero() {
+        tokio::time::sleep(span).await;
+    }
+}
+
+#[async_trait]
+impl EventStore for FaultyStore {
+    async fn accept(&self, mut events: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Accepted>, Error> {
+        let work = async {
+            let planned = events.clone();
+            let forgets = self.has(Flaw::ForgetsEvents) && self.world.chance(0.05);
+            if forgets {
+                events.clear();
+            }
+            let mut accepted = self.inner.accept(events, now).await?;
+            if forgets {
+                accepted = vec![Accepted::New; planned.len()];
+            }
+            for (new, accepted) in planned.iter().zip(&accepted) {
+                if *accepted == Accepted::New {
+                    self.world.trace(format_args!("store: accepted {}", new.event.id));
+                    let kept = self.world.ledger().accepted(new, now);
+                    self.world.expect(kept);
+                }
+            }
+            Ok(accepted)
+        };
+        self.write("accept", work).await
+    }
+
+    async fn event(&self, tenant: TenantId, id: EventId) -> Result<Option<Arc<Event>>, Error> {
+        self.read("event", self.inner.event(tenant, id)).await
+    }
+
+    async fn events(
+        &self,
+        tenant: TenantId,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<Listed<Arc<Event>>, Error> {
+        self.read("events", self.inner.events(tenant, filter, page)).await
+    }
+
+    async fn prune(
+        &self,
+        before: Timestamp,
+        dedupe_before: Timestamp,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Pruned, Error> {
+        self.write("prune", self.inner.prune(before, dedupe_before, now, limit))
+            .await
+    }
+
+    async fn last_raw_id(&self) -> Result<i64, Error> {
+        self.read("last_raw_id", self.inner.last_raw_id()).await
+    }
+}
+
+#[async_trait]
+impl DeliveryQueue for FaultyStore {
+    async fn record(&self, records: &[Record]) -> Result<(), Error> {
+        if self.has(Flaw::AnswersBeforeCommit) {
+            let (world, inner) = (Arc::clone(&self.world), Arc::clone(&self.inner));
+            let records = records.to_vec();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                drop(Self::commit(&world, &inner, &records).await);
+            });
+            return Ok(());
+        }
+        let work = async {
+            if self.has(Flaw::ForgetsOutcomes) && self.world.chance(0.02) {
+                return Ok(());
+            }
+            for record in records {
+                let Record {
+                    delivery,
+                    attempts,
+                    progress,
+                    ..
+                } = record;
+                let state = progress.state;
+                self.world.trace(format_args!(
+                    "store: {delivery} {state} after {attempts}, due {:?}",
+                    progress.due
+                ));
+            }
+            Self::commit(&self.world, &self.inner, records).await
+        };
+        self.write("record", work).await
+    }
+
+    async fn due(
+        &self,
+        endpoint: EndpointId,
+        mut now: Timestamp,
+        mut skip: HashSet<DeliveryId>,
+        limit: usize,
+    ) -> Result<DueBatch, Error> {
+        if self.has(Flaw::ReadsEarly) {
+            now = now + Duration::from_secs(20);
+        }
+        if self.has(Flaw::ReadsTwice) {
+            skip.clear();
+        }
+        self.read("due", self.inner.due(endpoint, now, skip, limit)).await
+    }
+
+    async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
+        self.read("waiting", self.inner.waiting()).await
+    }
+
+    async fn unfinished(&self, after: EventId, limit: usize) -> Result<UnfinishedPage, Error> {
+        self.read("unfinished", self.inner.unfinished(after, limit)).await
+    }
+
+    async fn set_checkpoint(&self, mut upto: EventId) -> Result<(), Error> {
+        if self.has(Flaw::ChecksTooFar) {
+            upto = EventId::from_raw(upto.raw() + 1_000_000_000);
+        }
+        let work = async {
+            self.inner.set_checkpoint(upto).await?;
+            let kept = self.world.ledger().checkpoint_set(upto);
+            self.world.expect(kept);
+            Ok(())
+        };
+        self.write("set_checkpoint", work).await
+    }
+
+    async fn checkpoint(&self) -> Result<EventId, Error> {
+        self.read("checkpoint", self.inner.checkpoint()).await
+    }
+
+    async fn set_clock_ahead(&self, ms: i64) -> Result<(), Error> {
+        let work = async {
+            self.inner.set_clock_ahead(ms).await?;
+            self.world
+                .trace(format_args!("store: the wall clock is {ms} ms ahead"));
+            self.world.ledger().clock_ahead_known(ms);
+            Ok(())
+        };
+        self.write("set_clock_ahead", work).await
+    }
+
+    async fn clock_ahead(&self) -> Result<i64, Error> {
+        self.read("clock_ahead", self.inner.clock_ahead()).await
+    }
+
+    async fn deliveries(
+        &self,
+        tenant: TenantId,
+        filter: DeliveryFilter,
+        page: Page,
+    ) -> Result<Listed<Delivery>, Error> {
+        self.read("deliveries", self.inner.deliveries(tenant, filter, page))
+            .await
+    }
+
+    async fn delivery(&self, tenant: TenantId, id: DeliveryId) -> Result<Option<Delivery>, Error> {
+        self.read("delivery", self.inner.delivery(tenant, id)).await
+    }
+
+    async fn attempts(&self, tenant: TenantId, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
+        self.read("attempts", self.inner.attempts(tenant, id)).await
+    }
+
+    async fn retry(&self, tenant: TenantId, id: DeliveryId, now: Timestamp) -> Result<Retried, Error> {
+        let work = async {
+            let retried = self.inner.retry(tenant, id, now).await?;
+            self.world
+                .trace(format_args!("store: retry of {id}: {retried:?}"));
+            if matches!(retried, Retried::Waits(_)) {
+                self.world.ledger().asked_for(id, now);
+            }
+            Ok(retried)
+        };
+        self.write("retry", work).await
+    }
+}
+
+#[async_trait]
+impl Registry for FaultyStore {
+    async fn identify(
+        &self,
+        tenant: TenantId,
+        kind: Named,
+        names: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, Error> {
+        let work = async {
+            let ids = self.inner.identify(tenant, kind, names.clone(), now).await?;
+            if kind == Named::Endpoint {
+                self.world.ledger().named(&names, &ids);
+            }
+            Ok(ids)
+        };
+        self.write("identify", work).await
+    }
+
+    async fn signing_secrets(
+        &self,
+        endpoint: EndpointId,
+        fresh: SigningSecrets,
+    ) -> Result<SigningSecrets, Error> {
+        self.write("signing_secrets", self.inner.signing_secrets(endpoint, fresh))
+            .await
+    }
+
+    async fn set_disabled(&self, endpoint: EndpointId, disabled: Option<Disabled>) -> Result<(), Error> {
+        self.write("set_disabled", self.inner.set_disabled(endpoint, disabled))
+            .await
+    }
+
+    async fn disabled(&self) -> Result<Vec<(EndpointId, Disabled)>, Error> {
+        self.read("disabled", self.inner.disabled()).await
+    }
+
+    async fn add_key(&self, key: Key) -> Result<(), Error> {
+        self.write("add_key", self.inner.add_key(key)).await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, Error> {
+        self.read("keys", self.inner.keys()).await
+    }
+
+    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, Error> {
+        self.write("revoke_key", self.inner.revoke_key(id, now)).await
+    }
+}
+
+/// No endpoint of a simulation has a plugin, so this is only passed on.
+#[async_trait]
+impl PluginState for FaultyStore {
+    async fn state_value(&self, scope: &Scope, key: &str, now: Timestamp) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.state_value(scope, key, now).await
+    }
+
+    async fn set_state(
+        &self,
+        scope: &Scope,
+        key: &str,
+        value: Vec<u8>,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Written<()>, Error> {
+        self.inner.set_state(scope, key, value, expires, now).await
+    }
+
+    async fn delete_state(&self, scope: &Scope, key: &str) -> Result<(), Error> {
+        self.inner.delete_state(scope, key).await
+    }
+
+    async fn claim_state(
+        &self,
+        scope: &Scope,
+        key: &str,
+        expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<Written<bool>, Error> {
+        self.inner.claim_state(scope, key, expires, now).await
+    }
+
+    async fn add_state(
+        &self,
+        scope: &Scope,
+        key: &str,
+        delta: i64,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Written<i64>, Error> {
+        self.inner.add_state(scope, key, delta, expires, now).await
+    }
+
+    async fn swap_state(
+        &self,
+        scope: &Scope,
+        key: &str,
+        expected: Option<Vec<u8>>,
+        value: Vec<u8>,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Written<bool>, Error> {
+        self.inner
+            .swap_state(scope, key, expected, value, expires, now)
+            .await
+    }
+
+    async fn state_keys(
+        &self,
+        scope: &Scope,
+        prefix: &str,
+        after: Option<String>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<String>, Error> {
+        self.inner.state_keys(scope, prefix, after, limit, now).await
+    }
+}
