@@ -5,15 +5,20 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
+use tokio::time::Instant;
 
 use super::refuse::Refusal;
 
+/// Bytes a second that a body has to come with, once [`START`] is over.
+const PACE: u64 = 1024;
+/// How long a body may take to get going.
+const START: Duration = Duration::from_secs(5);
 /// Room that is set aside before a body's second piece has come, at most.
 const FIRST_ROOM: usize = 64 * 1024;
 
-/// Reads a whole body of up to `limit` bytes within `deadline`.
+/// Reads a whole body of up to `limit` bytes within `deadline`, and no slower than [`PACE`].
 ///
 /// A body that says it is larger is refused before any of it is read. A body that came in
 /// one piece is passed on without a copy.
@@ -30,59 +35,91 @@ where
     if announced > limit as u64 {
         return Err(Refusal::TooLarge { limit });
     }
-    tokio::time::timeout(deadline, collect(body, limit))
-        .await
-        .unwrap_or(Err(Refusal::TooSlow { deadline }))
+    let reader = Reader {
+        body: pin!(body),
+        began: Instant::now(),
+        had: 0,
+        limit,
+        deadline,
+    };
+    reader.whole().await
 }
 
-async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
+/// A body, and how much of it was read.
+struct Reader<'b, B> {
+    body: Pin<&'b mut B>,
+    began: Instant,
+    had: usize,
+    limit: usize,
+    deadline: Duration,
+}
+
+impl<B> Reader<'_, B>
 where
     B: Body<Data = Bytes>,
     B::Error: Display,
 {
-    let mut body = pin!(body);
-    let Some(first) = next(&mut body, 0, limit).await? else {
-        return Ok(Bytes::new());
-    };
-    if body.is_end_stream() {
-        return Ok(first);
+    async fn whole(mut self) -> Result<Bytes, Refusal> {
+        let Some(first) = self.piece().await? else {
+            return Ok(Bytes::new());
+        };
+        if self.body.is_end_stream() {
+            return Ok(first);
+        }
+        let Some(second) = self.piece().await? else {
+            return Ok(first);
+        };
+        let expected = usize::try_from(self.body.size_hint().lower())
+            .unwrap_or(0)
+            .min(FIRST_ROOM);
+        let mut whole = BytesMut::with_capacity(first.len() + second.len() + expected);
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&second);
+        while let Some(piece) = self.piece().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
     }
-    let Some(second) = next(&mut body, first.len(), limit).await? else {
-        return Ok(first);
-    };
-    let expected = usize::try_from(body.size_hint().lower())
-        .unwrap_or(0)
-        .min(FIRST_ROOM);
-    let mut whole = BytesMut::with_capacity(first.len() + second.len() + expected);
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&second);
-    while let Some(piece) = next(&mut body, whole.len(), limit).await? {
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.freeze())
-}
 
-/// The next piece with bytes in it, after `had` bytes of `limit`; trailers are thrown away.
-async fn next<B>(body: &mut Pin<&mut B>, had: usize, limit: usize) -> Result<Option<Bytes>, Refusal>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
-{
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::BodyBroken(error.to_string()))?;
-        match frame.into_data() {
-            Ok(piece) if piece.len() > limit - had => return Err(Refusal::TooLarge { limit }),
-            Ok(piece) if !piece.is_empty() => return Ok(Some(piece)),
-            _ => {}
+    /// The next piece with bytes in it; trailers are thrown away.
+    async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
+        while let Some(frame) = self.frame().await? {
+            match frame.into_data() {
+                Ok(piece) if piece.len() > self.limit - self.had => {
+                    return Err(Refusal::TooLarge { limit: self.limit });
+                }
+                Ok(piece) if !piece.is_empty() => {
+                    self.had += piece.len();
+                    return Ok(Some(piece));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn frame(&mut self) -> Result<Option<Frame<Bytes>>, Refusal> {
+        let due = self.began + time_for(self.had, self.deadline);
+        match tokio::time::timeout_at(due, self.body.frame()).await {
+            Ok(frame) => frame
+                .transpose()
+                .map_err(|error| Refusal::BodyBroken(error.to_string())),
+            Err(_) => Err(Refusal::TooSlow {
+                deadline: self.deadline,
+            }),
         }
     }
-    Ok(None)
+}
+
+/// How long a body may have taken when more than `had` bytes of it are there.
+fn time_for(had: usize, deadline: Duration) -> Duration {
+    let paced = START + Duration::from_millis(had as u64 * 1000 / PACE);
+    paced.min(deadline)
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
-    use http_body::Frame;
     use http_body_util::{Full, StreamBody};
 
     use super::*;
@@ -140,6 +177,21 @@ mod tests {
         ];
         let read = read(StreamBody::new(stream::iter(frames)), 5, SECOND).await;
         assert!(matches!(read, Err(Refusal::BodyBroken(_))), "{read:?}");
+    }
+
+    #[test]
+    fn a_body_has_time_by_what_has_come_of_it() {
+        let deadline = 30 * SECOND;
+        for (had, seconds) in [
+            (0, 5),
+            (1024, 6),
+            (10 << 10, 15),
+            (1 << 20, 30),
+            (usize::MAX >> 10, 30),
+        ] {
+            assert_eq!(time_for(had, deadline), seconds * SECOND, "{had}");
+        }
+        assert_eq!(time_for(0, SECOND), SECOND);
     }
 
     #[tokio::test]
