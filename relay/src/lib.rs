@@ -31,6 +31,7 @@ pub mod clock;
 pub mod crypto;
 pub mod http;
 pub mod metrics;
+pub mod refusals;
 pub mod telemetry;
 
 // The doors.

@@ -34,6 +34,7 @@ pub struct Metrics {
     registry: Registry,
     events: Family<OfSource, Counter>,
     refused: Family<OfRefusal, Counter>,
+    closed: Family<OfClosing, Counter>,
     attempts: Family<OfAttempt, Counter>,
     attempt_seconds: Family<OfEndpoint, Histogram>,
     plugin_seconds: Family<OfPlugin, Histogram>,
@@ -95,6 +96,11 @@ struct OfRefusal {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfClosing {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfEndpoint {
     endpoint: String,
 }
@@ -123,6 +129,7 @@ impl Default for Metrics {
         let metrics = Self {
             events: Family::default(),
             refused: Family::default(),
+            closed: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS)),
             plugin_seconds: Family::new_with_constructor(|| Histogram::new(PLUGIN_SECONDS)),
@@ -140,6 +147,11 @@ impl Default for Metrics {
         let of = &metrics;
         registry.register("events", "Events taken in", of.events.clone());
         registry.register("refused", "Requests that brought no event", of.refused.clone());
+        registry.register(
+            "connections_closed",
+            "Connections from outside that the relay closed",
+            of.closed.clone(),
+        );
         registry.register("attempts", "Attempts to deliver", of.attempts.clone());
         registry.register_with_unit(
             "attempt",
@@ -214,6 +226,11 @@ impl Metrics {
     /// A request was refused with this status and problem code.
     pub fn refused(&self, status: u16, code: &'static str) {
         self.refused.get_or_create(&OfRefusal { status, code }).inc();
+    }
+
+    /// A connection from outside was closed for this reason.
+    pub fn closed(&self, reason: &'static str) {
+        self.closed.get_or_create(&OfClosing { reason }).inc();
     }
 
     /// An attempt is over.
@@ -301,6 +318,7 @@ mod tests {
         metrics.accepted(None, false);
         metrics.accepted(Some("shop"), true);
         metrics.refused(401, "unauthenticated");
+        metrics.closed("idle");
         let load = Load {
             in_flight: 1,
             deliveries: 2,
@@ -316,6 +334,7 @@ mod tests {
             r#"relay_events_total{source="api",duplicate="false"} 1"#,
             r#"relay_events_total{source="shop",duplicate="true"} 1"#,
             r#"relay_refused_total{status="401",code="unauthenticated"} 1"#,
+            r#"relay_connections_closed_total{reason="idle"} 1"#,
             "relay_attempts_in_flight 1",
             "relay_queue_deliveries 2",
             "relay_queue_memory_bytes 3",

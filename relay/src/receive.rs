@@ -4,6 +4,7 @@
 //! A request goes through `ingest` into `flow`; whatever is refused becomes a problem
 //! document, a counted reason and one log line.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,26 +12,28 @@ use std::time::Duration;
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Either;
-use hyper::body::Incoming;
+use http_body_util::{Either, Limited};
+use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt as _;
 
 use crate::api::auth::{Keys, Right};
 use crate::clock::Clock;
 use crate::directory::{Directories, Door};
 use crate::flow::{Flow, Receipt};
-use crate::http::answer::{self, Body};
+use crate::http::answer::{self, Body, Code};
+use crate::http::connection::Closed;
+use crate::http::head;
 use crate::http::problem::Problem;
 use crate::http::server::Service;
 use crate::ingest::refuse::Refusal;
 use crate::ingest::verify::{self, Verified};
 use crate::ingest::{self, Post};
-use crate::metrics::Metrics;
 use crate::model::draft::Draft;
 use crate::model::event::Envelope;
 use crate::model::id::{EventId, first_raw_at};
 use crate::model::time::Timestamp;
 use crate::plugins::{AuthRequest, Authenticated, Call, Chained, Identity};
+use crate::refusals::Refusals;
 use crate::store::DedupeKey;
 
 /// The bounds of a request to the door.
@@ -38,6 +41,7 @@ use crate::store::DedupeKey;
 pub struct Limits {
     pub body_bytes_max: usize,
     pub body_timeout: Duration,
+    pub head: head::Limits,
 }
 
 /// Answers every request of a listener.
@@ -46,13 +50,16 @@ pub struct Gate {
     pub directories: Arc<Directories>,
     pub keys: Arc<Keys>,
     pub clock: Arc<dyn Clock>,
-    pub metrics: Arc<Metrics>,
+    pub refusals: Refusals,
     pub api: Router,
     pub limits: Limits,
 }
 
 impl Service for Arc<Gate> {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if let Err(fault) = head::check(&request, self.limits.head) {
+            return self.refuse("any", peer, Refusal::from(fault).into());
+        }
         let path = request.uri().path();
         if path == "/v1/events" && request.method() == Method::POST {
             return self
@@ -67,7 +74,11 @@ impl Service for Arc<Gate> {
                 .await
                 .unwrap_or_else(|refused| self.refuse(&name, peer, refused));
         }
-        self.api(request).await
+        self.api(request, peer).await
+    }
+
+    fn closed(&self, peer: SocketAddr, why: Closed) {
+        self.refusals.closed(peer, why);
     }
 }
 
@@ -92,6 +103,7 @@ impl Gate {
             .keys
             .caller(&head.headers, Right::Send)
             .map_err(Refused::ByAuth)?;
+        ingest::coding::check(&head.headers)?;
         let body = self.body(body, self.limits.body_bytes_max).await?;
         let posts = ingest::read_api(caller.tenant, &head.headers, &body)?;
         let is_batch = is_batch(&head.headers);
@@ -154,6 +166,7 @@ impl Gate {
         let directory = self.directories.current();
         let door = directory.source(name).ok_or(Refusal::UnknownSource)?;
         let (head, body) = request.into_parts();
+        ingest::coding::check(&head.headers)?;
         let body = self.body(body, door.source.body_bytes_max).await?;
         let request = ingest::Request {
             method: &head.method,
@@ -332,42 +345,58 @@ fn handshake(status: u16, headers: Vec<(String, String)>, body: Bytes) -> Respon
 // ---- the rest --------------------------------------------------------------------------
 
 impl Gate {
-    async fn api(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn api(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        const DOOR: &str = "api";
+        let limit = self.limits.body_bytes_max;
         let (head, body) = request.into_parts();
-        let limited = http_body_util::Limited::new(body, self.limits.body_bytes_max);
-        let request = Request::from_parts(head, axum::body::Body::new(limited));
+        if body.size_hint().lower() > limit as u64 {
+            return self.refuse(DOOR, peer, Refusal::TooLarge { limit }.into());
+        }
+        let request = Request::from_parts(head, axum::body::Body::new(Limited::new(body, limit)));
         // No handler waits for anything but the body and the store.
-        match tokio::time::timeout(self.limits.body_timeout, self.api.clone().oneshot(request)).await {
+        let deadline = self.limits.body_timeout;
+        let response = match tokio::time::timeout(deadline, self.api.clone().oneshot(request)).await {
             Ok(Ok(response)) => response.map(Either::Right),
             Ok(Err(never)) => match never {},
-            Err(_) => {
-                let refusal = Refusal::TooSlow {
-                    deadline: self.limits.body_timeout,
-                };
-                answer::problem(&refusal.problem())
-            }
-        }
-    }
-
-    fn refuse(&self, door: &str, peer: SocketAddr, refused: Refused) -> Response<Body> {
-        let refusal = match refused {
-            Refused::ByAuth(problem) => {
-                self.metrics.refused(problem.status, problem.code);
-                return answer::problem(&problem);
-            }
-            Refused::ByIngest(refusal) => refusal,
+            Err(_) => return self.refuse(DOOR, peer, Refusal::TooSlow { deadline }.into()),
         };
-        let problem = refusal.problem();
-        self.metrics.refused(problem.status, problem.code);
-        tracing::info!(door, peer = %peer.ip(), status = problem.status, code = problem.code, reason = %refusal, "refused");
-        let mut response = answer::problem(&problem);
-        let headers = response.headers_mut();
-        if let Some(span) = refusal.retry_after() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(span.as_secs().max(1)));
-        }
-        if let Some(allow) = refusal.allow() {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        if let Some(Code(code)) = response.extensions().get() {
+            self.refusals.refused(DOOR, peer, response.status(), code, code);
         }
         response
+    }
+
+    /// The answer to a refused request, counted and told in the log.
+    fn refuse(&self, door: &str, peer: SocketAddr, refused: Refused) -> Response<Body> {
+        let (problem, refusal) = match refused {
+            Refused::ByAuth(problem) => (problem, None),
+            Refused::ByIngest(refusal) => (refusal.problem(), Some(refusal)),
+        };
+        let mut response = answer::problem(&problem);
+        let reason: &dyn Display = match &refusal {
+            Some(refusal) => refusal,
+            None => &problem.title,
+        };
+        self.refusals
+            .refused(door, peer, response.status(), problem.code, reason);
+        if let Some(refusal) = refusal {
+            add_headers(&refusal, response.headers_mut());
+        }
+        response
+    }
+}
+
+fn add_headers(refusal: &Refusal, headers: &mut HeaderMap) {
+    if let Some(span) = refusal.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(span.as_secs().max(1)));
+    }
+    if let Some(allow) = refusal.allow() {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    if let Some(codings) = refusal.accept_encoding() {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+    }
+    if refusal.ends_connection() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -13,6 +13,7 @@ pub mod receiver;
 pub mod sign;
 pub mod simulate;
 pub mod wait;
+pub mod wire;
 
 /// The components that the build made of `tests/guests`, each under its name.
 pub mod guests {

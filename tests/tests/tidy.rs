@@ -16,9 +16,10 @@ const STAGES: [&str; 6] = ["ingest", "route", "plugins", "queue", "deliver", "re
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 8] = [
+const ABOVE: [&str; 9] = [
     "directory",
     "metrics",
+    "refusals",
     "flow",
     "api",
     "receive",

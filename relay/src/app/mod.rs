@@ -22,7 +22,8 @@ use crate::deliver::address::Guard;
 use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
 use crate::flow::{Flow, Settled};
-use crate::http::server;
+use crate::http::address_cap::AddressCap;
+use crate::http::{head, server};
 use crate::metrics::Metrics;
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
@@ -31,6 +32,7 @@ use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
 use crate::receive::{Gate, Limits};
 use crate::record::{Recorder, retain};
+use crate::refusals::Refusals;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{PluginState, Role, Store};
@@ -229,7 +231,7 @@ impl App {
                 directories: Arc::clone(&directories),
                 keys: Arc::clone(&keys),
                 clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
+                refusals: Refusals::new(Arc::clone(&metrics)),
                 api: api::router(Api {
                     store,
                     queue,
@@ -243,6 +245,10 @@ impl App {
                 limits: Limits {
                     body_bytes_max: app.config.server.body_bytes_max,
                     body_timeout: app.config.server.body_timeout,
+                    head: head::Limits {
+                        uri_bytes_max: app.config.server.uri_bytes_max,
+                        headers_max: app.config.server.headers_max,
+                    },
                 },
             }),
         );
@@ -273,13 +279,18 @@ impl App {
             head_bytes_max: settings.head_bytes_max,
             headers_max: settings.headers_max,
             head_timeout: settings.head_timeout,
+            idle_timeout: settings.idle_timeout,
             connections_max: settings.connections_max,
+            address_cap: Arc::new(AddressCap::new(
+                settings.connections_per_address_max,
+                settings.proxies.clone(),
+            )),
         };
         for listener in listeners {
             self.doors.spawn(server::serve(
                 listener,
                 Arc::clone(&gate),
-                limits,
+                limits.clone(),
                 self.stop.clone(),
                 self.doors.clone(),
             ));

@@ -1,7 +1,7 @@
 //! From the document to the checked value: one function for each section.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -57,10 +57,14 @@ fn server(section: Option<Section<'_>>) -> Server {
         admin_key: None,
         body_bytes_max: 1 << 20,
         head_bytes_max: 32 << 10,
+        uri_bytes_max: 8 << 10,
         headers_max: 100,
         head_timeout: 10 * SECOND,
         body_timeout: 30 * SECOND,
+        idle_timeout: 60 * SECOND,
         connections_max: 1024,
+        connections_per_address_max: 64,
+        proxies: loopback(),
         drain_timeout: 30 * SECOND,
     };
     let Some(section) = section else { return server };
@@ -98,6 +102,10 @@ fn server(section: Option<Section<'_>>) -> Server {
         section.bytes("head_limit", 8 << 10..=1 << 20),
     );
     set(
+        &mut server.uri_bytes_max,
+        section.bytes("uri_limit", 256..=64 << 10),
+    );
+    set(
         &mut server.headers_max,
         size(section.integer("headers_max", 8..=1000)),
     );
@@ -105,6 +113,13 @@ fn server(section: Option<Section<'_>>) -> Server {
         &mut server.connections_max,
         size(section.integer("connections_max", 1..=100_000)),
     );
+    set(
+        &mut server.connections_per_address_max,
+        size(section.integer("connections_per_address_max", 1..=100_000)),
+    );
+    if let Some(proxies) = networks(&section, "proxies") {
+        server.proxies = proxies;
+    }
     let span = |slot: &mut Duration, found: Option<Duration>| *slot = found.unwrap_or(*slot);
     span(
         &mut server.head_timeout,
@@ -113,6 +128,10 @@ fn server(section: Option<Section<'_>>) -> Server {
     span(
         &mut server.body_timeout,
         section.duration("body_timeout", SECOND..=10 * MINUTE),
+    );
+    span(
+        &mut server.idle_timeout,
+        section.duration("idle_timeout", SECOND..=60 * MINUTE),
     );
     span(
         &mut server.drain_timeout,
@@ -124,6 +143,14 @@ fn server(section: Option<Section<'_>>) -> Server {
 
 fn size(number: Option<u64>) -> Option<usize> {
     number.and_then(|number| usize::try_from(number).ok())
+}
+
+/// A proxy on this machine is the commonest one, and nobody here is a stranger.
+fn loopback() -> Vec<ipnet::IpNet> {
+    vec![
+        ipnet::Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+        ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+    ]
 }
 
 fn listen(section: &Section<'_>) -> Option<Vec<SocketAddr>> {
@@ -212,7 +239,7 @@ fn outbound(section: Option<Section<'_>>) -> Outbound {
     };
     let Some(section) = section else { return outbound };
     outbound.https_only = section.boolean("https_only").unwrap_or(true);
-    outbound.allow_networks = networks(&section);
+    outbound.allow_networks = networks(&section, "allow_networks").unwrap_or_default();
     outbound.ca_files = section
         .strings("ca_files")
         .unwrap_or_default()
@@ -228,24 +255,23 @@ fn outbound(section: Option<Section<'_>>) -> Outbound {
     outbound
 }
 
-fn networks(section: &Section<'_>) -> Vec<ipnet::IpNet> {
-    let texts = section.strings("allow_networks").unwrap_or_default();
-    texts
-        .iter()
-        .filter_map(|text| {
-            let network = text
-                .parse()
-                .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
-            if network.is_err() {
-                section.fault(
-                    "allow_networks",
-                    format!("has {text:?}, which is no network"),
-                    "write it as in \"10.1.0.0/16\" or \"::1/128\"",
-                );
-            }
-            network.ok()
-        })
-        .collect()
+/// The networks under a key; `None` if it is not there.
+fn networks(section: &Section<'_>, key: &'static str) -> Option<Vec<ipnet::IpNet>> {
+    let texts = section.strings(key)?;
+    let networks = texts.iter().filter_map(|text| {
+        let network = text
+            .parse()
+            .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
+        if network.is_err() {
+            section.fault(
+                key,
+                format!("has {text:?}, which is no network"),
+                "write it as in \"10.1.0.0/16\" or \"::1/128\"",
+            );
+        }
+        network.ok()
+    });
+    Some(networks.collect())
 }
 
 fn queue(section: Option<Section<'_>>) -> QueueSettings {

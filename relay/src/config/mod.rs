@@ -51,10 +51,16 @@ pub struct Server {
     pub admin_key: Option<Secret>,
     pub body_bytes_max: usize,
     pub head_bytes_max: usize,
+    pub uri_bytes_max: usize,
     pub headers_max: usize,
     pub head_timeout: Duration,
     pub body_timeout: Duration,
+    /// How long a connection is kept that nobody uses.
+    pub idle_timeout: Duration,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    /// Networks of proxies, whose connections are those of many.
+    pub proxies: Vec<ipnet::IpNet>,
     /// How long a stop waits for what is under way.
     pub drain_timeout: Duration,
 }

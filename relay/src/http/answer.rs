@@ -24,11 +24,16 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     with_body(status, "application/json", Bytes::from(body))
 }
 
+/// What a refusal is called in metrics and log lines; an extension of its response.
+#[derive(Debug, Clone, Copy)]
+pub struct Code(pub &'static str);
+
 /// A problem document (RFC 9457).
 pub fn problem(problem: &Problem) -> Response<Body> {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut response = with_body(status, "application/problem+json", Bytes::from(body));
+    response.extensions_mut().insert(Code(problem.code));
     let headers = response.headers_mut();
     match status {
         StatusCode::UNAUTHORIZED => {

@@ -1,34 +1,35 @@
 //! The accept loop: connections within bounds, each served until it ends or the relay stops.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::address_cap::{AddressCap, Entered};
 use super::answer::Body;
+use super::connection::{Closed, Server};
 
-/// HTTP/2 streams of one connection that may be open at once.
-const STREAMS_MAX: u32 = 100;
 /// How long the accept loop rests when the system has no room for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The bounds of a listener.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     pub head_bytes_max: usize,
     pub headers_max: usize,
+    /// From a connection's begin to its first request, and from the first byte of a later head
+    /// to its end.
     pub head_timeout: Duration,
+    /// How long a connection is kept that nobody uses.
+    pub idle_timeout: Duration,
     pub connections_max: usize,
+    pub address_cap: Arc<AddressCap>,
 }
 
 /// Answers requests; cheap to clone, one clone for each connection.
@@ -39,6 +40,9 @@ pub trait Service: Clone + Send + Sync + 'static {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Hears of a connection that was closed for what its peer did or failed to do.
+    fn closed(&self, peer: SocketAddr, why: Closed);
 }
 
 /// Accepts connections until `stop`, each in a task of `tasks`. After `stop`, requests under
@@ -50,7 +54,7 @@ pub async fn serve(
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let builder = Arc::new(builder(limits));
+    let server = Arc::new(Server::new(&limits));
     let places = Arc::new(Semaphore::new(limits.connections_max));
     loop {
         let accepted = tokio::select! {
@@ -59,15 +63,18 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer, place)) => {
-                let connection = connection(
+                let Some(entered) = limits.address_cap.enter(peer.ip()) else {
+                    service.closed(peer, Closed::AddressCap);
+                    continue;
+                };
+                tasks.spawn(connection(
                     stream,
                     peer,
-                    place,
+                    (place, entered),
                     service.clone(),
-                    Arc::clone(&builder),
+                    Arc::clone(&server),
                     stop.clone(),
-                );
-                tasks.spawn(connection);
+                ));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -90,51 +97,20 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_headers(limits.headers_max)
-        .max_buf_size(limits.head_bytes_max.max(8192))
-        .pipeline_flush(true);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
-        .keep_alive_interval(limits.head_timeout)
-        .keep_alive_timeout(limits.head_timeout);
-    builder
-}
+/// What a connection holds while it is open, and gives back when it ends.
+type Held = (OwnedSemaphorePermit, Entered);
 
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    _place: OwnedSemaphorePermit,
+    _held: Held,
     service: impl Service,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    server: Arc<Server>,
     stop: CancellationToken,
 ) {
     // Answers are small and written whole: waiting to fill a segment would only delay them.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let answer = service_fn(|request| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
-    });
-    let connection = builder.serve_connection(TokioIo::new(stream), answer);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection ended with an error");
-    }
+    server.serve(stream, peer, service, stop).await;
 }

@@ -7,6 +7,7 @@
 //! headers whatever is in them, so that nothing a platform really sent is lost.
 
 pub mod body;
+pub mod coding;
 pub mod decode;
 pub mod dedupe;
 pub mod headers;

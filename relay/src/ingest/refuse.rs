@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::http::head;
 use crate::http::problem::{Flaw, Problem};
 use crate::store;
 
@@ -15,6 +16,9 @@ const RETRY_SOON: Duration = Duration::from_secs(5);
 /// `Display` text is what the log gets.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Refusal {
+    /// The head does not read the same to everybody, or is too large.
+    #[error(transparent)]
+    Head(#[from] head::Fault),
     /// The request is not genuine. The caller is never told which check failed.
     #[error("not genuine: {0}")]
     Forged(#[from] Forgery),
@@ -40,6 +44,8 @@ pub enum Refusal {
     BodyBroken(String),
     #[error("the content type {0:?} is not understood")]
     MediaType(String),
+    #[error("the content encoding {0:?} is not taken")]
+    ContentEncoding(String),
     /// The body or its headers are malformed; each fault with its place.
     #[error("the event is malformed: {}", summary(.0))]
     Malformed(Vec<decode::Fault>),
@@ -62,6 +68,7 @@ impl Refusal {
     /// What the caller is told.
     pub fn problem(&self) -> Problem {
         match self {
+            Self::Head(fault) => head_problem(fault),
             Self::Forged(_) => unauthenticated(401),
             Self::Rejected { status, .. } => unauthenticated((*status).clamp(400, 499)),
             Self::Unchecked { .. } => Problem::new(
@@ -106,6 +113,12 @@ impl Refusal {
                 "Unsupported media type",
                 format!("{found:?} is not understood; {}", decode::MEDIA_TYPES),
             ),
+            Self::ContentEncoding(found) => Problem::new(
+                415,
+                "unsupported_content_encoding",
+                "Unsupported content encoding",
+                format!("{found:?} is not taken; send the body as it is, without content-encoding"),
+            ),
             Self::Malformed(faults) => malformed(faults),
             Self::IdempotencyKey(fault) => Problem::new(
                 400,
@@ -125,6 +138,19 @@ impl Refusal {
         }
     }
 
+    /// Whether the connection ends with the answer: where the next request begins is not certain.
+    pub const fn ends_connection(&self) -> bool {
+        matches!(self, Self::Head(_))
+    }
+
+    /// What to answer in `Accept-Encoding`, with a 415 for the content encoding.
+    pub const fn accept_encoding(&self) -> Option<&'static str> {
+        match self {
+            Self::ContentEncoding(_) => Some("identity"),
+            _ => None,
+        }
+    }
+
     /// What to answer in `Allow`, with a 405.
     pub const fn allow(&self) -> Option<&'static str> {
         match self {
@@ -132,6 +158,18 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+fn head_problem(fault: &head::Fault) -> Problem {
+    let (status, code, title) = match fault {
+        head::Fault::UriTooLong { .. } => (414, "uri_too_long", "URI too long"),
+        head::Fault::TooManyHeaders { .. } => (431, "too_many_headers", "Too many headers"),
+        head::Fault::Target(_) => (400, "bad_target", "Bad request target"),
+        head::Fault::Host(_) => (400, "bad_host", "Bad host"),
+        head::Fault::TransferEncoding => (400, "bad_transfer_encoding", "Bad transfer encoding"),
+        head::Fault::Repeated(_) => (400, "repeated_header", "Repeated header"),
+    };
+    Problem::new(status, code, title, fault.to_string())
 }
 
 /// The same words for every reason, so that a forger learns nothing from the answer.

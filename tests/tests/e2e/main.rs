@@ -14,6 +14,7 @@ mod guard;
 mod reload;
 mod restart;
 mod bad_input;
+mod hostile;
 mod config;
 mod plugins;
 mod log;
