@@ -1,16 +1,21 @@
 # Two commands do everything on a machine with Rust, a C compiler and make:
 #   make demo    set up what is missing, build, play the sample events of five platforms
 #   make test    set up what is missing, run every test
-.PHONY: help demo test lint bench simulate setup setup-bench release clean
+.PHONY: help demo test lint fuzz bench simulate setup setup-bench release clean
 
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 SEEDS ?= 2000
+FUZZ_SECONDS ?= 60
+# Each file is a target.
+FUZZ_TARGETS ?= $(filter-out mod mutate,$(basename $(notdir $(wildcard tests/src/fuzz/*.rs))))
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
+FUZZ_DIR ?= $(TARGET_DIR)/fuzz
 
 help:
 	@sed -n '2,3s/^# *//p' Makefile
 	@echo "make bench   measure beside nginx and a plain proxy (BENCH_ARGS=--quick: two minutes)"
+	@echo "make fuzz    every fuzz target for a minute (FUZZ_SECONDS=600, FUZZ_TARGETS='config rows')"
 	@echo "make lint    formatting, clippy"
 	@echo "make simulate SEEDS=n   the whole relay in simulated time; SEED=s runs one and shows its trace"
 
@@ -40,6 +45,17 @@ test: setup
 lint: setup
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --exclude 'guest-*' --all-targets -- -D warnings
+
+# What was found to reach new code stays in FUZZ_DIR, so that the next run goes on from there.
+fuzz: setup
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/fuzz/instrument \
+	  cargo build --locked -p relay-tests --bin relay-fuzz --features libfuzzer
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "---- $$target"; mkdir -p $(FUZZ_DIR)/$$target || exit 1; \
+	  FUZZ_TARGET=$$target FUZZ_SEEDS=$(FUZZ_DIR)/$$target $(TARGET_DIR)/debug/relay-fuzz $(FUZZ_DIR)/$$target \
+	    -dict=$(FUZZ_DIR)/$$target.words -artifact_prefix=$(FUZZ_DIR)/$$target. -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=65536 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 || exit 1; \
+	done
 
 bench: setup-bench release
 	cargo build --release --locked -p relay-tests --bin relay-bench

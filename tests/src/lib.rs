@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod binary;
 pub mod client;
+pub mod fuzz;
 pub mod instance;
 pub mod output;
 pub mod receiver;

@@ -33,6 +33,8 @@ mod doors;
 mod edits;
 mod engine;
 mod fault;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 mod instance;
 mod json;
 mod library;

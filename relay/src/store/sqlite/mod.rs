@@ -21,6 +21,8 @@ mod deliveries;
 mod due;
 mod events;
 mod failure;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 mod inbox;
 mod job;
 mod listing;
