@@ -1,5 +1,6 @@
 //! What `authenticate` and `respond` look at besides an event.
 
+use crate::form::decoded;
 use crate::message::{Change, Data, Envelope, Message};
 use crate::{Edits, Payload, Reply, host};
 
@@ -142,26 +143,8 @@ impl From<Message> for Reply {
 fn form_value(form: &str, name: &str) -> Option<String> {
     form.split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .find(|(key, _)| decoded(key).as_deref() == Some(name))
-        .and_then(|(_, value)| decoded(value))
-}
-
-/// Undoes URL encoding; `None` for what is not UTF-8 or ends in the middle of an escape.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut plain = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        plain.push(match byte {
-            b'+' => b' ',
-            b'%' => hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(plain).ok()
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    (byte as char).to_digit(16).map(|digit| digit as u8)
+        .find(|(key, _)| decoded(key).is_ok_and(|key| key == name))
+        .and_then(|(_, value)| decoded(value).ok())
 }
 
 #[cfg(test)]

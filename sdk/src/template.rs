@@ -210,19 +210,45 @@ impl Template {
         text
     }
 
+    /// As [`render_with`](Self::render_with); `None` if nothing but space comes of it.
+    pub fn render_some(&self, event: &Event, escape: impl Fn(&str) -> Cow<'_, str>) -> Option<String> {
+        Some(self.render_with(event, escape)).filter(|text| !text.trim().is_empty())
+    }
+
+    /// The text without its variables.
+    pub fn literal_text(&self) -> String {
+        let literal = |piece: &'_ Piece| match piece {
+            Piece::Text(text) => Some(text.clone()),
+            Piece::Variable { .. } => None,
+        };
+        self.pieces.iter().filter_map(literal).collect()
+    }
+
     /// How many characters it has without its variables.
     pub fn literal_characters(&self) -> usize {
-        let literal = |piece: &Piece| match piece {
-            Piece::Text(text) => text.chars().count(),
-            Piece::Variable { .. } => 0,
-        };
-        self.pieces.iter().map(literal).sum()
+        self.literal_text().chars().count()
     }
 }
 
 /// The escape that changes nothing.
 pub fn verbatim(value: &str) -> Cow<'_, str> {
     Cow::Borrowed(value)
+}
+
+/// The escape that puts something in place of single characters; nothing is copied if there
+/// are none of them.
+pub fn replaced(value: &str, in_place_of: impl Fn(char) -> Option<&'static str>) -> Cow<'_, str> {
+    if !value.contains(|character| in_place_of(character).is_some()) {
+        return Cow::Borrowed(value);
+    }
+    let mut text = String::with_capacity(value.len() + value.len() / 4);
+    for character in value.chars() {
+        match in_place_of(character) {
+            Some(replacement) => text.push_str(replacement),
+            None => text.push(character),
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// Cuts a text to at most `max` characters, the last of which says that it was cut.
@@ -346,6 +372,26 @@ mod tests {
                 .render_with(event, |value| value.replace('<', "&lt;").into())
         });
         assert_eq!(text, "<b>&lt;x><i></b>");
+    }
+
+    #[test]
+    fn what_is_blank_is_nothing() {
+        let some = |text: &str| {
+            Host::new().run(event("a"), |event| {
+                Template::parse(text).unwrap().render_some(event, verbatim)
+            })
+        };
+        assert_eq!(
+            (some(" {{/none}} "), some("a {{/none}}")),
+            (None, Some("a ".into()))
+        );
+    }
+
+    #[test]
+    fn single_characters_are_replaced() {
+        let star = |value| replaced(value, |character| (character == '*').then_some("<star>"));
+        assert!(matches!(star("ä b"), Cow::Borrowed("ä b")));
+        assert_eq!(star("*ä**"), "<star>ä<star><star>");
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod sound;
 use std::borrow::Cow;
 
 use relay_sdk::prelude::*;
-use relay_sdk::template::{Template, cut, verbatim};
+use relay_sdk::template::{Template, cut, replaced, verbatim};
 use serde::{Deserialize, Serialize};
 use sound::Sound;
 
@@ -156,16 +156,13 @@ fn short(template: &Option<Template>, event: &Event, fit: fn(String) -> Option<S
 
 /// What HTML reads as markup, so that a value stays text.
 fn escaped(value: &str) -> Cow<'_, str> {
-    if value.contains(['&', '<', '>', '"']) {
-        value
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-            .replace('"', "&quot;")
-            .into()
-    } else {
-        value.into()
-    }
+    replaced(value, |character| match character {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use relay_sdk::notify::Field;
 use relay_sdk::prelude::*;
-use relay_sdk::template::{Template, cut, verbatim};
+use relay_sdk::template::{Template, cut, replaced, verbatim};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -24,13 +25,6 @@ struct Config {
     blocks: Option<Value>,
     username: Option<Template>,
     icon: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Field {
-    title: String,
-    value: Template,
 }
 
 #[plugin]
@@ -140,15 +134,12 @@ fn problems(value: &Value, at: &str) -> Vec<Problem> {
 /// The three characters that Slack reads as control sequences: a value must not mention
 /// `<!channel>` or forge a link.
 fn escaped(value: &str) -> Cow<'_, str> {
-    if value.contains(['&', '<', '>']) {
-        value
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-            .into()
-    } else {
-        value.into()
-    }
+    replaced(value, |character| match character {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
