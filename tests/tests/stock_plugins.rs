@@ -291,5 +291,5 @@ async fn golden_fixtures_hold_on_the_real_host() {
         wrong.len(),
         wrong.join("\n")
     );
-    assert!(ran >= 90, "only {ran} fixtures were found");
+    assert!(ran >= 120, "only {ran} fixtures were found");
 }
