@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, check};
@@ -23,6 +24,9 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        // A write past the limit on the size of files is to fail, not to end the relay.
+        let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+        raise_open_files();
         let app = tokio::select! {
             app = App::start(config) => app?,
             _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
@@ -43,6 +47,18 @@ impl Serve {
             _ = interrupt.recv() => tracing::warn!("stopped at once; what was under way is tried again after the next start"),
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Connections, files and plugins take descriptors: asks for as many as the system allows.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::debug!(%error, "the limit on open files stays as it was");
     }
 }
 

@@ -7,3 +7,4 @@ mod usage;
 pub mod head;
 pub mod answer;
 pub mod problem;
+mod spare;

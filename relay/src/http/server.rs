@@ -14,8 +14,9 @@ use tokio_util::task::TaskTracker;
 use super::address_cap::{AddressCap, Entered};
 use super::answer::Body;
 use super::connection::{Closed, Server};
+use super::spare::{self, Spare};
 
-/// How long the accept loop rests when the system has no room for a connection.
+/// How long the accept loop rests when a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The bounds of a listener.
@@ -56,6 +57,7 @@ pub async fn serve(
 ) {
     let server = Arc::new(Server::new(&limits));
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let mut spare = Spare::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -63,6 +65,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer, place)) => {
+                spare.is_not_needed();
                 let Some(entered) = limits.address_cap.enter(peer.ip()) else {
                     service.closed(peer, Closed::AddressCap);
                     continue;
@@ -76,6 +79,7 @@ pub async fn serve(
                     stop.clone(),
                 ));
             }
+            Err(error) if spare::is_out_of_files(&error) => spare.turn_away(&listener).await,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
