@@ -43,6 +43,7 @@ pub struct Metrics {
     held: Gauge,
     held_bytes: Gauge,
     waiting: Gauge,
+    store_writable: Gauge,
     slowed: Gauge,
     failing: Gauge,
     changes: Family<OfChange, Counter>,
@@ -138,6 +139,7 @@ impl Default for Metrics {
             held: Gauge::default(),
             held_bytes: Gauge::default(),
             waiting: Gauge::default(),
+            store_writable: Gauge::default(),
             slowed: Gauge::default(),
             failing: Gauge::default(),
             changes: Family::default(),
@@ -182,6 +184,11 @@ impl Default for Metrics {
             "breakers_open",
             "Endpoints whose receiver does not answer",
             of.waiting.clone(),
+        );
+        registry.register(
+            "store_writable",
+            "1 if the store takes events, 0 if they are refused",
+            of.store_writable.clone(),
         );
         registry.register(
             "endpoints_slowed",
@@ -282,13 +289,14 @@ impl Metrics {
         self.expired.get_or_create(&labels).inc();
     }
 
-    /// Everything counted so far, and the load of this moment.
-    pub fn text(&self, load: Load) -> String {
+    /// Everything counted so far, the load of this moment, and whether the store takes events.
+    pub fn text(&self, load: Load, is_store_writable: bool) -> String {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.in_flight.set(number(load.in_flight));
         self.held.set(number(load.deliveries));
         self.held_bytes.set(number(load.bytes));
         self.waiting.set(number(load.breakers_open));
+        self.store_writable.set(i64::from(is_store_writable));
         self.slowed.set(number(load.slowed));
         self.failing.set(number(load.failing));
         let mut text = String::new();
@@ -329,7 +337,7 @@ mod tests {
         };
         metrics.changed("crm", Change::Failing { percent: 50 });
         metrics.expired("crm");
-        let text = metrics.text(load);
+        let text = metrics.text(load, true);
         for line in [
             r#"relay_events_total{source="api",duplicate="false"} 1"#,
             r#"relay_events_total{source="shop",duplicate="true"} 1"#,
@@ -339,6 +347,7 @@ mod tests {
             "relay_queue_deliveries 2",
             "relay_queue_memory_bytes 3",
             "relay_breakers_open 4",
+            "relay_store_writable 1",
             "relay_endpoints_slowed 5",
             "relay_endpoints_failing 6",
             r#"relay_endpoint_changes_total{endpoint="crm",change="failing_50"} 1"#,

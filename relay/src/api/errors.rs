@@ -40,6 +40,11 @@ pub(super) fn of_body(error: &JsonRejection) -> Problem {
 /// What a caller is told when the store does not answer. The cause is for the log.
 pub(crate) fn of_store(error: &store::Error) -> Problem {
     tracing::error!(%error, "a request could not be answered");
+    problem(error)
+}
+
+/// The same, without a line in the log.
+pub(super) fn problem(error: &store::Error) -> Problem {
     match error {
         store::Error::Unavailable(_) => Problem::new(
             503,

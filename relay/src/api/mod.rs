@@ -65,11 +65,13 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Ready as long as the store answers and the relay is not about to stop.
+/// Ready as long as the store takes events and answers, and the relay is not about to stop.
 async fn ready(State(api): State<Api>) -> Result<&'static str, Failure> {
     if api.stop.is_cancelled() {
         return Err(Problem::new(503, "stopping", "Stopping", "the relay is about to stop").into());
     }
+    // What is wrong with the store is in the log already; this is asked every few seconds.
+    api.store.health().map_err(|error| errors::problem(&error))?;
     api.store.checkpoint().await?;
     Ok("ready\n")
 }
@@ -78,7 +80,7 @@ async fn ready(State(api): State<Api>) -> Result<&'static str, Failure> {
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 async fn metrics(_: auth::Reader, State(api): State<Api>) -> impl axum::response::IntoResponse {
-    let text = api.metrics.text(api.queue.load());
+    let text = api.metrics.text(api.queue.load(), api.store.health().is_ok());
     ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }
 

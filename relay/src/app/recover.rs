@@ -3,86 +3,132 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::flow::Flow;
 use crate::model::id::EventId;
 use crate::queue::Admission;
-use crate::store::{self, Unfinished};
+use crate::store::{self, Store, Unfinished, UnfinishedPage};
 
 /// Events looked at in one read.
 const PAGE: usize = 500;
-/// How long to wait when the store does not answer.
+/// How long to wait for a store that does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Takes up waiting rows, then events up to `last` whose deliveries have no row yet; only
-/// then may the checkpoint move. While the store fails it tries again: what is not taken up now
-/// would wait for the next start.
+/// then may the checkpoint move.
 pub(super) async fn run(flow: Arc<Flow>, last: EventId, stop: CancellationToken) {
-    let mut progress = Progress::default();
-    while let Err(error) = progress.go_on(&flow, last, &stop).await {
-        tracing::error!(%error, "what was in flight at the last stop cannot be taken up yet; trying again");
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(PAUSE) => {}
+    tokio::select! {
+        count = take_up(&flow, last) => {
+            if count > 0 {
+                tracing::info!(count, "deliveries in flight at the last stop were taken up again");
+            }
+            flow.queue.recovered();
         }
+        // The checkpoint stays where it is, so the next start goes on.
+        () = stop.cancelled() => {}
     }
-    if stop.is_cancelled() {
-        return;
-    }
-    if progress.taken_up > 0 {
-        let count = progress.taken_up;
-        tracing::info!(count, "deliveries in flight at the last stop were taken up again");
-    }
-    flow.queue.recovered();
 }
 
-/// How far it has come, so that after an error nothing is taken up twice.
-#[derive(Default)]
-struct Progress {
-    waiting_known: bool,
-    /// The last event that was looked at.
-    looked_at: Option<EventId>,
-    taken_up: usize,
+async fn take_up(flow: &Arc<Flow>, last: EventId) -> usize {
+    let directory = flow.directories.current();
+    for (endpoint, due) in patiently(|| flow.store.waiting()).await {
+        if directory.target(endpoint).is_none() {
+            tracing::warn!(%endpoint, "deliveries wait for an endpoint that the configuration does not have");
+        }
+        flow.queue.stored(endpoint, due);
+    }
+    let mut count = 0;
+    let mut after = Some(patiently(|| flow.store.checkpoint()).await);
+    while let Some(from) = after.filter(|from| *from < last) {
+        let page = read(flow.store.as_ref(), from, last).await;
+        for unfinished in page
+            .events
+            .into_iter()
+            .filter(|unfinished| unfinished.event.id <= last)
+        {
+            count += unfinished.deliveries.len();
+            push(flow, unfinished).await;
+        }
+        flow.queue.ring();
+        after = page.next;
+    }
+    count
 }
 
-impl Progress {
-    async fn go_on(
-        &mut self,
-        flow: &Arc<Flow>,
-        last: EventId,
-        stop: &CancellationToken,
-    ) -> Result<(), store::Error> {
-        if !self.waiting_known {
-            for (endpoint, due) in flow.store.waiting().await? {
-                flow.queue.stored(endpoint, due);
+/// Calls until the store answers; says once that it does not.
+async fn patiently<'a, T>(call: impl Fn() -> BoxFuture<'a, Result<T, store::Error>>) -> T {
+    let mut is_failing = false;
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) if !is_failing => {
+                tracing::error!(%error, "what was in flight at the last stop cannot be taken up; trying until it can");
             }
-            self.waiting_known = true;
+            Err(_) => {}
         }
-        let mut after = match self.looked_at {
-            Some(event) => Some(event),
-            None => Some(flow.store.checkpoint().await?),
-        };
-        while let Some(from) = after.filter(|from| *from < last && !stop.is_cancelled()) {
-            let page = flow.store.unfinished(from, PAGE).await?;
-            let up_to_last = page.events.into_iter().filter(|found| found.event.id <= last);
-            for unfinished in up_to_last {
-                let (event, count) = (unfinished.event.id, unfinished.deliveries.len());
-                push(flow, unfinished).await?;
-                self.looked_at = Some(event);
-                self.taken_up += count;
-            }
-            flow.queue.ring();
-            after = page.next;
-            self.looked_at = after.or(self.looked_at);
-        }
-        Ok(())
+        is_failing = true;
+        tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// A page of events, or what is behind a part of the store that is damaged.
+async fn read(store: &dyn Store, from: EventId, last: EventId) -> UnfinishedPage {
+    let read = || -> BoxFuture<'_, _> {
+        Box::pin(async move {
+            match store.unfinished(from, PAGE).await {
+                Err(store::Error::Corrupt(problem)) => Ok(Err(problem)),
+                read => read.map(Ok),
+            }
+        })
+    };
+    match patiently(read).await {
+        Ok(page) => page,
+        Err(problem) => {
+            let next = behind_damage(store, from, last).await;
+            tracing::error!(
+                problem,
+                "events after {from} up to {next} cannot be read: what was in flight of them is not taken up"
+            );
+            UnfinishedPage {
+                events: Vec::new(),
+                next: Some(next),
+            }
+        }
+    }
+}
+
+/// The nearest id behind `from` after which the store can be read again: ever larger steps
+/// forward, then halves back.
+async fn behind_damage(store: &dyn Store, from: EventId, last: EventId) -> EventId {
+    let (mut bad, mut good, mut step) = (from.raw(), last.raw(), 1_i64);
+    while bad.saturating_add(step) < last.raw() {
+        let next = bad + step;
+        if is_readable(store, next).await {
+            good = next;
+            break;
+        }
+        bad = next;
+        step = step.saturating_mul(2);
+    }
+    while good - bad > 1 {
+        let middle = bad + (good - bad) / 2;
+        if is_readable(store, middle).await {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    EventId::from_raw(good)
+}
+
+async fn is_readable(store: &dyn Store, after: i64) -> bool {
+    store.unfinished(EventId::from_raw(after), 1).await.is_ok()
 }
 
 /// Into memory where there is room, else as pending rows, as for a fresh event.
-async fn push(flow: &Arc<Flow>, unfinished: Unfinished) -> Result<(), store::Error> {
+async fn push(flow: &Arc<Flow>, unfinished: Unfinished) {
     let Unfinished { event, deliveries } = unfinished;
     let endpoints = deliveries.iter().map(|(_, endpoint)| *endpoint);
     let (_, admissions) = flow.queue.admit(|| event.id, event.weight(), endpoints);
@@ -97,15 +143,8 @@ async fn push(flow: &Arc<Flow>, unfinished: Unfinished) -> Result<(), store::Err
         .filter(|(_, _, admission)| *admission == Admission::Store)
         .map(|(delivery, endpoint, _)| store::Record::waiting(*delivery, &event, *endpoint, now))
         .collect::<Vec<_>>();
-    if !waiting.is_empty()
-        && let Err(error) = flow.store.record(&waiting).await
-    {
-        let admitted = admitted
-            .iter()
-            .map(|(_, endpoint, admission)| (*endpoint, *admission));
-        flow.queue.cancel(&event, admitted);
-        return Err(error);
+    if !waiting.is_empty() {
+        patiently(|| flow.store.record(&waiting)).await;
     }
     flow.queue.push(&event, admitted);
-    Ok(())
 }

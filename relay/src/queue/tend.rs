@@ -14,6 +14,8 @@ const PARK_DELIVERIES: usize = 128;
 /// How often the checkpoint is written, waiting deliveries are looked for, and the wall clock is
 /// compared with the steady one. It also bounds how late a due delivery is after the machine slept.
 const ROUND: Duration = Duration::from_secs(1);
+/// Why a delivery has failed that cannot be read.
+const DAMAGED: &str = "what is stored of it is damaged; the relay's log says how";
 
 /// What a lane is to be given from the store.
 struct Refill {
@@ -62,6 +64,7 @@ impl Queue {
 
     async fn refill_due(&self, store: &Arc<dyn Store>) {
         let now = self.clock.steady();
+        let mut damaged = Vec::new();
         for Refill {
             endpoint,
             held,
@@ -82,6 +85,9 @@ impl Queue {
                     }
                     let bytes_max = self.settings.memory_bytes_max.saturating_sub(inner.bytes);
                     inner.bytes += lane.refill(batch.due, bytes_max, now);
+                    // Not to be read again, whatever comes of failing them.
+                    lane.held.extend(&batch.damaged);
+                    damaged.extend(batch.damaged);
                 }
                 Err(error) => {
                     tracing::warn!(%endpoint, %error, "deliveries could not be read back; trying again");
@@ -91,6 +97,11 @@ impl Queue {
             inner.update(endpoint);
         }
         self.bell.notify_one();
+        if !damaged.is_empty()
+            && let Err(error) = store.give_up(damaged, DAMAGED, now).await
+        {
+            tracing::error!(%error, "deliveries that cannot be read stay pending until the next start");
+        }
     }
 
     /// The lanes to refill, each marked, with what they hold already.
@@ -136,7 +147,8 @@ impl Queue {
             .collect();
         let written = store.record(&records).await;
         if let Err(error) = &written {
-            tracing::warn!(%error, "waiting deliveries could not be written; they stay in memory");
+            // The store says itself when it takes no writes; so below.
+            tracing::debug!(%error, "waiting deliveries could not be written; they stay in memory");
         }
         self.note_parked(&parked, written.is_ok());
         written.is_ok() && parked.len() == PARK_DELIVERIES
@@ -231,7 +243,7 @@ impl Queue {
         }
         match store.set_checkpoint(reached).await {
             Ok(()) => *written = reached,
-            Err(error) => tracing::warn!(%error, "the checkpoint could not be written"),
+            Err(error) => tracing::debug!(%error, "the checkpoint could not be written"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::store::{Record, Store};
+use crate::store::{Error, Record, Store};
 
 pub mod retain;
 
@@ -73,10 +73,32 @@ async fn write<T>(mut waiting: mpsc::Receiver<Finished<T>>, store: Arc<dyn Store
     }
 }
 
-/// Tries until it is written: to give up would mean to send again what was sent.
+/// Tries until it is written: to give up would mean to send again what was sent. Only where the
+/// store is damaged it gives up, alone for those that it concerns.
 async fn commit(records: &[Record], store: &Arc<dyn Store>) {
+    let mut is_failing = false;
     while let Err(error) = store.record(records).await {
-        tracing::error!(%error, attempts = records.len(), "attempts could not be recorded; trying again");
+        match (&error, records) {
+            (Error::Corrupt(_), [record]) => {
+                let delivery = record.delivery;
+                tracing::error!(%error, %delivery, "an attempt cannot be recorded where it belongs; it may be made again after the next start");
+                return;
+            }
+            (Error::Corrupt(_), _) => {
+                let (some, others) = records.split_at(records.len() / 2);
+                Box::pin(commit(some, store)).await;
+                Box::pin(commit(others, store)).await;
+                return;
+            }
+            _ if is_failing => {}
+            _ => {
+                tracing::error!(%error, attempts = records.len(), "attempts cannot be recorded; trying until they can")
+            }
+        }
+        is_failing = true;
         tokio::time::sleep(PAUSE).await;
+    }
+    if is_failing {
+        tracing::info!("attempts are recorded again");
     }
 }

@@ -133,6 +133,10 @@ pub trait EventStore: Send + Sync {
         limit: usize,
     ) -> Result<Pruned, Error>;
 
+    /// Whether writes go through at present; why not, if the last did not and it was not its own
+    /// fault.
+    fn health(&self) -> Result<(), Error>;
+
     /// The largest event or delivery id ever stored, as a raw number; 0 in an empty store.
     async fn last_raw_id(&self) -> Result<i64, Error>;
 }
@@ -194,6 +198,8 @@ pub struct DueBatch {
     /// When the next waiting delivery after these becomes due: in the past if more are due
     /// already, `None` if none waits.
     pub next: Option<Timestamp>,
+    /// Deliveries that are due but cannot be read; the log says what is wrong with each.
+    pub damaged: Vec<DeliveryId>,
 }
 
 /// An event some of whose deliveries have no row yet: they were in flight when the relay
@@ -254,6 +260,10 @@ pub trait DeliveryQueue: Send + Sync {
         skip: HashSet<DeliveryId>,
         limit: usize,
     ) -> Result<DueBatch, Error>;
+
+    /// Fails deliveries of which not enough can be read to attempt them. Those that are not
+    /// pending stay as they are.
+    async fn give_up(&self, deliveries: Vec<DeliveryId>, reason: &str, now: Timestamp) -> Result<(), Error>;
 
     /// Endpoints with pending rows and when the earliest of each is due.
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error>;

@@ -64,6 +64,7 @@ where
         queue::a_retry_makes_any_delivery_with_a_row_due,
         queue::a_retry_of_what_is_in_flight_or_unknown_says_so,
         queue::an_attempt_ends_a_manual_retry,
+        queue::giving_up_fails_what_is_pending,
         pruning::the_oldest_go_first_in_bites,
         pruning::what_is_pending_or_in_flight_stays,
         pruning::a_checkpoint_lets_rowless_events_go,

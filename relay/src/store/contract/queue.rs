@@ -217,6 +217,27 @@ pub(super) async fn a_retry_makes_any_delivery_with_a_row_due(store: Arc<dyn Sto
     }
 }
 
+pub(super) async fn giving_up_fails_what_is_pending(store: Arc<dyn Store>) {
+    let new = Maker::new().event(0, &[ENDPOINT, OTHER_ENDPOINT]);
+    accept(&store, &[&new]).await;
+    done(
+        store
+            .record(&[failure(&new, 0, 1, 10, 20), success(&new, 1, 1, 10)])
+            .await,
+    );
+    let ids = [0, 1].map(|number| new.event.id.delivery(number));
+    done(store.give_up(ids.to_vec(), "damaged", at(30)).await);
+    assert!(due(&store, 100).await.due.is_empty());
+    let failed = done(store.delivery(TENANT, ids[0]).await).expect("the delivery");
+    assert_eq!(
+        (failed.state, failed.reason.as_deref()),
+        (State::Failed, Some("damaged"))
+    );
+    assert_eq!((failed.due, failed.updated_at), (None, at(30)));
+    let other = done(store.delivery(TENANT, ids[1]).await).expect("the delivery");
+    assert_eq!(other.state, State::Succeeded);
+}
+
 pub(super) async fn a_retry_of_what_is_in_flight_or_unknown_says_so(store: Arc<dyn Store>) {
     let new = Maker::new().event(0, &[ENDPOINT, OTHER_ENDPOINT]);
     accept(&store, &[&new]).await;

@@ -51,7 +51,26 @@ impl DeliveryQueue for MemoryStore {
             .iter()
             .filter_map(|(due, row)| tables.due(row, *due))
             .collect();
-        Ok(DueBatch { due, next })
+        Ok(DueBatch {
+            due,
+            next,
+            damaged: Vec::new(),
+        })
+    }
+
+    async fn give_up(&self, deliveries: Vec<DeliveryId>, reason: &str, now: Timestamp) -> Result<(), Error> {
+        let mut tables = self.tables();
+        for id in deliveries {
+            if let Some(row) = tables.deliveries.get_mut(&id)
+                && row.delivery.state == State::Pending
+            {
+                row.delivery.state = State::Failed;
+                row.delivery.due = None;
+                row.delivery.reason = Some(reason.to_owned());
+                row.delivery.updated_at = now;
+            }
+        }
+        Ok(())
     }
 
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {

@@ -84,6 +84,10 @@ impl EventStore for MemoryStore {
         Ok(pruned)
     }
 
+    fn health(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn last_raw_id(&self) -> Result<i64, Error> {
         let tables = self.tables();
         let event = tables

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::checksum::Checksum;
 use super::failure::Failure;
 use super::job::Weight;
 use super::record::{self, RecordRow};
@@ -43,6 +44,12 @@ impl DeliveryQueue for SqliteStore {
         self.readers
             .run(move |connection| due::due(connection, endpoint, now, &skip, limit))
             .await
+    }
+
+    async fn give_up(&self, deliveries: Vec<DeliveryId>, reason: &str, now: Timestamp) -> Result<(), Error> {
+        let reason = reason.to_owned();
+        let work = move |session: &mut Session<'_>| give_up(session, &deliveries, &reason, now);
+        self.writer.run(Weight::SMALL, work).await
     }
 
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
@@ -103,17 +110,52 @@ impl DeliveryQueue for SqliteStore {
     }
 }
 
-fn set_checkpoint(session: &mut Session<'_>, upto: EventId) -> Result<(), Failure> {
-    session
-        .statement("UPDATE marks SET value = ?1 WHERE name = 'checkpoint'")?
-        .execute([upto.raw()])?;
+fn give_up(
+    session: &mut Session<'_>,
+    deliveries: &[DeliveryId],
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let mut statement = session.statement(
+        "UPDATE deliveries SET state = ?2, due = NULL, reason = ?3, updated_at = ?4 WHERE id = ?1 AND state = ?5",
+    )?;
+    for id in deliveries {
+        let (failed, pending) = (State::Failed.code(), State::Pending.code());
+        statement.execute(params![id.raw(), failed, reason, now.as_millis(), pending])?;
+    }
     Ok(())
 }
 
-/// The last checkpoint.
+/// With a checksum beside it: were it read as larger than it is, what was in flight would be
+/// forgotten.
+fn set_checkpoint(session: &mut Session<'_>, upto: EventId) -> Result<(), Failure> {
+    session
+        .statement(
+            "INSERT OR REPLACE INTO marks (name, value) VALUES ('checkpoint', ?1), ('checkpoint_checksum', ?2)",
+        )?
+        .execute([upto.raw(), checkpoint_checksum(upto)])?;
+    Ok(())
+}
+
+const fn checkpoint_checksum(upto: EventId) -> i64 {
+    Checksum::new().number(upto.raw()).finish()
+}
+
+/// The last checkpoint; the smallest id if it is damaged, which costs a longer look at the next
+/// start and loses nothing.
 pub(super) fn checkpoint(connection: &Connection) -> Result<EventId, Failure> {
-    let mut statement = connection.prepare_cached("SELECT value FROM marks WHERE name = 'checkpoint'")?;
-    Ok(statement.query_one([], |row| row.get(0).map(EventId::from_raw))?)
+    const NONE: EventId = EventId::from_raw(0);
+    let mut statement = connection.prepare_cached("SELECT value FROM marks WHERE name = ?1")?;
+    let mut mark = |name| statement.query_row([name], |row| row.get::<_, i64>(0)).optional();
+    let (upto, checksum) = (mark("checkpoint")?, mark("checkpoint_checksum")?);
+    match (upto.map(EventId::from_raw), checksum) {
+        (Some(upto), Some(checksum)) if checksum == checkpoint_checksum(upto) => Ok(upto),
+        (Some(NONE), None) => Ok(NONE),
+        _ => {
+            tracing::error!("the checkpoint is damaged: every event in the store is looked at instead");
+            Ok(NONE)
+        }
+    }
 }
 
 fn set_clock_ahead(session: &mut Session<'_>, ms: i64) -> Result<(), Failure> {

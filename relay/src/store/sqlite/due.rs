@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Rows};
 
 use super::failure::{Failure, readable};
 use super::plan::{self, Standing};
@@ -41,9 +41,12 @@ pub(super) fn due(
             batch.next = Some(due);
             break;
         }
-        if let Some(due) = readable(load(connection, delivery), "a waiting delivery")? {
-            bytes += due.event.weight() + due.messages.as_ref().map_or(0, weight);
-            batch.due.push(due);
+        match readable(load(connection, delivery), format_args!("delivery {delivery}"))? {
+            Some(due) => {
+                bytes += due.event.weight() + due.messages.as_ref().map_or(0, weight);
+                batch.due.push(due);
+            }
+            None => batch.damaged.push(delivery),
         }
     }
     Ok(batch)
@@ -72,10 +75,20 @@ fn load(connection: &Connection, delivery: DeliveryId) -> Result<Option<Due>, Fa
             value.as_blob().map_err(rusqlite::Error::from)?,
         )?),
     };
+    let event = row::event(row, 5)?;
+    let endpoint = EndpointId::from_raw(row.get(0)?);
+    // The event's own list is under its checksum; the delivery's row is not.
+    let planned = plan::decode(event.id, row::blob(row, 5 + row::ENDPOINTS)?)?;
+    if !planned.contains(&(delivery, endpoint)) {
+        return Err(Failure::Corrupt(format!(
+            "delivery {delivery} to {endpoint} is none of event {}",
+            event.id
+        )));
+    }
     Ok(Some(Due {
         delivery,
-        event: row::event(row, 5)?,
-        endpoint: EndpointId::from_raw(row.get(0)?),
+        event,
+        endpoint,
         due: Timestamp::from_millis(row.get(1)?),
         attempts: row.get(2)?,
         manual: row.get(3)?,
@@ -115,25 +128,59 @@ pub(super) fn unfinished(
     let mut standing = Standing::new(&mut standing, after.raw())?;
     let mut page = UnfinishedPage::default();
     let (mut looked_at, mut bytes) = (0, 0);
-    while let Some(row) = events.next()? {
-        let id = EventId::from_raw(row.get(0)?);
-        let missing = readable(
-            missing(&mut standing, id, row::blob(row, 1)?),
-            "an event in flight",
-        )?;
-        if let Some(deliveries) = missing
-            && let Some(event) = readable(listing::any_event(connection, id), "an event in flight")?
-        {
-            bytes += event.weight();
-            page.events.push(Unfinished { event, deliveries });
+    let mut last = after;
+    loop {
+        let looked = look(connection, &mut events, &mut standing);
+        let found = match looked {
+            Ok(Some(found)) => found,
+            Ok(None) => break,
+            // What was found before the damage is of use.
+            Err(failure) if looked_at == 0 => return Err(failure),
+            Err(_) => {
+                page.next = Some(last);
+                break;
+            }
+        };
+        last = found.id;
+        if let Some(unfinished) = found.unfinished {
+            bytes += unfinished.event.weight();
+            page.events.push(unfinished);
         }
         looked_at += 1;
         if looked_at == limit || bytes >= ANSWER_BYTES_MAX {
-            page.next = Some(id);
+            page.next = Some(last);
             break;
         }
     }
     Ok(page)
+}
+
+/// An event that was looked at.
+struct Looked {
+    id: EventId,
+    unfinished: Option<Unfinished>,
+}
+
+/// Looks at the next event; `None` at the end.
+fn look(
+    connection: &Connection,
+    events: &mut Rows<'_>,
+    standing: &mut Standing<'_>,
+) -> Result<Option<Looked>, Failure> {
+    // As it is, not as a damaged row: here the walk itself ends.
+    let Some(row) = events.next().map_err(Failure::Sql)? else {
+        return Ok(None);
+    };
+    let id = EventId::from_raw(row.get(0)?);
+    let what = format_args!("event {id}, in flight,");
+    let missing = readable(missing(standing, id, row::blob(row, 1)?), what)?;
+    let unfinished = match missing {
+        Some(deliveries) => {
+            readable(listing::any_event(connection, id), what)?.map(|event| Unfinished { event, deliveries })
+        }
+        None => None,
+    };
+    Ok(Some(Looked { id, unfinished }))
 }
 
 /// The planned deliveries of an event that have no row; `None` if all have one.

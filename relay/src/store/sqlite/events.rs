@@ -64,6 +64,10 @@ impl EventStore for SqliteStore {
             .await
     }
 
+    fn health(&self) -> Result<(), Error> {
+        self.writer.health()
+    }
+
     async fn last_raw_id(&self) -> Result<i64, Error> {
         self.readers.run(accept::last_raw_id).await
     }

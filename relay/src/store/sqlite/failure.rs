@@ -1,5 +1,7 @@
 //! What goes wrong inside the store, and who is to blame.
 
+use std::fmt::Display;
+
 use rusqlite::ErrorCode;
 
 use super::Error;
@@ -10,6 +12,8 @@ pub(super) enum Failure {
     Sql(rusqlite::Error),
     /// Something was read that was never written.
     Corrupt(String),
+    /// Something else is in the way for the moment.
+    Busy(&'static str),
 }
 
 /// Who is to blame for a failed transaction, and so what to do about it.
@@ -27,6 +31,9 @@ impl Failure {
     /// Who is to blame.
     pub(super) fn blame(&self) -> Blame {
         let Self::Sql(error) = self else { return Blame::Job };
+        if failed_to_read(error) {
+            return Blame::Job;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Blame::Space,
             None
@@ -42,6 +49,14 @@ impl Failure {
     }
 }
 
+/// A place that cannot be read concerns those who need it; nothing was written yet that might
+/// be half there.
+fn failed_to_read(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(SQLITE_IOERR_READ | SQLITE_IOERR_SHORT_READ))
+}
+
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as Sql;
@@ -50,6 +65,9 @@ impl From<rusqlite::Error> for Failure {
             | Sql::IntegralValueOutOfRange(..)
             | Sql::InvalidColumnType(..)
             | Sql::Utf8Error(..) => Self::Corrupt(error.to_string()),
+            error if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                Self::Corrupt(error.to_string())
+            }
             error => Self::Sql(error),
         }
     }
@@ -59,6 +77,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let error = match failure {
             Failure::Corrupt(what) => return Self::Corrupt(what),
+            Failure::Busy(what) => return Self::Unavailable(what.to_owned()),
             Failure::Sql(error) => error,
         };
         match error.sqlite_error_code() {
@@ -71,7 +90,10 @@ impl From<Failure> for Error {
 
 /// Leaves out what does not read, loudly: one bad row must not hold up those behind it. It
 /// stays in the store as it is.
-pub(super) fn readable<T>(loaded: Result<Option<T>, Failure>, what: &str) -> Result<Option<T>, Failure> {
+pub(super) fn readable<T>(
+    loaded: Result<Option<T>, Failure>,
+    what: impl Display,
+) -> Result<Option<T>, Failure> {
     match loaded {
         Err(Failure::Corrupt(problem)) => {
             tracing::error!(%problem, "{what} was left out: it does not read");

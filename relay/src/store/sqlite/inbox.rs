@@ -63,6 +63,16 @@ enum WakeFor {
     Jobs(usize),
 }
 
+/// What came of waiting for jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Batch,
+    /// None came in time.
+    Nothing,
+    /// The inbox is closed and empty.
+    Closed,
+}
+
 impl Inbox {
     /// An empty queue with these bounds.
     pub(super) fn new(settings: &Settings) -> Self {
@@ -97,10 +107,9 @@ impl Inbox {
         Ok(())
     }
 
-    /// Waits for jobs and moves the next batch into `batch`; false once the inbox is closed
-    /// and empty.
-    pub(super) fn take(&self, batch: &mut Vec<Box<dyn Job>>) -> bool {
-        let mut queue = self.await_batch();
+    /// Waits so long for jobs and moves the next batch into `batch`.
+    pub(super) fn take(&self, batch: &mut Vec<Box<dyn Job>>, patience: Duration) -> Taken {
+        let mut queue = self.await_batch(patience);
         let mut room = Room {
             events: self.batch_events_max,
             bytes: self.batch_bytes_max,
@@ -111,9 +120,14 @@ impl Inbox {
         }
         queue.pop_into(batch, &mut room, |queue| &mut queue.rest);
         queue.last_batch = batch.len();
+        let taken = match (batch.is_empty(), queue.closed) {
+            (false, _) => Taken::Batch,
+            (true, false) => Taken::Nothing,
+            (true, true) => Taken::Closed,
+        };
         drop(queue);
         self.room.add_permits(batch.len());
-        !batch.is_empty()
+        taken
     }
 
     /// Takes no more jobs; those queued are still taken by the writer.
@@ -133,8 +147,11 @@ impl Inbox {
         drop(abandoned);
     }
 
-    fn await_batch(&self) -> MutexGuard<'_, Queue> {
-        let mut queue = self.sleep(self.lock(), WakeFor::Anything, Duration::MAX);
+    fn await_batch(&self, patience: Duration) -> MutexGuard<'_, Queue> {
+        let mut queue = self.sleep(self.lock(), WakeFor::Anything, patience);
+        if queue.len() == 0 {
+            return queue;
+        }
         if queue.urgent == 0 {
             queue = self.sleep(queue, WakeFor::UrgentOrEvents(self.linger_events), self.linger);
         }

@@ -5,12 +5,12 @@
 //! meanwhile: only when nothing is left does SQLite begin the log anew instead of letting it
 //! grow.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, ErrorCode, Statement};
 
+use super::failure::Failure;
 use super::schema;
 use super::session::keep;
 
@@ -23,7 +23,9 @@ pub(super) struct Log<'c> {
     copy: Statement<'c>,
     pages_max: i64,
     /// Copies what was in the log when it started.
-    copier: Option<JoinHandle<()>>,
+    copier: Option<JoinHandle<rusqlite::Result<()>>>,
+    /// Whether the last copy failed; said once.
+    is_failing: bool,
 }
 
 impl<'c> Log<'c> {
@@ -34,26 +36,50 @@ impl<'c> Log<'c> {
             copy: keep(connection, COPY)?,
             pages_max: i64::try_from(pages_max).unwrap_or(i64::MAX),
             copier: None,
+            is_failing: false,
         })
     }
 
     /// Looks how far the log has grown, and does what there is to do about it.
-    pub(super) fn tend(&mut self) -> rusqlite::Result<()> {
+    ///
+    /// # Errors
+    /// If a write or a sync failed: it may have concerned frames of the log, too.
+    pub(super) fn tend(&mut self) -> Result<(), Failure> {
+        match self.try_tend() {
+            Ok(Tended::Nothing) => {}
+            Ok(Tended::Copied) => self.is_failing = false,
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+                return Err(error.into());
+            }
+            Err(error) if self.is_failing => {
+                tracing::debug!(%error, "the write-ahead log was still not copied into the database");
+            }
+            Err(error) => {
+                self.is_failing = true;
+                tracing::warn!(%error, "the write-ahead log was not copied into the database; it grows until it is");
+            }
+        }
+        Ok(())
+    }
+
+    fn try_tend(&mut self) -> rusqlite::Result<Tended> {
         if let Some(copier) = self.copier.take_if(|copier| copier.is_finished()) {
-            join(copier);
-            return self.copy.query_row([], |_| Ok(()));
+            let copied = join(copier);
+            // Whatever became of that: the writer's own connection needs to open no file.
+            self.copy.query_row([], |_| Ok(()))?;
+            return copied.map(|()| Tended::Copied);
         }
         if self.copier.is_some() || self.uncopied_pages()? < self.pages_max {
-            return Ok(());
+            return Ok(Tended::Nothing);
         }
         match start_copier(self.path.clone()) {
             Ok(copier) => {
                 self.copier = Some(copier);
-                Ok(())
+                Ok(Tended::Nothing)
             }
             Err(error) => {
-                tracing::warn!(%error, "no thread could be started to copy the write-ahead log");
-                self.copy.query_row([], |_| Ok(()))
+                tracing::debug!(%error, "no thread could be started to copy the write-ahead log");
+                self.copy.query_row([], |_| Ok(Tended::Copied))
             }
         }
     }
@@ -64,29 +90,30 @@ impl<'c> Log<'c> {
     }
 }
 
+/// What there was to do.
+enum Tended {
+    Nothing,
+    Copied,
+}
+
 impl Drop for Log<'_> {
     fn drop(&mut self) {
-        if let Some(copier) = self.copier.take() {
-            join(copier);
+        if let Some(Err(error)) = self.copier.take().map(join) {
+            tracing::debug!(%error, "the last copy of the write-ahead log failed");
         }
     }
 }
 
 /// With a connection of its own each time: nothing is kept that a fault could spoil.
-fn start_copier(path: PathBuf) -> io::Result<JoinHandle<()>> {
+fn start_copier(path: PathBuf) -> std::io::Result<JoinHandle<rusqlite::Result<()>>> {
     thread::Builder::new()
         .name("relay-log".to_owned())
-        .spawn(move || {
-            let copied =
-                schema::open_copier(&path).and_then(|connection| connection.query_row(COPY, [], |_| Ok(())));
-            if let Err(error) = copied {
-                tracing::warn!(%error, "the write-ahead log was not copied into the database");
-            }
-        })
+        .spawn(move || schema::open_copier(&path)?.query_row(COPY, [], |_| Ok(())))
 }
 
-fn join(copier: JoinHandle<()>) {
-    if copier.join().is_err() {
+fn join(copier: JoinHandle<rusqlite::Result<()>>) -> rusqlite::Result<()> {
+    copier.join().unwrap_or_else(|_| {
         tracing::error!("the copier of the write-ahead log panicked");
-    }
+        Ok(())
+    })
 }

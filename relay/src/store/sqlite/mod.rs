@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use super::Error;
 use crate::model::id::IdMaker;
+use health::Health;
 use inbox::Inbox;
 use readers::Readers;
-use writer::Writer;
+use writer::{Served, Writer};
 
 mod accept;
 mod checksum;
@@ -23,6 +24,7 @@ mod events;
 mod failure;
 #[cfg(feature = "testing")]
 pub mod fuzz;
+mod health;
 mod inbox;
 mod job;
 mod listing;
@@ -36,10 +38,12 @@ mod prune;
 mod readers;
 mod record;
 mod registry;
+mod reopen;
 mod row;
 mod schema;
 mod session;
 mod state;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -95,16 +99,18 @@ impl SqliteStore {
     pub fn open(path: &Path, settings: Settings) -> Result<Self, Error> {
         let lock = lock::take(path)?;
         let mut connection = schema::open_writer(path)?;
+        tail::report(path, &connection);
         schema::migrate(&mut connection, path)?;
         let ids = Arc::new(IdMaker::new(0));
         ids.start_after(registry::last_name(&connection)?);
         let readers = Readers::new(path.to_owned(), settings.readers);
-        let writer = Writer::start(
-            connection,
-            path.to_owned(),
-            Inbox::new(&settings),
-            settings.checkpoint_pages,
-        )?;
+        let served = Served {
+            path: path.to_owned(),
+            inbox: Inbox::new(&settings),
+            health: Health::default(),
+            checkpoint_pages: settings.checkpoint_pages,
+        };
+        let writer = Writer::start(connection, served)?;
         Ok(Self {
             writer,
             readers,

@@ -55,7 +55,7 @@ impl<'s> Standing<'s> {
     }
 
     /// Begins behind `after`.
-    pub(super) fn new(statement: &'s mut CachedStatement<'_>, after: i64) -> rusqlite::Result<Self> {
+    pub(super) fn new(statement: &'s mut CachedStatement<'_>, after: i64) -> Result<Self, Failure> {
         let mut standing = Self {
             rows: statement.query([after])?,
             next: None,
@@ -75,8 +75,9 @@ impl<'s> Standing<'s> {
         }
     }
 
-    fn advance(&mut self) -> rusqlite::Result<()> {
-        self.next = match self.rows.next()? {
+    fn advance(&mut self) -> Result<(), Failure> {
+        // As it is, not as a damaged row: without the walk, every delivery would seem to have none.
+        self.next = match self.rows.next().map_err(Failure::Sql)? {
             Some(row) => Some((row.get(0)?, row.get(1)?)),
             None => None,
         };

@@ -23,6 +23,9 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+/// Which of the columns is the list of endpoints.
+pub(super) const ENDPOINTS: usize = 5;
+
 /// An event ready to be bound: encoded by the caller, so that the writer only binds.
 pub(super) struct EventRow {
     pub(super) event: Arc<Event>,
@@ -119,7 +122,7 @@ pub(super) fn event(row: &Row<'_>, from: usize) -> Result<Arc<Event>, Failure> {
         headers,
         data: Bytes::copy_from_slice(blob(row, from + 13)?),
     };
-    if checksum(&event, blob(row, from + 5)?, meta) == row.get::<_, i64>(from + 6)? {
+    if checksum(&event, blob(row, from + ENDPOINTS)?, meta) == row.get::<_, i64>(from + 6)? {
         Ok(Arc::new(event))
     } else {
         Err(Failure::Corrupt(format!(

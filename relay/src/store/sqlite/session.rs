@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{CachedStatement, Connection, PrepFlags, Statement};
 
+use super::failure::Failure;
 use super::log::Log;
 use super::{accept, record};
 
@@ -69,7 +70,7 @@ impl<'c> Session<'c> {
     }
 
     /// Has the write-ahead log copied into the database once it has grown enough.
-    pub(super) fn checkpoint(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn checkpoint(&mut self) -> Result<(), Failure> {
         self.log.tend()
     }
 }

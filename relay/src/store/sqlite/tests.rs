@@ -357,6 +357,37 @@ async fn a_damaged_row_does_not_hold_up_those_behind_it() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_its_event_does_not_plan_is_not_made() {
+    for damage in ["endpoint = 102", "event = event + 1", "id = id + 256"] {
+        let place = Place::new();
+        let new = event(&IdMaker::new(0), true);
+        let store = place.open();
+        store.accept(vec![new], NOW).await.unwrap();
+        place.tamper(&format!("UPDATE deliveries SET {damage}"));
+        for endpoint in [ENDPOINT, EndpointId::from_raw(102)] {
+            let batch = store.due(endpoint, NOW, Default::default(), 10).await.unwrap();
+            assert!(batch.due.is_empty(), "{damage}: {batch:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_checkpoint_looks_at_every_event_again() {
+    for damage in ["value = value + 1", "value = 0"] {
+        let place = Place::new();
+        let store = place.open();
+        store.set_checkpoint(EventId::from_raw(7)).await.unwrap();
+        assert_eq!(store.checkpoint().await.unwrap(), EventId::from_raw(7));
+        place.tamper(&format!("UPDATE marks SET {damage} WHERE name = 'checkpoint'"));
+        assert_eq!(
+            store.checkpoint().await.unwrap(),
+            EventId::from_raw(0),
+            "{damage}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_event_does_not_stop_pruning_or_lists() {
     let place = Place::new();
     let ids = IdMaker::new(0);

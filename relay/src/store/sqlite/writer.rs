@@ -1,44 +1,57 @@
 //! The one thread that writes: group commit.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::Error;
 use super::failure::{Blame, Failure};
-use super::inbox::Inbox;
+use super::health::Health;
+use super::inbox::{Inbox, Taken};
 use super::job::{Asked, Baton, Job, Weight};
-use super::schema;
+use super::reopen;
 use super::session::Session;
+
+/// How often a store that takes no writes is tried when nobody else does.
+const PROVE_EVERY: Duration = Duration::from_secs(1);
+
+/// What the thread serves.
+pub(super) struct Served {
+    pub(super) path: PathBuf,
+    pub(super) inbox: Inbox,
+    pub(super) health: Health,
+    pub(super) checkpoint_pages: usize,
+}
 
 /// The handle on the writer.
 pub(super) struct Writer {
-    inbox: Arc<Inbox>,
+    served: Arc<Served>,
     /// Taken by whoever waits for the end.
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Writer {
     /// Starts the thread; it owns the connection.
-    pub(super) fn start(
-        connection: Connection,
-        path: PathBuf,
-        inbox: Inbox,
-        checkpoint_pages: usize,
-    ) -> Result<Self, Error> {
-        let inbox = Arc::new(inbox);
-        let served = Arc::clone(&inbox);
+    pub(super) fn start(connection: Connection, served: Served) -> Result<Self, Error> {
+        let served = Arc::new(served);
+        let serving = Arc::clone(&served);
         let thread = thread::Builder::new()
             .name("relay-store".to_owned())
-            .spawn(move || serve(connection, &path, &served, checkpoint_pages))
+            .spawn(move || serve(connection, &serving))
             .map_err(|error| Error::Unavailable(format!("cannot start the writer's thread: {error}")))?;
         Ok(Self {
-            inbox,
+            served,
             thread: Arc::new(Mutex::new(Some(thread))),
         })
+    }
+
+    /// Whether writes go through at present.
+    pub(super) fn health(&self) -> Result<(), Error> {
+        self.served.health.check()
     }
 
     /// Runs `work` in a transaction and returns its value once that is durable.
@@ -54,7 +67,7 @@ impl Writer {
             value: None,
             caller,
         };
-        self.inbox.push(Box::new(job)).await?;
+        self.served.inbox.push(Box::new(job)).await?;
         match answer.await {
             Ok((answer, baton)) => {
                 drop(baton);
@@ -66,7 +79,7 @@ impl Writer {
 
     /// Ends the thread once all that is queued is written.
     pub(super) async fn close(&self) {
-        self.inbox.close();
+        self.served.inbox.close();
         let thread = Arc::clone(&self.thread);
         if tokio::task::spawn_blocking(move || join(&thread)).await.is_err() {
             tracing::warn!("the store's writer was not waited for");
@@ -76,7 +89,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.inbox.close();
+        self.served.inbox.close();
         join(&self.thread);
     }
 }
@@ -89,40 +102,25 @@ fn join(thread: &Mutex<Option<JoinHandle<()>>>) {
 }
 
 /// Abandons the inbox when the thread ends, also by a panic: no caller waits for nobody.
-struct Served<'a>(&'a Inbox);
+struct Abandon<'a>(&'a Inbox);
 
-impl Drop for Served<'_> {
+impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         self.0.abandon();
     }
 }
 
-fn serve(mut connection: Connection, path: &Path, inbox: &Inbox, checkpoint_pages: usize) {
-    let _served = Served(inbox);
-    while let Ended::Broken(error) = serve_on(&connection, path, inbox, checkpoint_pages) {
-        tracing::error!(%error, "the store's connection broke, opening it again");
-        // Closed before another is opened, so that nothing it holds in memory is trusted.
-        drop(connection);
-        let Some(opened) = reopen(path, inbox) else { return };
+fn serve(mut connection: Connection, served: &Served) {
+    let _abandon = Abandon(&served.inbox);
+    while let Ended::Broken(error) = serve_on(&connection, served) {
+        served.health.fall_ill(&error);
+        let Some(opened) = reopen::reopen(connection, served) else {
+            return;
+        };
         connection = opened;
     }
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the write-ahead log stays until the next start");
-    }
-}
-
-/// Opens the database anew, refusing what is asked meanwhile; `None` once the inbox is closed.
-fn reopen(path: &Path, inbox: &Inbox) -> Option<Connection> {
-    loop {
-        let error = match schema::open_writer(path) {
-            Ok(connection) => return Some(connection),
-            Err(error) => error,
-        };
-        let mut batch = Vec::new();
-        if !inbox.take(&mut batch) {
-            return None;
-        }
-        Baton::start(&mut batch, Err(error));
     }
 }
 
@@ -132,35 +130,52 @@ enum Ended {
     Broken(Error),
 }
 
-fn serve_on(connection: &Connection, path: &Path, inbox: &Inbox, checkpoint_pages: usize) -> Ended {
-    let mut session = match Session::new(connection, path, checkpoint_pages) {
+fn serve_on(connection: &Connection, served: &Served) -> Ended {
+    let mut session = match Session::new(connection, &served.path, served.checkpoint_pages) {
         Ok(session) => session,
         Err(error) => return Ended::Broken(Failure::from(error).into()),
     };
     let mut batch = Vec::new();
-    while inbox.take(&mut batch) {
-        if let Err(error) = write(&mut session, &mut batch) {
+    loop {
+        let health = &served.health;
+        let patience = if health.is_well() {
+            Duration::MAX
+        } else {
+            PROVE_EVERY
+        };
+        match served.inbox.take(&mut batch, patience) {
+            Taken::Batch => {}
+            Taken::Nothing => batch.push(reopen::proof()),
+            Taken::Closed => return Ended::Closed,
+        }
+        if let Err(error) = write(&mut session, &mut batch, health) {
             return Ended::Broken(error);
         }
         // After the answers: nobody waits for it.
-        if let Err(error) = session.checkpoint() {
-            tracing::warn!(%error, "the write-ahead log was not copied into the database");
+        if let Err(failure) = session.checkpoint() {
+            return Ended::Broken(failure.into());
         }
     }
-    Ended::Closed
 }
 
 /// Writes a batch and answers it. An error means that the connection must not be used again.
-fn write(session: &mut Session<'_>, batch: &mut Vec<Box<dyn Job>>) -> Result<(), Error> {
+fn write(session: &mut Session<'_>, batch: &mut Vec<Box<dyn Job>>, health: &Health) -> Result<(), Error> {
     let Err(failure) = commit(session, batch) else {
+        health.recover();
         Baton::start(batch, Ok(()));
         return Ok(());
     };
     session.roll_back();
     match failure.blame() {
-        Blame::Job if batch.len() > 1 => write_one_by_one(session, batch),
-        Blame::Job | Blame::Space => {
+        Blame::Job if batch.len() > 1 => write_one_by_one(session, batch, health),
+        Blame::Job => {
             Baton::start(batch, Err(failure.into()));
+            Ok(())
+        }
+        Blame::Space => {
+            let error = Error::from(failure);
+            health.fall_ill(&error);
+            Baton::start(batch, Err(error));
             Ok(())
         }
         Blame::Connection => {
@@ -173,11 +188,15 @@ fn write(session: &mut Session<'_>, batch: &mut Vec<Box<dyn Job>>) -> Result<(),
 
 /// One job spoilt the transaction: finds it by giving each its own. That way jobs pay for
 /// no savepoint as long as all goes well.
-fn write_one_by_one(session: &mut Session<'_>, batch: &mut Vec<Box<dyn Job>>) -> Result<(), Error> {
+fn write_one_by_one(
+    session: &mut Session<'_>,
+    batch: &mut Vec<Box<dyn Job>>,
+    health: &Health,
+) -> Result<(), Error> {
     let mut broken = Ok(());
     for job in batch.drain(..) {
         match &broken {
-            Ok(()) => broken = write(session, &mut vec![job]),
+            Ok(()) => broken = write(session, &mut vec![job], health),
             Err(error) => job.answer(Err(Error::clone(error)), None),
         }
     }
