@@ -1,11 +1,12 @@
 # Two commands do everything on a machine with Rust, a C compiler and make:
 #   make demo    set up what is missing, build, play the sample events of five platforms
 #   make test    set up what is missing, run every test
-.PHONY: help demo test lint fuzz bench simulate setup setup-bench release clean
+.PHONY: help demo test lint fuzz bench simulate torture powercut flips relay-torture setup setup-bench release clean
 
 DEMO_ARGS ?=
 BENCH_ARGS ?=
-SEEDS ?= 2000
+CYCLES ?= 200
+FLIPS ?= 10000
 FUZZ_SECONDS ?= 60
 # Each file is a target.
 FUZZ_TARGETS ?= $(filter-out mod mutate,$(basename $(notdir $(wildcard tests/src/fuzz/*.rs))))
@@ -18,6 +19,9 @@ help:
 	@echo "make fuzz    every fuzz target for a minute (FUZZ_SECONDS=600, FUZZ_TARGETS='config rows')"
 	@echo "make lint    formatting, clippy"
 	@echo "make simulate SEEDS=n   the whole relay in simulated time; SEED=s runs one and shows its trace"
+	@echo "make torture CYCLES=n SEED=s    kills a relay under load n times, reckons up"
+	@echo "make powercut SEEDS=n SEED=s    cuts the power under n stores"
+	@echo "make flips FLIPS=n SEED=s       flips n bits in the files of a store"
 
 # The target that plugins are compiled for.
 setup:
@@ -64,7 +68,19 @@ bench: setup-bench release
 # Builds with the profile of the tests, so after make test it is there already.
 simulate: setup
 	cargo build --locked -p relay-tests --bin relay-simulate
-	$(TARGET_DIR)/debug/relay-simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	$(TARGET_DIR)/debug/relay-simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))
+
+relay-torture: setup
+	cargo build --release --locked -p relay -p relay-tests --bin relay --bin relay-torture
+
+torture: relay-torture
+	$(TARGET_DIR)/release/relay-torture kill --cycles $(CYCLES) --seed $(or $(SEED),1)
+
+powercut: relay-torture
+	$(TARGET_DIR)/release/relay-torture power-cut --seeds $(or $(SEEDS),20000) --seed $(or $(SEED),1)
+
+flips: relay-torture
+	$(TARGET_DIR)/release/relay-torture flip --flips $(FLIPS) --seed $(or $(SEED),1)
 
 clean:
 	cargo clean

@@ -25,13 +25,15 @@ pub(crate) fn shared_folder() -> PathBuf {
     profile_folder().join("relay-tests")
 }
 
-/// `target/PROFILE`: test programs are in `target/PROFILE/deps`.
+/// `target/PROFILE`: programs are in it, test programs in its folder `deps`.
 fn profile_folder() -> PathBuf {
-    let test = std::env::current_exe().expect("a program knows where it is");
-    let deps = test.parent().expect("a program is in a folder");
-    deps.parent()
-        .expect("test programs are in target/PROFILE/deps")
-        .to_owned()
+    let program = std::env::current_exe().expect("a program knows where it is");
+    let folder = program.parent().expect("a program is in a folder");
+    if folder.ends_with("deps") {
+        folder.parent().expect("deps is in target/PROFILE").to_owned()
+    } else {
+        folder.to_owned()
+    }
 }
 
 fn beside_tests() -> PathBuf {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -152,6 +153,15 @@ struct Process {
 
 impl Process {
     async fn start(setup: &Setup) -> Self {
+        let (child, log) = Self::spawn(setup);
+        let address = within("the relay's start", log.find(listening_address)).await;
+        let Some(address) = address else {
+            panic!("the relay did not start:\n{}", log.text())
+        };
+        Self { child, log, address }
+    }
+
+    fn spawn(setup: &Setup) -> (Child, Output) {
         let mut command = setup.process(&["serve"]);
         let printed = std::fs::File::create(setup.home().join(PRINTED)).expect("files can be made");
         let mut child = command
@@ -160,11 +170,7 @@ impl Process {
             .spawn()
             .expect("the relay can be run");
         let log = Output::of(child.stderr.take().expect("its standard error is piped"));
-        let address = within("the relay's start", log.find(listening_address)).await;
-        let Some(address) = address else {
-            panic!("the relay did not start:\n{}", log.text())
-        };
-        Self { child, log, address }
+        (child, log)
     }
 }
 
@@ -174,6 +180,15 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
         .find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':')
         .unwrap_or(rest.len());
     rest[..end].parse().ok()
+}
+
+/// What the system may allow a relay less of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Bytes of one file.
+    FileSize,
+    /// Open files and connections.
+    OpenFiles,
 }
 
 /// A relay that runs.
@@ -285,6 +300,45 @@ impl Relay {
         kib.expect("the status tells it") << 10
     }
 
+    /// Lowers what the system allows it, or raises that again as far as may be.
+    ///
+    /// # Panics
+    /// If the system does not let us.
+    pub fn limit(&self, limit: Limit, to: Option<u64>) {
+        let Some(pid) = self.process.child.id().and_then(|pid| i32::try_from(pid).ok()) else {
+            return;
+        };
+        let resource = match limit {
+            Limit::FileSize => libc::RLIMIT_FSIZE,
+            Limit::OpenFiles => libc::RLIMIT_NOFILE,
+        };
+        let mut limits = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        #[expect(
+            unsafe_code,
+            reason = "reads and sets limits of a child that has not been waited for"
+        )]
+        // SAFETY: both structures live longer than the calls, and a null pointer is allowed.
+        let set = unsafe {
+            libc::prlimit(pid, resource, std::ptr::null(), &raw mut limits);
+            limits.rlim_cur = to.unwrap_or(limits.rlim_max);
+            libc::prlimit(pid, resource, &raw const limits, std::ptr::null_mut())
+        };
+        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    /// The lowest number that none of its open files has.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn lowest_free_descriptor(&self) -> u64 {
+        let pid = self.process.child.id().expect("the relay runs");
+        let is_open = |number: &u64| Path::new(&format!("/proc/{pid}/fd/{number}")).is_symlink();
+        (0..).find(|number| !is_open(number)).expect("there is an end")
+    }
+
     /// Waits until it has ended by itself, as it should: with exit code 0.
     ///
     /// # Panics
@@ -320,6 +374,16 @@ impl Relay {
     /// If it does not start.
     pub async fn start_again(&mut self) {
         self.process = Process::start(&self.setup).await;
+    }
+
+    /// Starts it again after [`Relay::kill`], and kills it so long after, ready or not.
+    ///
+    /// # Panics
+    /// If it cannot be run or killed.
+    pub async fn start_and_kill(&mut self, after: Duration) {
+        let (mut child, _) = Process::spawn(&self.setup);
+        tokio::time::sleep(after).await;
+        child.kill().await.expect("a child can be killed");
     }
 
     // ---- requests ----------------------------------------------------------------------

@@ -8,11 +8,13 @@ pub mod bench;
 pub mod binary;
 pub mod client;
 pub mod fuzz;
+pub mod disk;
 pub mod instance;
 pub mod output;
 pub mod receiver;
 pub mod sign;
 pub mod simulate;
+pub mod torture;
 pub mod wait;
 pub mod wire;
 

@@ -13,6 +13,7 @@ mod isolation;
 mod guard;
 mod reload;
 mod restart;
+mod faults;
 mod bad_input;
 mod hostile;
 mod config;
