@@ -14,8 +14,9 @@ use relay::model::page::{Listed, Page};
 use relay::model::time::Timestamp;
 use relay::store::memory::MemoryStore;
 use relay::store::{
-    Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, Error, EventFilter, EventStore, Key, Named,
-    NewEvent, PluginState, Pruned, Record, Registry, Retried, Scope, SigningSecrets, UnfinishedPage, Written,
+    Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, Error, EventFilter, EventStore, Failing,
+    Key, Named, NewEvent, PluginState, Pruned, Record, Registry, Retried, Scope, SigningSecrets,
+    UnfinishedPage, Written,
 };
 
 use super::Flaw;
@@ -140,6 +141,10 @@ impl EventStore for FaultyStore {
             .await
     }
 
+    fn health(&self) -> Result<(), Error> {
+        self.inner.health()
+    }
+
     async fn last_raw_id(&self) -> Result<i64, Error> {
         self.read("last_raw_id", self.inner.last_raw_id()).await
     }
@@ -193,6 +198,11 @@ impl DeliveryQueue for FaultyStore {
             skip.clear();
         }
         self.read("due", self.inner.due(endpoint, now, skip, limit)).await
+    }
+
+    async fn give_up(&self, deliveries: Vec<DeliveryId>, reason: &str, now: Timestamp) -> Result<(), Error> {
+        self.write("give_up", self.inner.give_up(deliveries, reason, now))
+            .await
     }
 
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
@@ -302,6 +312,14 @@ impl Registry for FaultyStore {
 
     async fn disabled(&self) -> Result<Vec<(EndpointId, Disabled)>, Error> {
         self.read("disabled", self.inner.disabled()).await
+    }
+
+    async fn set_failing(&self, failing: &[(EndpointId, Option<Failing>)]) -> Result<(), Error> {
+        self.write("set_failing", self.inner.set_failing(failing)).await
+    }
+
+    async fn failing(&self) -> Result<Vec<(EndpointId, Failing)>, Error> {
+        self.read("failing", self.inner.failing()).await
     }
 
     async fn add_key(&self, key: Key) -> Result<(), Error> {
