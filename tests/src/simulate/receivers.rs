@@ -62,12 +62,11 @@ impl Mood {
         }
     }
 
-    /// A mood in which it answers each request, and in time.
+    /// A mood in which it answers each request in time, and has nothing against the pace.
     pub(super) fn draw_answering(random: &mut StdRng) -> Self {
-        match random.random_range(0..4) {
-            0 => Self::Erring(500),
-            1 => Self::Limiting(random.random_range(0..600)),
-            _ => Self::Well,
+        match random.random_bool(0.5) {
+            true => Self::Erring(500),
+            false => Self::Well,
         }
     }
 
@@ -83,7 +82,7 @@ impl Mood {
             Self::Erring(status) => (Answering::Status(status), quick),
             Self::Limiting(seconds) => (Answering::Limits(seconds), quick),
             Self::Leaving => (
-                Answering::Status(if random.random_bool(0.1) { 410 } else { 200 }),
+                Answering::Status(if random.random_bool(0.3) { 410 } else { 200 }),
                 quick,
             ),
             Self::Hanging => (Answering::Never, quick),

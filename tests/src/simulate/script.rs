@@ -26,7 +26,10 @@ const HOUR_MS: i64 = 3600 * 1000;
 const JUMPS_MS: [i64; 6] = [HOUR_MS, -HOUR_MS, 24 * HOUR_MS, -24 * HOUR_MS, 1500, -90_000];
 /// How late a delivery may be when all is well: a circuit breaker's longest pause, and what
 /// takes its turn meanwhile.
-const SLACK: Duration = Duration::from_secs(180);
+const SLACK: Duration = Duration::from_secs(300);
+/// For how long a receiver can hold its endpoint's deliveries by `Retry-After`, and what the pace
+/// takes that it has them go at afterwards.
+const HELD_MAX: Duration = Duration::from_secs(3600 + 600);
 /// The store knows so soon that the wall clock was set.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 /// How long an idle relay is watched.
@@ -244,7 +247,7 @@ impl Script {
             self.clock_is_known(now);
         }
         if let Some(since) = self.settling_since {
-            let kept = self.world.ledger().nothing_is_late(since, SLACK, now);
+            let kept = self.world.ledger().nothing_is_late(since, HELD_MAX + SLACK, now);
             self.world.expect(kept);
         }
     }
