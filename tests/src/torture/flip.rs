@@ -11,8 +11,9 @@ use rand::{RngExt as _, SeedableRng as _};
 use relay::model::delivery::State;
 use relay::model::event::Event;
 use relay::model::id::{DeliveryId, EndpointId, EventId};
+use relay::model::page::{LIMIT_MAX, Page};
 use relay::store::sqlite::{Settings, SqliteStore};
-use relay::store::{DeliveryQueue as _, EventStore as _};
+use relay::store::{DeliveryQueue as _, EventFilter, EventStore as _};
 
 use super::shop::{ENDPOINTS, NOW, TENANT};
 use super::workload::{DATABASE, Promise, Workload};
@@ -145,6 +146,7 @@ impl<'a> Expected<'a> {
         match SqliteStore::open(&disk.path(DATABASE), settings) {
             Ok(store) => {
                 self.look_at_events(&store, &mut seen).await;
+                self.look_at_list(&store, &mut seen).await;
                 self.look_at_deliveries(&store, &mut seen).await;
             }
             Err(error) => seen.errors.push(error.to_string()),
@@ -158,6 +160,29 @@ impl<'a> Expected<'a> {
                 Ok(Some(event)) => self.compare(&event, seen),
                 Ok(None) => seen.missing.push(format!("event {id} is gone")),
                 Err(error) => seen.errors.push(error.to_string()),
+            }
+        }
+    }
+
+    /// Every event by way of the list, which looks at those, too, that nobody knows by their id.
+    async fn look_at_list(&self, store: &SqliteStore, seen: &mut Seen) {
+        let mut page = Page {
+            limit: LIMIT_MAX,
+            before: None,
+        };
+        loop {
+            match store.events(TENANT, EventFilter::default(), page).await {
+                Ok(listed) => {
+                    listed.items.iter().for_each(|event| self.compare(event, seen));
+                    page.before = listed.next;
+                }
+                Err(error) => {
+                    seen.errors.push(error.to_string());
+                    return;
+                }
+            }
+            if page.before.is_none() {
+                return;
             }
         }
     }

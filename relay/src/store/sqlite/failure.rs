@@ -12,8 +12,8 @@ pub(super) enum Failure {
     Sql(rusqlite::Error),
     /// Something was read that was never written.
     Corrupt(String),
-    /// Something else is in the way for the moment.
-    Busy(&'static str),
+    /// Something is in the way for the moment.
+    Unavailable(String),
 }
 
 /// Who is to blame for a failed transaction, and so what to do about it.
@@ -77,7 +77,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let error = match failure {
             Failure::Corrupt(what) => return Self::Corrupt(what),
-            Failure::Busy(what) => return Self::Unavailable(what.to_owned()),
+            Failure::Unavailable(what) => return Self::Unavailable(what),
             Failure::Sql(error) => error,
         };
         match error.sqlite_error_code() {

@@ -6,6 +6,9 @@
 //! the database and synced there, the log is emptied, and a commit has to go through; only then
 //! is anything acknowledged again.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -15,7 +18,12 @@ use super::inbox::Taken;
 use super::job::{Asked, Baton, Job, Weight};
 use super::session::Session;
 use super::writer::Served;
-use super::{Error, schema};
+use super::{Error, beside, schema};
+
+const LOG_HEADER_BYTES: i64 = 32;
+const FRAME_HEADER_BYTES: i64 = 24;
+/// The header of the index, twice.
+const INDEX_HEADERS_BYTES: usize = 96;
 
 /// How long to wait before it is tried again, at first and in the end.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -52,18 +60,46 @@ pub(super) fn reopen(broken: Connection, served: &Served) -> Option<Connection> 
 
 fn open(served: &Served) -> Result<Connection, Error> {
     let connection = schema::open_writer(&served.path)?;
-    Ok(begin_anew(&connection).map(|()| connection)?)
+    Ok(begin_anew(&connection, &served.path).map(|()| connection)?)
 }
 
-fn begin_anew(connection: &Connection) -> Result<(), Failure> {
+fn begin_anew(connection: &Connection, path: &Path) -> Result<(), Failure> {
     connection.busy_timeout(READ_MAX)?;
+    have_log_read_again(connection, path)?;
     let is_blocked: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if is_blocked {
-        return Err(Failure::Busy("a read under way keeps the write-ahead log in use"));
+        let what = "a read under way keeps the write-ahead log in use".to_owned();
+        return Err(Failure::Unavailable(what));
     }
     connection.execute(PROVE, [])?;
     schema::wait_for_locks(connection)?;
     Ok(())
+}
+
+/// Has SQLite forget which part of the log it has copied into the database.
+///
+/// It counts pages as copied before they are synced, if a read keeps it from copying them all:
+/// the sync comes with the last part. If that sync fails, the pages before are lost, too, and
+/// SQLite would not copy them again. So its index of the log is made invalid, upon which it reads
+/// the log from the start; what follows the last commit is cut off before, so that it is not
+/// taken for one. The formats: <https://www.sqlite.org/walformat.html>.
+fn have_log_read_again(connection: &Connection, path: &Path) -> Result<(), Failure> {
+    let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
+    let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let committed = match frames {
+        0 => 0,
+        frames => LOG_HEADER_BYTES + frames * (FRAME_HEADER_BYTES + page_bytes),
+    };
+    let committed = u64::try_from(committed).unwrap_or_default();
+    let cut = || -> io::Result<()> {
+        let log = OpenOptions::new().write(true).open(beside(path, "-wal"))?;
+        if log.metadata()?.len() > committed {
+            log.set_len(committed)?;
+        }
+        let mut index = OpenOptions::new().write(true).open(beside(path, "-shm"))?;
+        index.write_all(&[0; INDEX_HEADERS_BYTES])
+    };
+    cut().map_err(|error| Failure::Unavailable(format!("the write-ahead log cannot be read again: {error}")))
 }
 
 /// Refuses what is asked for a while; false once the inbox is closed and empty.

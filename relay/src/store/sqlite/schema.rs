@@ -69,7 +69,7 @@ fn create(path: &Path) -> Result<(), Error> {
 /// SQLite, it leaves it at that if the system cannot.
 fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    let synced = File::open(folder.unwrap_or_else(|| Path::new("."))).and_then(|folder| folder.sync_all());
     if let Err(error) = synced {
         tracing::debug!(%error, path = %path.display(), "the folder could not be synced");
     }
