@@ -58,7 +58,7 @@ pub(super) fn problem(error: &store::Error) -> Problem {
             "Store full",
             "the store has no room; try again later",
         ),
-        store::Error::Corrupt(_) | store::Error::Schema { .. } => Problem::new(
+        store::Error::Corrupt(_) | store::Error::Schema { .. } | store::Error::Sealed { .. } => Problem::new(
             500,
             "store_broken",
             "Store broken",

@@ -77,7 +77,7 @@ impl Ground {
 
     fn of_this_machine(config: &Config) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (store, sqlite) = open_store(&config.store.place)?;
+        let (store, sqlite) = open_store(&config.store)?;
         let plugins = Plugins::new(
             plugin_settings(config),
             Arc::clone(&store) as Arc<dyn PluginState>,
@@ -202,12 +202,13 @@ impl App {
             fresh_key,
             directories: Arc::clone(&directories),
             store: Arc::clone(&store),
-            sqlite,
+            sqlite: sqlite.clone(),
             queue: Arc::clone(&queue),
             flow: Some(Arc::clone(&flow)),
             reload: Arc::new(Reload {
                 config: Mutex::new(config.clone()),
                 store: Arc::clone(&store),
+                sqlite: sqlite.clone(),
                 plugins,
                 sender: Arc::clone(&sender),
                 directories: Arc::clone(&directories),
@@ -390,15 +391,19 @@ async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
 /// The store, and again as what has to be closed, if it is a file.
 type Opened = (Arc<dyn Store>, Option<Arc<SqliteStore>>);
 
-fn open_store(place: &Place) -> anyhow::Result<Opened> {
-    match place {
+fn open_store(settings: &StoreSettings) -> anyhow::Result<Opened> {
+    match &settings.place {
         Place::Memory => Ok((Arc::new(MemoryStore::default()), None)),
         Place::Sqlite(path) => {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder)
                     .with_context(|| format!("cannot make the folder {}", folder.display()))?;
             }
-            let store = SqliteStore::open(path, sqlite::Settings::default())
+            let settings = sqlite::Settings {
+                master_keys: reload::master_keys(settings),
+                ..sqlite::Settings::default()
+            };
+            let store = SqliteStore::open(path, settings)
                 .with_context(|| format!("cannot open the store {}", path.display()))?;
             let store = Arc::new(store);
             Ok((Arc::clone(&store) as Arc<dyn Store>, Some(store)))

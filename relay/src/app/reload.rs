@@ -10,12 +10,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::assemble;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, StoreSettings};
 use crate::deliver::send::Sender;
-use crate::directory::Directories;
+use crate::directory::{Directories, Directory};
+use crate::model::id::EndpointId;
 use crate::plugins::Plugins;
-use crate::queue::Queue;
+use crate::queue::{Queue, Terms};
 use crate::store::Store;
+use crate::store::seal::MasterKey;
+use crate::store::sqlite::SqliteStore;
+
+/// A directory, and the terms of each lane.
+type Made = (Directory, Vec<(EndpointId, Terms)>);
 
 /// What a directory is made from, and where it goes.
 pub(super) struct Reload {
@@ -23,6 +29,8 @@ pub(super) struct Reload {
     /// the later one wins.
     pub(super) config: Mutex<Config>,
     pub(super) store: Arc<dyn Store>,
+    /// The store again, if it is one that is sealed.
+    pub(super) sqlite: Option<Arc<SqliteStore>>,
     pub(super) plugins: Plugins,
     pub(super) sender: Arc<Sender>,
     pub(super) directories: Arc<Directories>,
@@ -31,8 +39,8 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// Puts the sources and endpoints of `new` in force, and names the sections of it that
-    /// differ but are only read at the start.
+    /// Puts the sources, endpoints and master keys of `new` in force, and names the sections
+    /// of it that differ otherwise and are only read at the start.
     ///
     /// # Errors
     /// What cannot be used of it; then nothing has changed.
@@ -41,25 +49,46 @@ impl Reload {
         let merged = Config {
             sources: new.sources.clone(),
             endpoints: new.endpoints.clone(),
+            store: StoreSettings {
+                master_keys: new.store.master_keys.clone(),
+                ..config.store.clone()
+            },
             ..config.clone()
         };
-        self.put_in_force(&merged).await?;
+        let made = self.make(&merged).await?;
+        if merged.store.master_keys != config.store.master_keys {
+            self.seal(&merged.store).await?;
+        }
+        self.put_in_force(made);
         *config = merged;
         Ok(read_at_start(&config, &new))
     }
 
-    async fn put_in_force(&self, config: &Config) -> anyhow::Result<()> {
-        let (directory, terms) = assemble::directory(
+    /// Seals the store with another master key while it is in use.
+    async fn seal(&self, settings: &StoreSettings) -> anyhow::Result<()> {
+        let Some(store) = &self.sqlite else { return Ok(()) };
+        store.seal_with(&master_keys(settings)).await?;
+        tracing::info!(
+            master_key = store.master_key(),
+            "secrets in the store are sealed with another master key"
+        );
+        Ok(())
+    }
+
+    async fn make(&self, config: &Config) -> anyhow::Result<Made> {
+        assemble::directory(
             config,
             self.store.as_ref(),
             &self.plugins,
             &self.sender,
             self.clock.now(),
         )
-        .await?;
+        .await
+    }
+
+    fn put_in_force(&self, (directory, terms): Made) {
         self.directories.replace(directory);
         self.queue.configure(terms);
-        Ok(())
     }
 
     /// Follows changes in the plugin folder until `stop`.
@@ -72,8 +101,11 @@ impl Reload {
                 changed = changed.changed() => if changed.is_err() { return },
             }
             let config = self.config.lock().await;
-            match self.put_in_force(&config).await {
-                Ok(()) => tracing::info!("plugins reloaded"),
+            match self.make(&config).await {
+                Ok(made) => {
+                    self.put_in_force(made);
+                    tracing::info!("plugins reloaded");
+                }
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),
                     "a changed plugin cannot be used; the old one stays in force"
@@ -81,6 +113,13 @@ impl Reload {
             }
         }
     }
+}
+
+/// The master keys of a configuration; each was read before, when it was checked.
+pub(super) fn master_keys(settings: &StoreSettings) -> Vec<Arc<MasterKey>> {
+    let keys = settings.master_keys.iter();
+    keys.filter_map(|key| MasterKey::parse(key).ok().map(Arc::new))
+        .collect()
 }
 
 /// Sections in which the two differ and that take effect only at the next start.

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::deliver::address::Guard;
 use crate::model::endpoint::Endpoint;
+use crate::model::secret::Secret;
 use crate::model::source::Source;
+use crate::store::seal::MasterKey;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -185,6 +187,7 @@ fn store(section: Option<Section<'_>>) -> StoreSettings {
         place: Place::Sqlite("relay-data/relay.db".into()),
         retention: 30 * DAY,
         dedupe_window: 7 * DAY,
+        master_keys: Vec::new(),
     };
     let Some(section) = section else { return store };
     if let Some(text) = section.string("url") {
@@ -199,8 +202,20 @@ fn store(section: Option<Section<'_>>) -> StoreSettings {
     store.dedupe_window = section
         .duration("dedupe_window", MINUTE..=365 * DAY)
         .unwrap_or(store.dedupe_window);
+    store.master_keys = master_keys(&section);
     section.finish();
     store
+}
+
+fn master_keys(section: &Section<'_>) -> Vec<Secret> {
+    let keys = section.secrets("master_key").unwrap_or_default();
+    for key in &keys {
+        if let Err(weak) = MasterKey::parse(key) {
+            let remedy = "make one with: openssl rand -base64 32";
+            section.fault("master_key", weak.to_string(), remedy);
+        }
+    }
+    keys
 }
 
 fn place(text: &str) -> Result<Place, (String, &'static str)> {

@@ -73,6 +73,9 @@ pub struct StoreSettings {
     pub retention: Duration,
     /// How long a dedupe key is remembered.
     pub dedupe_window: Duration,
+    /// What secrets in the store are sealed with, the one in use first; without any, the
+    /// relay makes its own and keeps it beside the store. Each reads as a key.
+    pub master_keys: Vec<Secret>,
 }
 
 /// Where the store is.

@@ -223,7 +223,7 @@ fn store_problem(error: &store::Error) -> Problem {
             "Store full",
             "nothing was accepted; try again later",
         ),
-        store::Error::Corrupt(_) | store::Error::Schema { .. } => Problem::new(
+        store::Error::Corrupt(_) | store::Error::Schema { .. } | store::Error::Sealed { .. } => Problem::new(
             500,
             "store_broken",
             "Store broken",

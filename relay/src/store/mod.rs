@@ -24,6 +24,7 @@ use crate::model::time::Timestamp;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 pub mod memory;
+pub mod seal;
 pub mod sqlite;
 
 /// All that a relay keeps.
@@ -46,6 +47,9 @@ pub enum Error {
     /// The store was written by another version.
     #[error("the store has schema {found}, this relay knows up to {known}; use a newer relay")]
     Schema { found: i64, known: i64 },
+    /// None of the master keys opens it.
+    #[error("the store is sealed with the master key {master}, which is not given; {remedy}")]
+    Sealed { master: String, remedy: String },
 }
 
 // ---- events ----------------------------------------------------------------------------

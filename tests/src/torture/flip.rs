@@ -16,7 +16,7 @@ use relay::store::sqlite::{Settings, SqliteStore};
 use relay::store::{DeliveryQueue as _, EventFilter, EventStore as _};
 
 use super::shop::{ENDPOINTS, NOW, TENANT};
-use super::workload::{DATABASE, Promise, Workload};
+use super::workload::{DATABASE, Promise, Workload, master_keys};
 use crate::disk::{Disk, Image};
 
 /// Calls of the workload that fills the store.
@@ -141,6 +141,7 @@ impl<'a> Expected<'a> {
         let disk = Disk::with(image);
         let settings = Settings {
             readers: 1,
+            master_keys: master_keys(),
             ..Settings::default()
         };
         match SqliteStore::open(&disk.path(DATABASE), settings) {

@@ -18,7 +18,7 @@ use relay::store::sqlite::{Settings, SqliteStore};
 use relay::store::{DeliveryFilter, DeliveryQueue as _, EventFilter, EventStore as _, Record};
 
 use super::shop::{ENDPOINTS, NOW, TENANT};
-use super::workload::{DATABASE, Promise, Workload};
+use super::workload::{DATABASE, Promise, Workload, master_keys};
 use crate::disk::{self, Disk, Image, Step, Syncs};
 
 /// Calls of one workload.
@@ -115,6 +115,7 @@ impl Cut<'_> {
         let disk = Disk::with(image);
         let settings = Settings {
             readers: 1,
+            master_keys: master_keys(),
             ..Settings::default()
         };
         let store = SqliteStore::open(&disk.path(DATABASE), settings)

@@ -1,6 +1,7 @@
 //! What a relay asks of its store, by seed: events, attempts, the checkpoint.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -10,6 +11,8 @@ use relay::model::attempt::{Attempt, Outcome, Trigger};
 use relay::model::delivery::{Progress, State};
 use relay::model::id::{AttemptId, DeliveryId, EndpointId, EventId};
 use relay::model::message::{Message, Messages};
+use relay::model::secret::Secret;
+use relay::store::seal::MasterKey;
 use relay::store::sqlite::{Settings, SqliteStore};
 use relay::store::{Accepted, DeliveryQueue as _, Error, EventStore as _, NewEvent, Record};
 
@@ -58,6 +61,16 @@ struct Standing {
     has_row: bool,
 }
 
+/// What every store of the torture is sealed with: kept elsewhere than on the disk that is
+/// tortured, as an operator would.
+///
+/// # Panics
+/// If it is no key.
+pub fn master_keys() -> Vec<Arc<MasterKey>> {
+    let key = Secret::new("q1w2E3r4T5y6U7i8O9p0A1s2D3f4G5h6J7k8L9z0X1c=".to_owned());
+    vec![Arc::new(MasterKey::parse(&key).expect("32 bytes in base64"))]
+}
+
 impl Workload {
     /// A fresh store on a fresh disk.
     pub fn new(mut random: StdRng) -> Result<Self, Error> {
@@ -67,6 +80,7 @@ impl Workload {
             linger: Duration::ZERO,
             checkpoint_pages: random.random_range(2..64),
             readers: 1,
+            master_keys: master_keys(),
             ..Settings::default()
         };
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Deliveries: the trait, from calls to jobs and reads.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -10,10 +11,11 @@ use super::failure::Failure;
 use super::job::Weight;
 use super::record::{self, RecordRow};
 use super::session::Session;
-use super::{SqliteStore, due, listing};
+use super::{SqliteStore, due, listing, messages};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, State};
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
+use crate::model::message::Messages;
 use crate::model::page::{Listed, Page};
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryFilter, DeliveryQueue, DueBatch, Error, Record, Retried, UnfinishedPage};
@@ -21,10 +23,14 @@ use crate::store::{DeliveryFilter, DeliveryQueue, DueBatch, Error, Record, Retri
 #[async_trait]
 impl DeliveryQueue for SqliteStore {
     async fn record(&self, records: &[Record]) -> Result<(), Error> {
-        let rows = records
-            .iter()
-            .map(RecordRow::new)
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut rows = Vec::with_capacity(records.len());
+        for record in records {
+            let messages = match &record.progress.messages {
+                Some(frozen) => Some(self.sealed(record, frozen).await?),
+                None => None,
+            };
+            rows.push(RecordRow::new(record, messages)?);
+        }
         if rows.is_empty() {
             return Ok(());
         }
@@ -41,8 +47,9 @@ impl DeliveryQueue for SqliteStore {
         skip: HashSet<DeliveryId>,
         limit: usize,
     ) -> Result<DueBatch, Error> {
+        let vault = Arc::clone(&self.vault);
         self.readers
-            .run(move |connection| due::due(connection, endpoint, now, &skip, limit))
+            .run(move |connection| due::due(connection, &vault, endpoint, now, &skip, limit))
             .await
     }
 
@@ -124,6 +131,15 @@ fn give_up(
         statement.execute(params![id.raw(), failed, reason, now.as_millis(), pending])?;
     }
     Ok(())
+}
+
+impl SqliteStore {
+    /// Messages hold what plugins put into them, such as the token of the service they are for.
+    async fn sealed(&self, record: &Record, frozen: &Messages) -> Result<Vec<u8>, Error> {
+        let row = record.delivery.raw().to_le_bytes();
+        let key = self.key(record.tenant).await?;
+        Ok(key.seal(messages::COLUMN, &row, &messages::encode(frozen)?))
+    }
 }
 
 /// With a checksum beside it: were it read as larger than it is, what was in flight would be

@@ -7,8 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, Rows};
 
 use super::failure::{Failure, readable};
 use super::plan::{self, Standing};
+use super::vault::{Place, Vault};
 use super::{listing, messages, row};
-use crate::model::id::{DeliveryId, EndpointId, EventId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::message::Messages;
 use crate::model::time::Timestamp;
 use crate::store::{Due, DueBatch, Unfinished, UnfinishedPage};
@@ -19,6 +20,7 @@ pub(super) const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// The deliveries of an endpoint that are due.
 pub(super) fn due(
     connection: &Connection,
+    vault: &Vault,
     endpoint: EndpointId,
     now: Timestamp,
     skip: &HashSet<DeliveryId>,
@@ -41,7 +43,10 @@ pub(super) fn due(
             batch.next = Some(due);
             break;
         }
-        match readable(load(connection, delivery), format_args!("delivery {delivery}"))? {
+        match readable(
+            load(connection, vault, delivery),
+            format_args!("delivery {delivery}"),
+        )? {
             Some(due) => {
                 bytes += due.event.weight() + due.messages.as_ref().map_or(0, weight);
                 batch.due.push(due);
@@ -56,9 +61,9 @@ fn weight(messages: &Messages) -> usize {
     messages.list.iter().map(|message| message.body.len()).sum()
 }
 
-fn load(connection: &Connection, delivery: DeliveryId) -> Result<Option<Due>, Failure> {
+fn load(connection: &Connection, vault: &Vault, delivery: DeliveryId) -> Result<Option<Due>, Failure> {
     let mut statement = connection.prepare_cached(concat!(
-        "SELECT d.endpoint, d.due, d.attempts, d.manual, d.messages, ",
+        "SELECT d.endpoint, d.due, d.attempts, d.manual, d.messages, d.tenant, ",
         row::columns!(),
         " FROM deliveries d JOIN events e ON e.id = d.event WHERE d.id = ?1"
     ))?;
@@ -70,15 +75,20 @@ fn load(connection: &Connection, delivery: DeliveryId) -> Result<Option<Due>, Fa
     };
     let messages = match row.get_ref(4)? {
         ValueRef::Null => None,
-        value => Some(messages::decode(
-            delivery,
-            value.as_blob().map_err(rusqlite::Error::from)?,
-        )?),
+        sealed => {
+            let place = Place {
+                tenant: TenantId::from_raw(row.get(5)?),
+                column: messages::COLUMN,
+                row: &delivery.raw().to_le_bytes(),
+            };
+            let bytes = vault.unseal(&place, sealed.as_blob().map_err(rusqlite::Error::from)?)?;
+            Some(messages::decode(delivery, &bytes)?)
+        }
     };
-    let event = row::event(row, 5)?;
+    let event = row::event(row, 6)?;
     let endpoint = EndpointId::from_raw(row.get(0)?);
     // The event's own list is under its checksum; the delivery's row is not.
-    let planned = plan::decode(event.id, row::blob(row, 5 + row::ENDPOINTS)?)?;
+    let planned = plan::decode(event.id, row::blob(row, 6 + row::ENDPOINTS)?)?;
     if !planned.contains(&(delivery, endpoint)) {
         return Err(Failure::Corrupt(format!(
             "delivery {delivery} to {endpoint} is none of event {}",

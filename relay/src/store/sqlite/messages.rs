@@ -13,6 +13,9 @@ use crate::model::id::DeliveryId;
 use crate::model::message::{Message, Messages};
 use crate::store::Error;
 
+/// The column, sealed and bound to its delivery.
+pub(super) const COLUMN: &str = "deliveries.messages";
+
 const VERSION: u8 = 1;
 /// The version byte and the checksum.
 const HEAD_BYTES: usize = 9;

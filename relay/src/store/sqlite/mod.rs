@@ -10,10 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use crate::model::id::IdMaker;
+use super::seal::MasterKey;
+use crate::model::id::{IdMaker, TenantId};
 use health::Health;
 use inbox::Inbox;
+use job::Weight;
 use readers::Readers;
+use vault::{DataKey, Vault};
 use writer::{Served, Writer};
 
 mod accept;
@@ -41,11 +44,13 @@ mod registry;
 mod reopen;
 mod row;
 mod schema;
+mod sealing;
 mod session;
 mod state;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod vault;
 mod writer;
 
 /// How much the store takes on at once.
@@ -65,6 +70,9 @@ pub struct Settings {
     pub readers: usize,
     /// Pages the write-ahead log may gain before they are copied into the database.
     pub checkpoint_pages: usize,
+    /// What the store is sealed with: with the first; the others open what is sealed with an
+    /// older one. Without any, the relay makes one of its own in a file beside the database.
+    pub master_keys: Vec<Arc<MasterKey>>,
 }
 
 impl Default for Settings {
@@ -77,6 +85,7 @@ impl Default for Settings {
             linger_events: 256,
             readers: 4,
             checkpoint_pages: 2048,
+            master_keys: Vec::new(),
         }
     }
 }
@@ -87,6 +96,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
     ids: Arc<IdMaker>,
+    vault: Arc<Vault>,
     _lock: File,
 }
 
@@ -94,13 +104,15 @@ impl SqliteStore {
     /// Opens the file, creating it if it is not there, and brings its schema up to date.
     ///
     /// # Errors
-    /// Another relay has it open, it is of another program or a newer relay, or it cannot
-    /// be read or written.
+    /// Another relay has it open, it is of another program or a newer relay, it is sealed
+    /// with another master key, or it cannot be read or written.
     pub fn open(path: &Path, settings: Settings) -> Result<Self, Error> {
         let lock = lock::take(path)?;
         let mut connection = schema::open_writer(path)?;
         tail::report(path, &connection);
         schema::migrate(&mut connection, path)?;
+        let vault = Vault::open(&mut connection, path, &settings.master_keys)?;
+        sealing::seal_what_is_clear(&mut connection, &vault)?;
         let ids = Arc::new(IdMaker::new(0));
         ids.start_after(registry::last_name(&connection)?);
         let readers = Readers::new(path.to_owned(), settings.readers);
@@ -115,8 +127,50 @@ impl SqliteStore {
             writer,
             readers,
             ids,
+            vault: Arc::new(vault),
             _lock: lock,
         })
+    }
+
+    /// Seals the store with the first of these master keys, or the relay's own if there is
+    /// none, while it runs. The keys before are not needed any more when it returns.
+    ///
+    /// # Errors
+    /// It cannot be written; then the store stays sealed as it is.
+    pub async fn seal_with(&self, given: &[Arc<MasterKey>]) -> Result<(), Error> {
+        let master = self.vault.first_of(given)?;
+        let (vault, with) = (Arc::clone(&self.vault), Arc::clone(&master));
+        self.writer
+            .run(Weight::SMALL, move |session| {
+                vault.seal_keys(session.connection(), &with)?;
+                Ok(())
+            })
+            .await?;
+        self.vault.use_master(master);
+        Ok(())
+    }
+
+    /// Which master key the store is sealed with: an id that says nothing of the key.
+    pub fn master_key(&self) -> String {
+        hex::encode(self.vault.master().id())
+    }
+
+    /// What a tenant's values are sealed with; made durable first, if it is new.
+    async fn key(&self, tenant: TenantId) -> Result<Arc<DataKey>, Error> {
+        if let Some(key) = self.vault.key(tenant) {
+            return Ok(key);
+        }
+        let vault = Arc::clone(&self.vault);
+        let made = self
+            .writer
+            .run(Weight::SMALL, move |session| {
+                vault.make(session.connection(), tenant)
+            })
+            .await?;
+        self.vault.keep(made);
+        self.vault
+            .key(tenant)
+            .ok_or_else(|| Error::Unavailable("a data key was not kept".to_owned()))
     }
 
     /// Writes what is queued, copies the write-ahead log into the database and ends. Later

@@ -6,7 +6,6 @@ use rusqlite::{Connection, Statement, params};
 
 use super::failure::Failure;
 use super::job::{Urgency, Weight};
-use super::messages;
 use super::session::{Session, keep};
 use crate::model::delivery::{Progress, State};
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
@@ -74,8 +73,8 @@ pub(super) struct RecordRow {
 }
 
 impl RecordRow {
-    /// Encodes a record.
-    pub(super) fn new(record: &Record) -> Result<Self, Error> {
+    /// Encodes a record, of which the messages are sealed already.
+    pub(super) fn new(record: &Record, messages: Option<Vec<u8>>) -> Result<Self, Error> {
         let progress = &record.progress;
         let last = progress.attempt.as_ref().map(serde_json::to_string).transpose();
         Ok(Self {
@@ -89,7 +88,7 @@ impl RecordRow {
             updated_at: changed_at(record),
             reason: progress.reason.clone(),
             last: last.map_err(|error| Error::Unavailable(error.to_string()))?,
-            messages: progress.messages.as_ref().map(messages::encode).transpose()?,
+            messages,
         })
     }
 

@@ -1,16 +1,23 @@
 //! Names, secrets, disabled endpoints and keys.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::SqliteStore;
 use super::failure::Failure;
 use super::job::Weight;
 use super::session::Session;
+use super::vault::{DataKey, Place, Vault};
 use crate::model::id::{EndpointId, KeyId, TenantId};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::store::{Disabled, Error, Failing, Key, Named, Registry, Role, SigningSecrets};
+
+/// Columns that are sealed, each bound to its endpoint.
+pub(super) const SYMMETRIC: &str = "signing_secrets.symmetric";
+pub(super) const ASYMMETRIC: &str = "signing_secrets.asymmetric";
 
 #[async_trait]
 impl Registry for SqliteStore {
@@ -21,7 +28,7 @@ impl Registry for SqliteStore {
         names: Vec<String>,
         now: Timestamp,
     ) -> Result<Vec<i64>, Error> {
-        let ids = std::sync::Arc::clone(&self.ids);
+        let ids = Arc::clone(&self.ids);
         let work = move |session: &mut Session<'_>| {
             names
                 .iter()
@@ -36,9 +43,15 @@ impl Registry for SqliteStore {
         endpoint: EndpointId,
         fresh: SigningSecrets,
     ) -> Result<SigningSecrets, Error> {
+        let tenant = self
+            .readers
+            .run(move |connection| tenant_of(connection, endpoint.raw()))
+            .await?;
+        let key = self.key(tenant).await?;
+        let vault = Arc::clone(&self.vault);
         self.writer
             .run(Weight::SMALL, move |session| {
-                signing_secrets(session, endpoint, &fresh)
+                signing_secrets(session, endpoint, &fresh, &key, &vault)
             })
             .await
     }
@@ -117,30 +130,54 @@ const fn named(kind: Named) -> i64 {
     }
 }
 
+/// Whose endpoint it is.
+pub(super) fn tenant_of(connection: &Connection, endpoint: i64) -> Result<TenantId, Failure> {
+    let tenant = connection
+        .prepare_cached("SELECT tenant FROM names WHERE id = ?1")?
+        .query_row([endpoint], |row| row.get(0))
+        .optional()?;
+    Ok(tenant.map_or(TenantId::DEFAULT, TenantId::from_raw))
+}
+
 fn signing_secrets(
     session: &Session<'_>,
     endpoint: EndpointId,
     fresh: &SigningSecrets,
+    key: &DataKey,
+    vault: &Vault,
 ) -> Result<SigningSecrets, Failure> {
+    let row = endpoint.raw().to_le_bytes();
+    let seal = |column, secret: &Secret| key.seal(column, &row, secret.reveal().as_bytes());
     session
         .statement(
-            "INSERT INTO signing_secrets (endpoint, symmetric, asymmetric) VALUES (?1, ?2, ?3)
+            "INSERT INTO signing_secrets (endpoint, tenant, symmetric, asymmetric) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             endpoint.raw(),
-            fresh.symmetric.reveal(),
-            fresh.asymmetric.reveal()
+            key.tenant().raw(),
+            seal(SYMMETRIC, &fresh.symmetric),
+            seal(ASYMMETRIC, &fresh.asymmetric),
         ])?;
-    let kept = session
-        .statement("SELECT symmetric, asymmetric FROM signing_secrets WHERE endpoint = ?1")?
+    let (tenant, symmetric, asymmetric) = session
+        .statement("SELECT tenant, symmetric, asymmetric FROM signing_secrets WHERE endpoint = ?1")?
         .query_one([endpoint.raw()], |row| {
-            Ok(SigningSecrets {
-                symmetric: Secret::new(row.get(0)?),
-                asymmetric: Secret::new(row.get(1)?),
-            })
+            Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
         })?;
-    Ok(kept)
+    let open = |column, sealed: &[u8]| {
+        let place = Place {
+            tenant: TenantId::from_raw(tenant),
+            column,
+            row: &row,
+        };
+        let text = String::from_utf8(vault.unseal(&place, sealed)?);
+        text.map(Secret::new)
+            .map_err(|_| Failure::Corrupt(format!("a sealed value of {column} is no text")))
+    };
+    Ok(SigningSecrets {
+        symmetric: open(SYMMETRIC, &symmetric)?,
+        asymmetric: open(ASYMMETRIC, &asymmetric)?,
+    })
 }
 
 fn set_disabled(

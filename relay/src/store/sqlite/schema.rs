@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
         env!("CARGO_MANIFEST_DIR"),
         "/migrations/0002_failing.sql"
     )),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0003_sealed.sql")),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.
@@ -43,7 +44,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Creates the file so that only its owner reads it: it holds payloads and signing secrets.
+/// Creates the file so that only its owner reads it: it holds payloads.
 /// SQLite gives the files beside it the same mode.
 fn create(path: &Path) -> Result<(), Error> {
     let mut options = OpenOptions::new();

@@ -1,5 +1,7 @@
 //! The small durable state of plugins.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
@@ -7,6 +9,7 @@ use super::SqliteStore;
 use super::failure::Failure;
 use super::job::{Urgency, Weight};
 use super::session::Session;
+use super::vault::{DataKey, OVERHEAD_BYTES, Place, Vault};
 use crate::model::id::TenantId;
 use crate::model::time::Timestamp;
 use crate::store::{Error, PluginState, STATE_BYTES_MAX, Scope, Written};
@@ -17,7 +20,7 @@ type Live = (Vec<u8>, Option<i64>);
 #[async_trait]
 impl PluginState for SqliteStore {
     async fn state_value(&self, scope: &Scope, key: &str, now: Timestamp) -> Result<Option<Vec<u8>>, Error> {
-        let slot = Slot::new(scope, key, now);
+        let slot = self.slot(scope, key, now).await?;
         self.readers.run(move |connection| slot.value(connection)).await
     }
 
@@ -29,14 +32,14 @@ impl PluginState for SqliteStore {
         expires: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Written<()>, Error> {
-        let slot = Slot::new(scope, key, now);
+        let slot = self.slot(scope, key, now).await?;
         self.writer
             .run(weight(&value), move |session| slot.put(session, &value, expires))
             .await
     }
 
     async fn delete_state(&self, scope: &Scope, key: &str) -> Result<(), Error> {
-        let slot = Slot::new(scope, key, Timestamp::default());
+        let slot = self.slot(scope, key, Timestamp::default()).await?;
         self.writer
             .run(Weight::SMALL, move |session| slot.delete(session))
             .await
@@ -49,7 +52,7 @@ impl PluginState for SqliteStore {
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<Written<bool>, Error> {
-        let slot = Slot::new(scope, key, now);
+        let slot = self.slot(scope, key, now).await?;
         self.writer
             .run(Weight::SMALL, move |session| {
                 slot.swap(session, None, &[], Some(expires))
@@ -65,7 +68,7 @@ impl PluginState for SqliteStore {
         expires: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Written<i64>, Error> {
-        let slot = Slot::new(scope, key, now);
+        let slot = self.slot(scope, key, now).await?;
         self.writer
             .run(Weight::SMALL, move |session| slot.add(session, delta, expires))
             .await
@@ -80,7 +83,7 @@ impl PluginState for SqliteStore {
         expires: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Written<bool>, Error> {
-        let slot = Slot::new(scope, key, now);
+        let slot = self.slot(scope, key, now).await?;
         let work = move |session: &mut Session<'_>| slot.swap(session, expected.as_deref(), &value, expires);
         self.writer.run(Weight::SMALL, work).await
     }
@@ -93,7 +96,7 @@ impl PluginState for SqliteStore {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<String>, Error> {
-        let slot = Slot::new(scope, prefix, now);
+        let slot = self.slot(scope, prefix, now).await?;
         self.readers
             .run(move |connection| slot.keys(connection, after.as_deref(), limit))
             .await
@@ -108,20 +111,48 @@ fn weight(value: &[u8]) -> Weight {
     }
 }
 
+impl SqliteStore {
+    async fn slot(&self, scope: &Scope, key: &str, now: Timestamp) -> Result<Slot, Error> {
+        Ok(Slot {
+            scope: scope.clone(),
+            key: key.to_owned(),
+            now,
+            data_key: self.key(scope.tenant).await?,
+            vault: Arc::clone(&self.vault),
+        })
+    }
+}
+
 /// One key of one scope, looked at at one time.
 struct Slot {
     scope: Scope,
     key: String,
     now: Timestamp,
+    /// Seals the value, which may be a token that the plugin was given.
+    data_key: Arc<DataKey>,
+    vault: Arc<Vault>,
 }
 
+/// The column of the values, sealed and bound to scope and key.
+pub(super) const COLUMN: &str = "state.value";
+
+/// What tells a value's row from the others: a plugin's name has no zero in it.
+pub(super) fn state_row(owner: i64, plugin: &str, key: &str) -> Vec<u8> {
+    [&owner.to_le_bytes(), plugin.as_bytes(), b"\0", key.as_bytes()].concat()
+}
+
+/// What a key and its value count: the sealed value without what sealing adds.
+macro_rules! size {
+    () => {
+        "octet_length(key) + octet_length(value) - 33"
+    };
+}
+
+const _: () = assert!(OVERHEAD_BYTES == 33, "the 33 in `size` is what sealing adds");
+
 impl Slot {
-    fn new(scope: &Scope, key: &str, now: Timestamp) -> Self {
-        Self {
-            scope: scope.clone(),
-            key: key.to_owned(),
-            now,
-        }
+    fn row(&self) -> Vec<u8> {
+        state_row(self.scope.owner, &self.scope.plugin, &self.key)
     }
 
     fn value(&self, connection: &Connection) -> Result<Option<Vec<u8>>, Failure> {
@@ -142,10 +173,18 @@ impl Slot {
         } = &self.scope;
         let row = params![tenant.raw(), owner, plugin, self.key, self.now.as_millis()];
         let found = statement
-            .query_map(row, |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(row, |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)))?
             .next()
             .transpose()?;
-        Ok(found)
+        let Some((sealed, expires)) = found else {
+            return Ok(None);
+        };
+        let place = Place {
+            tenant: self.scope.tenant,
+            column: COLUMN,
+            row: &self.row(),
+        };
+        Ok(Some((self.vault.unseal(&place, &sealed)?, expires)))
     }
 
     fn put(
@@ -172,6 +211,7 @@ impl Slot {
             }
         }
         let size = self.size_without(session)? + wanted;
+        let sealed = self.data_key.seal(COLUMN, &self.row(), value);
         let Scope {
             tenant,
             owner,
@@ -182,7 +222,7 @@ impl Slot {
                 "INSERT OR REPLACE INTO state (tenant, owner, plugin, key, value, expires)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![tenant.raw(), owner, plugin, self.key, value, expires])?;
+            .execute(params![tenant.raw(), owner, plugin, self.key, sealed, expires])?;
         session
             .statement(
                 "INSERT OR REPLACE INTO state_sizes (tenant, owner, plugin, bytes) VALUES (?1, ?2, ?3, ?4)",
@@ -193,11 +233,11 @@ impl Slot {
 
     /// Bytes the scope holds apart from this key.
     fn size_without(&self, session: &Session<'_>) -> Result<usize, Failure> {
-        let mut statement = session.statement(
+        let mut statement = session.statement(concat!(
             "SELECT coalesce((SELECT bytes FROM state_sizes WHERE tenant = ?1 AND owner = ?2 AND plugin = ?3), 0)
-                  - coalesce((SELECT octet_length(key) + octet_length(value) FROM state
+                  - coalesce((SELECT ", size!(), " FROM state
                               WHERE tenant = ?1 AND owner = ?2 AND plugin = ?3 AND key = ?4), 0)",
-        )?;
+        ))?;
         let Scope {
             tenant,
             owner,
@@ -215,10 +255,11 @@ impl Slot {
             owner,
             plugin,
         } = &self.scope;
-        let mut statement = session.statement(
+        let mut statement = session.statement(concat!(
             "DELETE FROM state WHERE tenant = ?1 AND owner = ?2 AND plugin = ?3 AND key = ?4
-             RETURNING octet_length(key) + octet_length(value)",
-        )?;
+             RETURNING ",
+            size!()
+        ))?;
         let row = params![tenant.raw(), owner, plugin, self.key];
         let freed: Option<i64> = statement.query_map(row, |row| row.get(0))?.next().transpose()?;
         freed.map_or(Ok(()), |freed| shrink(session, &self.scope, freed))
@@ -302,10 +343,11 @@ fn shrink(session: &Session<'_>, scope: &Scope, freed: i64) -> Result<(), Failur
 
 /// Removes what is past its time in one scope; the scope's quota bounds the work.
 fn expire_scope(session: &Session<'_>, scope: &Scope, now: Timestamp) -> Result<(), Failure> {
-    let mut statement = session.statement(
+    let mut statement = session.statement(concat!(
         "DELETE FROM state WHERE tenant = ?1 AND owner = ?2 AND plugin = ?3 AND expires <= ?4
-         RETURNING octet_length(key) + octet_length(value)",
-    )?;
+         RETURNING ",
+        size!()
+    ))?;
     let row = params![scope.tenant.raw(), scope.owner, scope.plugin, now.as_millis()];
     let freed = statement
         .query_map(row, |row| row.get::<_, i64>(0))?
@@ -315,11 +357,12 @@ fn expire_scope(session: &Session<'_>, scope: &Scope, now: Timestamp) -> Result<
 
 /// Removes up to `limit` values past their time, in all scopes; how many it removed.
 pub(super) fn expire(session: &Session<'_>, now: Timestamp, limit: usize) -> Result<usize, Failure> {
-    let mut statement = session.statement(
+    let mut statement = session.statement(concat!(
         "DELETE FROM state WHERE (tenant, owner, plugin, key) IN
              (SELECT tenant, owner, plugin, key FROM state WHERE expires <= ?1 ORDER BY expires LIMIT ?2)
-         RETURNING tenant, owner, plugin, octet_length(key) + octet_length(value)",
-    )?;
+         RETURNING tenant, owner, plugin, ",
+        size!()
+    ))?;
     let row = params![now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX)];
     let removed = statement.query_map(row, |row| {
         let tenant = TenantId::from_raw(row.get(0)?);

@@ -447,7 +447,7 @@ async fn a_full_disk_is_said_and_got_over() {
             Ok(())
         }
     };
-    store.writer.run(job::Weight::SMALL, bound(1)).await.unwrap();
+    store.writer.run(Weight::SMALL, bound(1)).await.unwrap();
     let big = || {
         let mut new = event(&ids, false);
         Arc::make_mut(&mut new.event).data = Bytes::from(vec![0; 1 << 20]);
@@ -455,11 +455,7 @@ async fn a_full_disk_is_said_and_got_over() {
     };
     let refused = store.accept(vec![big()], NOW).await;
     assert!(matches!(refused, Err(Error::Full(_))), "{refused:?}");
-    store
-        .writer
-        .run(job::Weight::SMALL, bound(1 << 20))
-        .await
-        .unwrap();
+    store.writer.run(Weight::SMALL, bound(1 << 20)).await.unwrap();
     assert_eq!(store.accept(vec![big()], NOW).await.unwrap(), [Accepted::New]);
 }
 
@@ -472,7 +468,7 @@ async fn a_broken_connection_is_opened_again() {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
         Err(rusqlite::Error::SqliteFailure(code, None).into())
     };
-    let refused = store.writer.run(job::Weight::SMALL, broken).await;
+    let refused = store.writer.run(Weight::SMALL, broken).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     assert_eq!(
         store.accept(vec![event(&ids, false)], NOW).await.unwrap(),
