@@ -11,6 +11,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use crate::clock::Clock;
 use crate::deliver::decide::{self, Next};
@@ -247,7 +248,11 @@ impl Flow {
             .unwrap_or_else(|_| Attempted::panicked());
         let duration_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
         let turned = self.queue.release(endpoint, sign(&attempted.outcome));
-        let disabled = turned != Turned::default() && self.turn(target, turned, &attempted.outcome).await;
+        let disabled = turned != Turned::default()
+            && self
+                .turn(target, turned, &attempted.outcome)
+                .instrument(about(&job))
+                .await;
         let finished = self.conclude(target, job, attempted, disabled, started_at, duration_us);
         self.recorder.hand_in(finished).await;
     }
@@ -491,6 +496,12 @@ fn call<'a>(directory: &'a Directory, job: &Job) -> Call<'a> {
         delivery: Some(job.delivery),
         attempt: job.attempts + 1,
     }
+}
+
+/// What log lines about an attempt are told beside what they say.
+fn about(job: &Job) -> Span {
+    let event = &job.event;
+    tracing::info_span!("attempt", delivery = %job.delivery, event = %event.id, trace = event.trace_id())
 }
 
 fn changes(turned: Turned) -> impl Iterator<Item = Change> {

@@ -44,6 +44,8 @@ pub(super) struct Shown {
     sender_id: Option<String>,
     content_type: Option<String>,
     bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
 }
 
 /// An event by itself: with its payload and what became of it.
@@ -158,5 +160,6 @@ fn show(event: &Event) -> Shown {
         sender_id: event.envelope.id.clone(),
         content_type: event.envelope.content_type.clone(),
         bytes: event.data.len(),
+        trace_id: event.trace_id(),
     }
 }

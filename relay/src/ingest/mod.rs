@@ -24,6 +24,7 @@ use crate::model::event::{Envelope, Event, Header};
 use crate::model::id::{EventId, SourceId, TenantId};
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
+use crate::model::trace::{self, TraceParent};
 use crate::store::DedupeKey;
 
 use self::refuse::Refusal;
@@ -86,10 +87,12 @@ impl Post {
 pub fn read_api(tenant: TenantId, headers: &HeaderMap, body: &Bytes) -> Result<Vec<Post>, Refusal> {
     let key = dedupe::idempotency_key(headers)?;
     let decoded = decode::decode(headers, body)?;
+    let trace = trace(headers);
     let posts = decoded
         .into_iter()
         .enumerate()
-        .map(|(index, decode::Decoded { envelope, data })| {
+        .map(|(index, decode::Decoded { mut envelope, data })| {
+            join(&mut envelope, &trace);
             let dedupe = dedupe::of_api_post(tenant, &envelope, key, index);
             Post {
                 envelope,
@@ -99,6 +102,35 @@ pub fn read_api(tenant: TenantId, headers: &HeaderMap, body: &Bytes) -> Result<V
             }
         });
     Ok(posts.collect())
+}
+
+/// The trace that the request belongs to, as headers say it; nothing if they do not say it well.
+fn trace(headers: &HeaderMap) -> Vec<Header> {
+    let mut parents = headers.get_all(trace::TRACEPARENT).iter();
+    let (Some(parent), None) = (parents.next(), parents.next()) else {
+        return Vec::new();
+    };
+    let Some(parent) = parent.to_str().ok().and_then(TraceParent::parse) else {
+        return Vec::new();
+    };
+    let mut trace = vec![(trace::TRACEPARENT.to_owned(), parent.to_string())];
+    let states = headers.get_all(trace::TRACESTATE).iter();
+    let states: Option<Vec<&str>> = states.map(|state| state.to_str().ok()).collect();
+    let state = states.map(|states| states.join(","));
+    trace.extend(
+        state
+            .filter(|state| trace::is_state(state))
+            .map(|state| (trace::TRACESTATE.to_owned(), state)),
+    );
+    trace
+}
+
+/// An event that says itself which trace it belongs to keeps to that.
+fn join(envelope: &mut Envelope, trace: &[Header]) {
+    let says = |(name, _): &Header| name == trace::TRACEPARENT;
+    if !envelope.extensions.iter().any(says) {
+        envelope.extensions.extend_from_slice(trace);
+    }
 }
 
 /// Reads a genuine request to a source. What the mapping does not find falls back; nothing

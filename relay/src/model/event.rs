@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::id::{EventId, SourceId, TenantId};
 use super::time::Timestamp;
+use super::trace;
 
 /// A header: lower-case name and value. Repeated headers are repeated entries.
 pub type Header = (String, String);
@@ -49,6 +50,11 @@ impl Event {
     /// The CloudEvents `time`: the sender's, else when the event came in.
     pub fn happened_at(&self) -> Timestamp {
         self.envelope.time.unwrap_or(self.received_at)
+    }
+
+    /// The trace it belongs to, if its sender said so.
+    pub fn trace_id(&self) -> Option<String> {
+        trace::of(&self.envelope.extensions, &self.headers).map(|(parent, _)| parent.trace_id())
     }
 
     /// Whether the data is said to be JSON: `application/json`, or any `+json` type.

@@ -17,5 +17,6 @@ pub mod plugin;
 pub mod secret;
 pub mod source;
 pub mod time;
+pub mod trace;
 pub mod verify;
 pub mod words;

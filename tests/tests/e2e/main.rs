@@ -2,6 +2,7 @@
 
 mod accept;
 mod sources;
+mod trace;
 mod senders;
 mod platforms;
 mod deliver;

@@ -13,6 +13,7 @@ use crate::model::endpoint::{Endpoint, Format};
 use crate::model::event::{Event, Header, is_json};
 use crate::model::id::DeliveryId;
 use crate::model::message::{Message, Messages};
+use crate::model::trace;
 
 /// What wire ids begin with.
 const WIRE_ID_PREFIX: &str = "msg_";
@@ -36,7 +37,7 @@ pub fn build(endpoint: &Endpoint, event: &Event, delivery: DeliveryId, drafts: V
     let is_single = drafts.len() == 1;
     let message = |(index, draft): (usize, Draft)| {
         let id = wire_id(delivery, (!is_single).then_some(index + 1));
-        freeze(id, format(endpoint, event, &draft), draft)
+        freeze(id, step(delivery, index), format(endpoint, event, &draft), draft)
     };
     Messages {
         list: drafts.into_iter().enumerate().map(message).collect(),
@@ -55,6 +56,12 @@ fn wire_id(delivery: DeliveryId, number: Option<usize>) -> String {
     }
 }
 
+/// The message's step in a trace: the delivery's own number, so that a trace leads back to it,
+/// and the message's. Deliveries are 256 apart and have fewer messages.
+fn step(delivery: DeliveryId, index: usize) -> u64 {
+    delivery.raw().unsigned_abs() + index as u64
+}
+
 /// The endpoint's format. Without one, data that a plugin put in place of the event's is sent
 /// as the plugin left it (a chat's API wants exactly that body); else events from the API are
 /// sent as `standard`, events from a source as they came, edits included.
@@ -69,7 +76,7 @@ fn format(endpoint: &Endpoint, event: &Event, draft: &Draft) -> Format {
     endpoint.format.unwrap_or_else(by_default)
 }
 
-fn freeze(id: String, format: Format, draft: Draft) -> Message {
+fn freeze(id: String, step: u64, format: Format, draft: Draft) -> Message {
     let mut headers = Vec::with_capacity(draft.headers_set.len() + 2);
     let body = match format {
         Format::Standard => {
@@ -94,7 +101,7 @@ fn freeze(id: String, format: Format, draft: Draft) -> Message {
             draft.data.clone()
         }
     };
-    headers.extend(traceparent(&draft).map(|value| ("traceparent".to_owned(), value.to_owned())));
+    set_trace(&mut headers, step, &draft);
     let set_by_plugin: Vec<Header> = draft.headers_set.into_iter().filter(is_sendable).collect();
     headers.retain(|(name, _)| !set_by_plugin.iter().any(|(set, _)| set == name));
     headers.extend(set_by_plugin);
@@ -119,13 +126,15 @@ fn is_sendable((name, value): &Header) -> bool {
     header::check_header(name, value).is_ok()
 }
 
-/// The trace that the event belongs to, as its sender said.
-fn traceparent(draft: &Draft) -> Option<&str> {
-    let carried = draft.envelope.extensions.iter().chain(&draft.headers);
-    carried
-        .filter(|header| is_sendable(header))
-        .find(|(name, _)| name == "traceparent")
-        .map(|(_, value)| value.as_str())
+/// The next step of the trace that the event belongs to, if its sender said so.
+fn set_trace(headers: &mut Vec<Header>, step: u64, draft: &Draft) {
+    let Some((parent, state)) = trace::of(&draft.envelope.extensions, &draft.headers) else {
+        return;
+    };
+    set(headers, trace::TRACEPARENT, parent.child(step).to_string().into());
+    if let Some(state) = state {
+        set(headers, trace::TRACESTATE, state.into());
+    }
 }
 
 /// `{"type", "timestamp", "data"}`, as Standard Webhooks recommends.

@@ -9,6 +9,10 @@ use crate::model::event::Envelope;
 use crate::model::id::{EndpointId, EventId, SourceId, TenantId};
 use crate::model::plugin::OnFault;
 use crate::model::time::Timestamp;
+use crate::model::trace::TraceParent;
+
+/// The example of the specification of Trace Context.
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn endpoint(format: Option<Format>) -> Endpoint {
     Endpoint {
@@ -196,7 +200,7 @@ fn the_default_format_follows_where_the_event_came_from() {
 #[test]
 fn headers_that_a_plugin_set_are_sent_in_place_of_ours() {
     let mut event = event(None, b"{}");
-    event.headers = [("x-came", "in"), ("traceparent", "00-1-2-01")]
+    event.headers = [("x-came", "in"), ("traceparent", PARENT), ("tracestate", "a=1")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
     let message = built(None, &event, |draft| {
@@ -211,10 +215,14 @@ fn headers_that_a_plugin_set_are_sent_in_place_of_ours() {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
     });
+    let child = TraceParent::parse(PARENT)
+        .unwrap()
+        .child(event.id.delivery(0).raw().unsigned_abs());
     assert_eq!(
         shown(&message),
         [
-            "traceparent: 00-1-2-01",
+            &format!("traceparent: {child}"),
+            "tracestate: a=1",
             "content-type: text/x",
             "x-a: 1",
             "x-a: 2"
