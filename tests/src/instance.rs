@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use crate::binary;
 use crate::client::{self, Answer};
 use crate::output::Output;
+use crate::secrets::Secrets;
 use crate::wait::{eventually, within};
 
 /// The admin key that every relay under test has.
@@ -32,6 +33,8 @@ const PRINTED: &str = "printed.txt";
 pub struct Setup {
     home: TempDir,
     variables: BTreeMap<String, String>,
+    /// What must not be shown.
+    secrets: Secrets,
 }
 
 impl Setup {
@@ -46,6 +49,7 @@ impl Setup {
         let setup = Self {
             home,
             variables: BTreeMap::new(),
+            secrets: Secrets::default(),
         }
         .variable("RELAY_SERVER__LISTEN", "127.0.0.1:0")
         .variable("RELAY_SERVER__ADMIN_KEY", ADMIN_KEY)
@@ -54,7 +58,10 @@ impl Setup {
         .variable("RELAY_OUTBOUND__ALLOW_NETWORKS", r#"["127.0.0.0/8"]"#)
         .variable("RELAY_PLUGINS__CACHE", &cache.display().to_string())
         // A machine that runs tests is busy: a plugin's share of it may come late.
-        .variable("RELAY_PLUGINS__LIMITS__TIMEOUT", "5s");
+        .variable("RELAY_PLUGINS__LIMITS__TIMEOUT", "5s")
+        // So that whatever could be said is searched for secrets.
+        .variable("RELAY_LOG__LEVEL", "trace");
+        setup.secrets.add(ADMIN_KEY, "the admin key");
         setup.file("relay.toml", config);
         setup
     }
@@ -91,6 +98,22 @@ impl Setup {
         path
     }
 
+    /// What must not be shown.
+    pub const fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Notes the secrets of the configuration as it is now.
+    fn note_secrets(&self) {
+        let file = |path: &str| std::fs::read_to_string(self.home().join(path)).ok();
+        let variable = |name: &str| self.variables.get(name).cloned();
+        let text = file("relay.toml").unwrap_or_default();
+        self.secrets.add_config(&text, variable, file);
+        if let Some(key) = file("relay.db.master-key") {
+            self.secrets.add(&key, "the relay's own master key");
+        }
+    }
+
     /// Runs a command of the program to its end.
     ///
     /// # Panics
@@ -103,6 +126,9 @@ impl Setup {
         let running = self.process(arguments).envs(variables.iter().copied()).output();
         let output = within("the end of the command", running).await;
         let output = output.expect("the relay can be run");
+        self.note_secrets();
+        self.secrets
+            .check(&output.stderr, &format!("what {arguments:?} said"));
         Ended {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -175,7 +201,8 @@ impl Process {
 }
 
 fn listening_address(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listening on http://")?;
+    let (_, rest) = line.split_once("listening on http")?;
+    let rest = rest.trim_start_matches('s').strip_prefix("://")?;
     let end = rest
         .find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':')
         .unwrap_or(rest.len());
@@ -266,7 +293,13 @@ impl Relay {
     /// # Panics
     /// If the file cannot be written.
     pub fn reconfigure(&self, config: &str) {
+        self.setup.note_secrets();
         self.setup.file("relay.toml", config);
+        self.hang_up();
+    }
+
+    /// Tells it to read its configuration again.
+    pub fn hang_up(&self) {
         self.signal(libc::SIGHUP);
     }
 
@@ -373,6 +406,7 @@ impl Relay {
     /// # Panics
     /// If it does not start.
     pub async fn start_again(&mut self) {
+        self.check_log();
         self.process = Process::start(&self.setup).await;
     }
 
@@ -384,6 +418,11 @@ impl Relay {
         let (mut child, _) = Process::spawn(&self.setup);
         tokio::time::sleep(after).await;
         child.kill().await.expect("a child can be killed");
+    }
+
+    fn check_log(&self) {
+        self.setup.note_secrets();
+        self.setup.secrets.check(self.log().as_bytes(), "the relay's log");
     }
 
     // ---- requests ----------------------------------------------------------------------
@@ -424,7 +463,20 @@ impl Relay {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).expect("a valid request");
-        within("an answer", client::call(address, request)).await
+        let answer = within("an answer", client::call(address, request)).await?;
+        self.check_answer(path, &answer);
+        Ok(answer)
+    }
+
+    /// Two paths show secrets on purpose; what is posted to sources or was stored comes back.
+    fn check_answer(&self, path: &str, answer: &Answer) {
+        let shows = path.starts_with("/v1/keys") || path.ends_with("/secret");
+        let secrets = &self.setup.secrets;
+        if shows && answer.status < 300 {
+            secrets.add_shown(&serde_json::from_slice(&answer.body).unwrap_or_default(), path);
+        } else if !path.starts_with("/in/") && !path.ends_with("/payload") {
+            secrets.check(&without_payload(&answer.body), &format!("the answer to {path}"));
+        }
     }
 
     /// Sends a request as the admin.
@@ -576,6 +628,8 @@ impl Drop for Relay {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("---- the relay's log ----\n{}", self.log());
+        } else {
+            self.check_log();
         }
     }
 }
@@ -590,6 +644,17 @@ pub fn accepted(answer: &Answer) -> String {
         .as_str()
         .expect("an accepted event has an id")
         .to_owned()
+}
+
+/// An answer without the payload of an event, which is the sender's.
+fn without_payload(body: &[u8]) -> Vec<u8> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(mut event)) if event.contains_key("deliveries") => {
+            event.remove("data");
+            Value::Object(event).to_string().into_bytes()
+        }
+        _ => body.to_vec(),
+    }
 }
 
 fn list(value: Value) -> Vec<Value> {

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod instance;
 pub mod output;
 pub mod receiver;
+pub mod secrets;
 pub mod sign;
 pub mod simulate;
 pub mod torture;

@@ -3,6 +3,7 @@
 mod accept;
 mod sources;
 mod trace;
+mod secrets;
 mod senders;
 mod platforms;
 mod deliver;
