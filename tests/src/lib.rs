@@ -16,6 +16,7 @@ pub mod secrets;
 pub mod sign;
 pub mod simulate;
 pub mod torture;
+pub mod tls;
 pub mod wait;
 pub mod wire;
 

@@ -23,7 +23,8 @@ use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
 use crate::flow::{Flow, Settled};
 use crate::http::address_cap::AddressCap;
-use crate::http::{head, server};
+use crate::http::head;
+use crate::http::server::{self, Connections};
 use crate::metrics::Metrics;
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
@@ -39,6 +40,7 @@ use crate::store::{PluginState, Role, Store};
 use reload::Reload;
 
 pub(crate) mod assemble;
+mod certificates;
 mod recover;
 mod reload;
 
@@ -99,6 +101,7 @@ impl Ground {
 pub struct App {
     /// Where it listens; a port that was given as 0 is known here.
     pub addresses: Vec<SocketAddr>,
+    connections: Arc<Connections>,
     /// The admin key made on the first start; shown once.
     pub fresh_key: Option<Secret>,
     pub directories: Arc<Directories>,
@@ -160,6 +163,7 @@ impl App {
         ids.start_after(last_id.max(checkpoint.raw()));
         let ahead_ms = store.clock_ahead().await?;
         let clock: Arc<dyn Clock> = Arc::new(Resumed::new(ground.clock, ahead_ms));
+        let tls = certificates::start(config.server.tls.as_ref(), clock.now())?;
         let sender = Sender::new(SenderSettings {
             wire,
             ..sender_settings(&config, &addresses, &clock)?
@@ -184,6 +188,7 @@ impl App {
             settling.settle(&job, due)
         });
         let work = TaskTracker::new();
+        let connections = Arc::new(Connections::new(tls.clone()));
         let metrics = Arc::new(Metrics::default());
         let flow = Arc::new(Flow {
             store: Arc::clone(&store),
@@ -199,6 +204,7 @@ impl App {
         });
         let app = Self {
             addresses,
+            connections,
             fresh_key,
             directories: Arc::clone(&directories),
             store: Arc::clone(&store),
@@ -209,6 +215,8 @@ impl App {
                 config: Mutex::new(config.clone()),
                 store: Arc::clone(&store),
                 sqlite: sqlite.clone(),
+                tls,
+                certificates_changed: Arc::default(),
                 plugins,
                 sender: Arc::clone(&sender),
                 directories: Arc::clone(&directories),
@@ -272,6 +280,8 @@ impl App {
             .spawn(recover::run(Arc::clone(flow), last, self.stop.clone()));
         self.doors
             .spawn(Arc::clone(&self.reload).follow_plugins(self.stop.clone()));
+        self.doors
+            .spawn(certificates::follow(Arc::clone(&self.reload), self.stop.clone()));
     }
 
     fn start_doors(&self, listeners: Vec<TcpListener>, gate: Arc<Gate>) {
@@ -292,6 +302,7 @@ impl App {
                 listener,
                 Arc::clone(&gate),
                 limits.clone(),
+                Arc::clone(&self.connections),
                 self.stop.clone(),
                 self.doors.clone(),
             ));
@@ -335,6 +346,18 @@ impl App {
     /// The path of an event. Whoever keeps it holds up the stop.
     pub fn flow(&self) -> Option<&Arc<Flow>> {
         self.flow.as_ref()
+    }
+
+    /// The addresses it listens on, as a URL begins.
+    pub fn origins(&self) -> impl Iterator<Item = String> {
+        let scheme = if self.connections.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        self.addresses
+            .iter()
+            .map(move |address| format!("{scheme}://{address}"))
     }
 
     /// Where everything is kept.

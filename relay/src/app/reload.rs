@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
-use super::assemble;
+use super::{assemble, certificates};
 use crate::clock::Clock;
-use crate::config::{Config, StoreSettings};
+use crate::config::{Config, Server, StoreSettings};
 use crate::deliver::send::Sender;
 use crate::directory::{Directories, Directory};
+use crate::http::tls::Tls;
 use crate::model::id::EndpointId;
 use crate::plugins::Plugins;
 use crate::queue::{Queue, Terms};
@@ -31,6 +32,10 @@ pub(super) struct Reload {
     pub(super) store: Arc<dyn Store>,
     /// The store again, if it is one that is sealed.
     pub(super) sqlite: Option<Arc<SqliteStore>>,
+    /// What the listeners show, if they speak TLS.
+    pub(super) tls: Option<Arc<Tls>>,
+    /// Rings when the files of the certificate may have changed.
+    pub(super) certificates_changed: Arc<Notify>,
     pub(super) plugins: Plugins,
     pub(super) sender: Arc<Sender>,
     pub(super) directories: Arc<Directories>,
@@ -39,8 +44,8 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// Puts the sources, endpoints and master keys of `new` in force, and names the sections
-    /// of it that differ otherwise and are only read at the start.
+    /// Puts the sources, endpoints, certificates and master keys of `new` in force, and names
+    /// the sections of it that differ otherwise and are only read at the start.
     ///
     /// # Errors
     /// What cannot be used of it; then nothing has changed.
@@ -53,11 +58,24 @@ impl Reload {
                 master_keys: new.store.master_keys.clone(),
                 ..config.store.clone()
             },
+            server: Server {
+                // Whether TLS is spoken at all is settled at the start.
+                tls: match &config.server.tls {
+                    Some(old) => Some(new.server.tls.clone().unwrap_or_else(|| old.clone())),
+                    None => None,
+                },
+                ..config.server.clone()
+            },
             ..config.clone()
         };
+        let identity = certificates::read(merged.server.tls.as_ref())?;
         let made = self.make(&merged).await?;
         if merged.store.master_keys != config.store.master_keys {
             self.seal(&merged.store).await?;
+        }
+        if let Some((tls, identity)) = self.tls.as_ref().zip(identity) {
+            certificates::show(tls, identity, self.clock.now());
+            self.certificates_changed.notify_one();
         }
         self.put_in_force(made);
         *config = merged;

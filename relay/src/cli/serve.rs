@@ -98,8 +98,8 @@ fn greet(app: &App, public_url: Option<&url::Url>) {
             key.reveal()
         );
     }
-    for address in &app.addresses {
-        tracing::info!("listening on http://{address}");
+    for origin in app.origins() {
+        tracing::info!("listening on {origin}");
     }
     if let Some(url) = public_url {
         tracing::info!("platforms post to {}/in/…", url.as_str().trim_end_matches('/'));

@@ -12,6 +12,7 @@ use super::{
     plugin, source,
 };
 use crate::deliver::address::Guard;
+use crate::http::tls::{ClientAuth, Files, Identity};
 use crate::model::endpoint::Endpoint;
 use crate::model::secret::Secret;
 use crate::model::source::Source;
@@ -57,6 +58,7 @@ fn server(section: Option<Section<'_>>) -> Server {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
         public_url: None,
         admin_key: None,
+        tls: None,
         body_bytes_max: 1 << 20,
         head_bytes_max: 32 << 10,
         uri_bytes_max: 8 << 10,
@@ -94,6 +96,7 @@ fn server(section: Option<Section<'_>>) -> Server {
             "use rk_ and at least 24 letters and digits",
         );
     }
+    server.tls = section.section("tls").and_then(tls);
     let set = |slot: &mut usize, found: Option<usize>| *slot = found.unwrap_or(*slot);
     set(
         &mut server.body_bytes_max,
@@ -141,6 +144,36 @@ fn server(section: Option<Section<'_>>) -> Server {
     );
     section.finish();
     server
+}
+
+/// The files are read here once, so that a check finds what is wrong with them.
+fn tls(section: Section<'_>) -> Option<Files> {
+    let cert = section.required("cert", "\"fullchain.pem\"");
+    let key = section.required("key", "\"privkey.pem\"");
+    let client_ca = section.string("client_ca");
+    let modes = [
+        ("required", ClientAuth::Required),
+        ("optional", ClientAuth::Optional),
+    ];
+    let client_auth = section.choice("client_auth", &modes);
+    if client_auth.is_some() && client_ca.is_none() {
+        section.fault(
+            "client_auth",
+            "says nothing without client_ca",
+            "name the authorities of client certificates there",
+        );
+    }
+    let files = cert.zip(key).map(|(cert, key)| Files {
+        cert: cert.into(),
+        key: key.into(),
+        client_ca: client_ca.map(Into::into),
+        client_auth: client_auth.unwrap_or(ClientAuth::Required),
+    });
+    if let Some(Err(unusable)) = files.as_ref().map(Identity::read) {
+        section.fault(unusable.setting, unusable.problem, unusable.remedy);
+    }
+    section.finish();
+    files
 }
 
 fn size(number: Option<u64>) -> Option<usize> {

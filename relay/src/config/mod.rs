@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::http::tls;
 use crate::model::endpoint::Endpoint;
 use crate::model::plugin::Limits;
 use crate::model::secret::Secret;
@@ -49,6 +50,8 @@ pub struct Server {
     pub public_url: Option<url::Url>,
     /// A fixed admin key; without one, the first start makes one and prints it once.
     pub admin_key: Option<Secret>,
+    /// What the listeners show; without it they speak no TLS.
+    pub tls: Option<tls::Files>,
     pub body_bytes_max: usize,
     pub head_bytes_max: usize,
     pub uri_bytes_max: usize,

@@ -8,3 +8,4 @@ pub mod head;
 pub mod answer;
 pub mod problem;
 mod spare;
+pub mod tls;

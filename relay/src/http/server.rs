@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -15,6 +16,7 @@ use super::address_cap::{AddressCap, Entered};
 use super::answer::Body;
 use super::connection::{Closed, Server};
 use super::spare::{self, Spare};
+use super::tls::{Stream, Tls};
 
 /// How long the accept loop rests when a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -31,6 +33,43 @@ pub struct Limits {
     pub idle_timeout: Duration,
     pub connections_max: usize,
     pub address_cap: Arc<AddressCap>,
+}
+
+/// The connections of all listeners, and what they speak.
+#[derive(Default)]
+pub struct Connections {
+    /// What is shown to who connects; without it, no TLS is spoken.
+    pub tls: Option<Arc<Tls>>,
+    open: AtomicUsize,
+}
+
+impl Connections {
+    /// None yet.
+    pub fn new(tls: Option<Arc<Tls>>) -> Self {
+        Self {
+            tls,
+            open: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many are open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn enter(self: &Arc<Self>) -> Opened {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Opened(Arc::clone(self))
+    }
+}
+
+/// Counts a connection for as long as it is there.
+struct Opened(Arc<Connections>);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Answers requests; cheap to clone, one clone for each connection.
@@ -52,6 +91,7 @@ pub async fn serve(
     listener: TcpListener,
     service: impl Service,
     limits: Limits,
+    connections: Arc<Connections>,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
@@ -70,10 +110,12 @@ pub async fn serve(
                     service.closed(peer, Closed::AddressCap);
                     continue;
                 };
+                let opened = connections.enter();
+                let handshake = handshake(stream, peer, Arc::clone(&connections), limits.head_timeout);
                 tasks.spawn(connection(
-                    stream,
+                    handshake,
                     peer,
-                    (place, entered),
+                    (place, entered, opened),
                     service.clone(),
                     Arc::clone(&server),
                     stop.clone(),
@@ -102,19 +144,42 @@ async fn accept(
 }
 
 /// What a connection holds while it is open, and gives back when it ends.
-type Held = (OwnedSemaphorePermit, Entered);
+type Held = (OwnedSemaphorePermit, Entered, Opened);
+
+/// Takes a connection to where requests can be read from it: through TLS, if that is spoken.
+async fn handshake(
+    stream: TcpStream,
+    peer: SocketAddr,
+    connections: Arc<Connections>,
+    deadline: Duration,
+) -> Option<Stream> {
+    // Answers are small and written whole: waiting to fill a segment would only delay them.
+    stream.set_nodelay(true).ok()?;
+    let Some(tls) = &connections.tls else {
+        return Some(Stream::Plain(stream));
+    };
+    // On the heap, so that a connection without TLS does not carry the room for a handshake.
+    match Box::pin(tls.accept(stream, deadline)).await {
+        Ok(stream) => Some(stream),
+        Err(failure) => {
+            tracing::debug!(%peer, reason = failure.as_str(), "a TLS handshake failed");
+            None
+        }
+    }
+}
 
 async fn connection(
-    stream: TcpStream,
+    handshake: impl Future<Output = Option<Stream>>,
     peer: SocketAddr,
     _held: Held,
     service: impl Service,
     server: Arc<Server>,
     stop: CancellationToken,
 ) {
-    // Answers are small and written whole: waiting to fill a segment would only delay them.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+    let stream = tokio::select! {
+        stream = handshake => stream,
+        () = stop.cancelled() => None,
+    };
+    let Some(stream) = stream else { return };
     server.serve(stream, peer, service, stop).await;
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -92,6 +94,31 @@ impl Certificate {
             chain: vec![certificate.der().clone()],
             key,
         }
+    }
+
+    /// It and what vouches for it, as PEM.
+    pub fn pem(&self) -> String {
+        let blocks = self.chain.iter().map(|certificate| {
+            let lines = STANDARD.encode(certificate);
+            format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+        });
+        blocks.collect()
+    }
+
+    /// Its private key, as PEM.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// Itself, without what vouches for it.
+    pub fn der(&self) -> &[u8] {
+        &self.chain[0]
+    }
+
+    /// For a client to show.
+    pub fn to_show(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
+        (self.chain.clone(), PrivateKeyDer::Pkcs8(key))
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {

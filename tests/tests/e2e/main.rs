@@ -2,6 +2,7 @@
 
 mod accept;
 mod sources;
+mod tls;
 mod trace;
 mod secrets;
 mod senders;

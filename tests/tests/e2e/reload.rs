@@ -1,7 +1,9 @@
 //! SIGHUP: another configuration in force without a request dropped.
 
-use relay_tests::instance::Relay;
+use relay_tests::instance::{Relay, Setup};
 use relay_tests::receiver::Receiver;
+use relay_tests::receiver::tls::{Authority, Validity};
+use relay_tests::tls::TlsClient;
 use serde_json::json;
 
 const RELOADED: &str = "configuration reloaded";
@@ -73,4 +75,64 @@ async fn a_change_that_has_to_wait_for_the_next_start_is_named() {
     relay.reconfigure(&format!("[queue]\nconcurrency_max = 7\n{endpoint}"));
     let line = relay.logged("take effect at the next start").await;
     assert!(line.contains("queue"), "{line}");
+}
+
+/// Everything that a reload changes, under an open load: events come at their own pace, whatever
+/// the relay does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_under_load_while_everything_changes() {
+    const EVENTS: u64 = 300;
+    const MASTERS: [&str; 2] = [
+        "q1w2E3r4T5y6U7i8O9p0A1s2D3f4G5h6J7k8L9z0X1c=",
+        "Zx9Cv8Bn7Mq6Lk5Jh4Gf3Ds2Ap1Oi0Uy9Tr8Ew7QaSc=",
+    ];
+    let receiver = Receiver::start();
+    let authority = Authority::new();
+    let config = |round: usize| {
+        let (first, second) = (MASTERS[round % 2], MASTERS[(round + 1) % 2]);
+        format!(
+            "[server.tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
+             [store]\nmaster_key = [\"{first}\", \"{second}\"]\n{}",
+            receiver.endpoint("crm", &format!("concurrency = {}", 1 + round % 7))
+        )
+    };
+    let setup = Setup::new(&config(0));
+    let put = |setup: &Setup| {
+        let certificate = authority.issue("localhost", Validity::Valid);
+        setup.file("key.pem", certificate.key_pem());
+        setup.file("cert.pem", certificate.pem());
+    };
+    put(&setup);
+    let relay = setup.start().await;
+    let client = TlsClient::new(&authority, &[], None);
+    let address = relay.address();
+    let mut sent = tokio::task::JoinSet::new();
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(5));
+    for number in 0..EVENTS {
+        pace.tick().await;
+        let client = client.clone();
+        sent.spawn(async move {
+            let mut connection = client.open(address).await.expect("a handshake");
+            let body = format!(r#"{{"type": "a.b", "data": {number}}}"#);
+            let answer = connection.call("POST", "/v1/events", body).await;
+            assert_eq!(answer.expect("an answer").status, 202);
+        });
+        if number % 30 == 29 {
+            put(relay.setup());
+            relay.reconfigure(&config(usize::try_from(number / 30).expect("a small number") + 1));
+        }
+    }
+    while let Some(one) = sent.join_next().await {
+        one.expect("no request failed");
+    }
+    let count = usize::try_from(EVENTS).expect("a small number");
+    let mut arrived: Vec<u64> = receiver
+        .received(count)
+        .await
+        .iter()
+        .filter_map(|request| request.json()["data"].as_u64())
+        .collect();
+    arrived.sort_unstable();
+    assert_eq!(arrived, (0..EVENTS).collect::<Vec<_>>());
+    relay.logged(RELOADED).await;
 }

@@ -1,0 +1,150 @@
+//! What the listeners show: read at the start, on SIGHUP, and when the files change.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::reload::Reload;
+use crate::http::tls::{Files, Identity, Tls, Unusable};
+use crate::model::time::Timestamp;
+
+/// How long nothing may happen before a change counts as finished: certificate and key are
+/// written one after the other.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long a change may at most be waited for.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+/// A certificate that ends sooner is named in the log.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Reads what is to be shown, if anything is.
+pub(super) fn read(files: Option<&Files>) -> Result<Option<Identity>, Unusable> {
+    files.map(Identity::read).transpose()
+}
+
+/// Makes ready to show it.
+pub(super) fn start(files: Option<&Files>, now: Timestamp) -> Result<Option<Arc<Tls>>, Unusable> {
+    let Some(identity) = read(files)? else {
+        return Ok(None);
+    };
+    warn_of_the_end(&identity, now);
+    Ok(Some(Arc::new(Tls::new(identity))))
+}
+
+/// Shows another certificate from now on, if it is another.
+pub(super) fn show(tls: &Tls, identity: Identity, now: Timestamp) {
+    if tls.identity().is_same(&identity) {
+        return;
+    }
+    tracing::info!(ends = %identity.ends, "another certificate is shown from now on");
+    warn_of_the_end(&identity, now);
+    tls.replace(identity);
+}
+
+fn warn_of_the_end(identity: &Identity, now: Timestamp) {
+    let ends = identity.ends;
+    if ends <= now {
+        tracing::warn!(%ends, "server.tls.cert: the certificate has expired; clients will refuse it");
+    } else if ends < now + SOON {
+        tracing::warn!(%ends, "server.tls.cert: the certificate expires soon; renew it");
+    }
+}
+
+/// Follows changes of the files until `stop`. What cannot be used leaves the old ones in force.
+pub(super) async fn follow(reload: Arc<Reload>, stop: CancellationToken) {
+    let Some(tls) = reload.tls.clone() else { return };
+    let changed = &reload.certificates_changed;
+    let mut watch = Watch::default();
+    let mut told = None;
+    while let Some(files) = reload.config.lock().await.server.tls.clone() {
+        watch.follow(&files, changed);
+        match Identity::read(&files) {
+            Ok(identity) => {
+                told = None;
+                show(&tls, identity, reload.clock.now());
+            }
+            // Said once, however often a broken file is touched.
+            Err(unusable) if told.as_ref() == Some(&unusable) => {}
+            Err(unusable) => {
+                tracing::error!(error = %unusable, "the changed certificate cannot be used; the old one stays in force");
+                told = Some(unusable);
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = changed.notified() => {}
+        }
+        // A folder in which something changes all the time is looked at all the same.
+        drop(tokio::time::timeout(SETTLE_MAX, settle(changed)).await);
+    }
+}
+
+async fn settle(changed: &Notify) {
+    while tokio::time::timeout(SETTLE, changed.notified()).await.is_ok() {}
+}
+
+/// Watches the folders of the files: renewing replaces a file, or a link to it.
+#[derive(Default)]
+struct Watch {
+    folders: BTreeSet<PathBuf>,
+    watcher: Option<RecommendedWatcher>,
+}
+
+impl Watch {
+    /// Rings `changed` whenever something happens beside these files.
+    fn follow(&mut self, files: &Files, changed: &Arc<Notify>) {
+        let all = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
+        let folders: BTreeSet<PathBuf> = all.into_iter().flatten().map(|file| folder(file)).collect();
+        if folders == self.folders {
+            return;
+        }
+        match watch(
+            &folders,
+            all.into_iter().flatten().cloned().collect(),
+            Arc::clone(changed),
+        ) {
+            Ok(watcher) => self.watcher = Some(watcher),
+            Err(error) => tracing::warn!(
+                %error,
+                "changes of the certificate are not noticed; send SIGHUP after renewing it"
+            ),
+        }
+        self.folders = folders;
+    }
+}
+
+fn folder(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+fn watch(
+    folders: &BTreeSet<PathBuf>,
+    files: Vec<PathBuf>,
+    changed: Arc<Notify>,
+) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| may_concern(&event, &files)) {
+            changed.notify_one();
+        }
+    })?;
+    for folder in folders {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    }
+    Ok(watcher)
+}
+
+/// Whatever comes, goes or is renamed may be what a link leads through; what is only written
+/// has to be one of the files.
+fn may_concern(event: &notify::Event, files: &[PathBuf]) -> bool {
+    let is_one = |path: &PathBuf| files.iter().any(|file| file.file_name() == path.file_name());
+    match event.kind {
+        notify::EventKind::Access(_) => false,
+        notify::EventKind::Modify(notify::event::ModifyKind::Data(_)) => event.paths.iter().any(is_one),
+        _ => true,
+    }
+}
