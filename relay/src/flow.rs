@@ -86,6 +86,7 @@ impl Flow {
         source: Option<SourceId>,
         posts: Vec<Post>,
     ) -> Result<Vec<Receipt>, store::Error> {
+        let watch = Instant::now();
         let now = self.clock.now();
         let directory = self.directories.current();
         let offered = posts
@@ -98,6 +99,7 @@ impl Flow {
         let flow = Arc::clone(self);
         let committed = self.tasks.spawn(async move { flow.commit(offered).await }).await;
         let receipts = committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))?;
+        self.metrics.accepted_in(watch.elapsed());
         let source = source.and_then(|id| directory.source_name(id));
         for receipt in &receipts {
             self.metrics.accepted(source, receipt.duplicate);
@@ -369,6 +371,9 @@ impl Flow {
             log: attempted.log,
         };
         self.metrics.attempted(&endpoint.name, &attempt);
+        if next.state() != State::Pending {
+            self.metrics.ended(&endpoint.name, next.state());
+        }
         // Frozen the first time an attempt fails, so that every later one sends the same bytes.
         let messages = attempted.messages.filter(|_| failed);
         let record = Record {
@@ -409,6 +414,7 @@ impl Flow {
     /// What is written of a delivery that was too old when its turn came.
     fn too_old(&self, target: &Target, job: Job) -> Finished<Settled> {
         self.metrics.expired(&target.endpoint.name);
+        self.metrics.ended(&target.endpoint.name, State::Failed);
         let reason = "not sent: when its turn came it was older than the endpoint's retry.max_age";
         let record = Record {
             delivery: job.delivery,

@@ -196,7 +196,7 @@ impl Gate {
         for (name, value) in identity {
             set_attribute(&mut post.envelope, name, value);
         }
-        let posts = reshape(door, post, self.clock.now()).await?;
+        let posts = reshape(door, post, self.clock.now(), &self.flow.metrics).await?;
         let receipts = self
             .flow
             .accept(door.source.tenant, Some(door.source.id), posts)
@@ -242,6 +242,7 @@ impl Gate {
                     body,
                 } => return Ok(Either::Right(handshake(status, headers, body))),
                 Authenticated::Fault(fault) => {
+                    self.flow.metrics.plugin_fault(plugin.name(), fault.kind);
                     return Err(Refusal::Unchecked {
                         plugin: plugin.name().to_owned(),
                         reason: fault.message,
@@ -267,7 +268,7 @@ fn set_attribute(envelope: &mut Envelope, name: String, value: String) {
 }
 
 /// Runs the source's own chain before the event is stored: none, one or several posts.
-async fn reshape(door: &Door, post: Post, now: Timestamp) -> Result<Vec<Post>, Refusal> {
+async fn reshape(door: &Door, post: Post, now: Timestamp, metrics: &Metrics) -> Result<Vec<Post>, Refusal> {
     if door.chain.is_empty() {
         return Ok(vec![post]);
     }
@@ -285,6 +286,7 @@ async fn reshape(door: &Door, post: Post, now: Timestamp) -> Result<Vec<Post>, R
         attempt: 1,
     };
     let ran = door.chain.run(&event, call).await;
+    metrics.plugins(&ran.costs);
     match ran.result {
         Chained::Emit(drafts) => {
             let posts = drafts
@@ -302,10 +304,18 @@ async fn reshape(door: &Door, post: Post, now: Timestamp) -> Result<Vec<Post>, R
             );
             Ok(Vec::new())
         }
-        Chained::Fault { plugin, message, .. } => Err(Refusal::Unchecked {
+        Chained::Fault {
             plugin,
-            reason: message,
-        }),
+            fault,
+            message,
+            ..
+        } => {
+            metrics.plugin_fault(&plugin, fault);
+            Err(Refusal::Unchecked {
+                plugin,
+                reason: message,
+            })
+        }
     }
 }
 

@@ -80,7 +80,7 @@ async fn ready(State(api): State<Api>) -> Result<&'static str, Failure> {
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 async fn metrics(_: auth::Reader, State(api): State<Api>) -> impl axum::response::IntoResponse {
-    let text = api.metrics.text(api.queue.load(), api.store.health().is_ok());
+    let text = api.metrics.text();
     ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }
 

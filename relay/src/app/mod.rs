@@ -25,7 +25,7 @@ use crate::flow::{Flow, Settled};
 use crate::http::address_cap::AddressCap;
 use crate::http::head;
 use crate::http::server::{self, Connections};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Observed};
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
 use crate::plugins::compile::Compiler;
@@ -189,7 +189,16 @@ impl App {
         });
         let work = TaskTracker::new();
         let connections = Arc::new(Connections::new(tls.clone()));
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::of(
+            Observed {
+                store: Arc::clone(&store),
+                queue: Arc::clone(&queue),
+                directories: Arc::clone(&directories),
+                connections: Arc::clone(&connections),
+                connections_max: config.server.connections_max,
+            },
+            sqlite.as_deref().map(SqliteStore::commits),
+        ));
         let flow = Arc::new(Flow {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
@@ -273,6 +282,7 @@ impl App {
             Arc::clone(&self.store),
             Arc::clone(clock),
             keep,
+            flow.metrics.removed.clone(),
             self.stop.clone(),
         ));
         self.doors.spawn(Arc::clone(flow).run(self.stop.clone()));

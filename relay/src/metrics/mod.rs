@@ -9,13 +9,25 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::model::attempt::{Attempt, Outcome};
-use crate::queue::Load;
+use self::process::Process;
+use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost};
+use crate::model::delivery::State;
+use crate::record::retain::Removed;
+use crate::store::sqlite::Commits;
 
+mod observed;
+mod process;
+
+pub use observed::Observed;
+
+/// Upper bounds of the buckets for accepting, in seconds.
+const ACCEPT_SECONDS: [f64; 11] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5,
+];
 /// Upper bounds of the buckets for attempts, in seconds.
 const ATTEMPT_SECONDS: [f64; 12] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
@@ -33,21 +45,18 @@ const NO_FAILURE: &str = "none";
 pub struct Metrics {
     registry: Registry,
     events: Family<OfSource, Counter>,
+    accept_seconds: Histogram,
     refused: Family<OfRefusal, Counter>,
     closed: Family<OfClosing, Counter>,
     attempts: Family<OfAttempt, Counter>,
     attempt_seconds: Family<OfEndpoint, Histogram>,
+    deliveries: Family<OfEnd, Counter>,
     plugin_seconds: Family<OfPlugin, Histogram>,
     plugin_faults: Family<OfFault, Counter>,
-    in_flight: Gauge,
-    held: Gauge,
-    held_bytes: Gauge,
-    waiting: Gauge,
-    store_writable: Gauge,
-    slowed: Gauge,
-    failing: Gauge,
     changes: Family<OfChange, Counter>,
     expired: Family<OfEndpoint, Counter>,
+    /// What was removed for its age.
+    pub removed: Removed,
 }
 
 /// What can change in how an endpoint is treated.
@@ -124,93 +133,123 @@ struct OfFault {
     fault: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEnd {
+    endpoint: String,
+    state: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("relay");
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
+        let relay = registry.sub_registry_with_prefix("relay");
         let metrics = Self {
             events: Family::default(),
+            accept_seconds: Histogram::new(ACCEPT_SECONDS),
             refused: Family::default(),
             closed: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS)),
+            deliveries: Family::default(),
             plugin_seconds: Family::new_with_constructor(|| Histogram::new(PLUGIN_SECONDS)),
             plugin_faults: Family::default(),
-            in_flight: Gauge::default(),
-            held: Gauge::default(),
-            held_bytes: Gauge::default(),
-            waiting: Gauge::default(),
-            store_writable: Gauge::default(),
-            slowed: Gauge::default(),
-            failing: Gauge::default(),
             changes: Family::default(),
             expired: Family::default(),
+            removed: Removed::default(),
             registry: Registry::default(),
         };
-        let of = &metrics;
-        registry.register("events", "Events taken in", of.events.clone());
-        registry.register("refused", "Requests that brought no event", of.refused.clone());
-        registry.register(
+        metrics.register(relay);
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// Counters of a relay, the parts of which are looked at too when someone asks.
+    pub fn of(observed: Observed, commits: Option<&Commits>) -> Self {
+        let mut metrics = Self::default();
+        let relay = metrics.registry.sub_registry_with_prefix("relay");
+        relay.register_collector(Box::new(observed));
+        if let Some(commits) = commits {
+            relay.register_with_unit(
+                "store_commit",
+                "Time of a transaction of the store, its sync included",
+                Unit::Seconds,
+                commits.seconds.clone(),
+            );
+            relay.register(
+                "store_commit_calls",
+                "Calls that shared a transaction of the store",
+                commits.calls.clone(),
+            );
+            relay.register(
+                "store_commit_failures",
+                "Transactions of the store that failed",
+                commits.failures.clone(),
+            );
+        }
+        metrics
+    }
+
+    fn register(&self, relay: &mut Registry) {
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        relay.register("build", "The relay that runs", build);
+        relay.register("events", "Events taken in", self.events.clone());
+        relay.register_with_unit(
+            "accept",
+            "Time from a post that was read and found genuine until its events are durable",
+            Unit::Seconds,
+            self.accept_seconds.clone(),
+        );
+        relay.register("refused", "Requests that brought no event", self.refused.clone());
+        relay.register(
             "connections_closed",
             "Connections from outside that the relay closed",
-            of.closed.clone(),
+            self.closed.clone(),
         );
-        registry.register("attempts", "Attempts to deliver", of.attempts.clone());
-        registry.register_with_unit(
+        relay.register("attempts", "Attempts to deliver", self.attempts.clone());
+        relay.register_with_unit(
             "attempt",
             "Time of an attempt, plugins included",
             Unit::Seconds,
-            of.attempt_seconds.clone(),
+            self.attempt_seconds.clone(),
         );
-        registry.register_with_unit(
+        relay.register(
+            "deliveries",
+            "Deliveries that came to an end",
+            self.deliveries.clone(),
+        );
+        relay.register_with_unit(
             "plugin",
-            "Time of one plugin in an attempt",
+            "Time of one plugin in an attempt, or in front of the store",
             Unit::Seconds,
-            of.plugin_seconds.clone(),
+            self.plugin_seconds.clone(),
         );
-        registry.register(
+        relay.register(
             "plugin_faults",
-            "Attempts that a plugin ended",
-            of.plugin_faults.clone(),
+            "Calls of plugins that broke",
+            self.plugin_faults.clone(),
         );
-        registry.register("attempts_in_flight", "Attempts under way", of.in_flight.clone());
-        registry.register("queue_deliveries", "Deliveries held in memory", of.held.clone());
-        registry.register_with_unit(
-            "queue_memory",
-            "Events held in memory",
-            Unit::Bytes,
-            of.held_bytes.clone(),
+        relay.register(
+            "removed_events",
+            "Events removed for their age",
+            self.removed.events.clone(),
         );
-        registry.register(
-            "breakers_open",
-            "Endpoints whose receiver does not answer",
-            of.waiting.clone(),
+        relay.register(
+            "removed_deliveries",
+            "Deliveries removed with their events",
+            self.removed.deliveries.clone(),
         );
-        registry.register(
-            "store_writable",
-            "1 if the store takes events, 0 if they are refused",
-            of.store_writable.clone(),
-        );
-        registry.register(
-            "endpoints_slowed",
-            "Endpoints whose receiver asked for fewer requests",
-            of.slowed.clone(),
-        );
-        registry.register(
-            "endpoints_failing",
-            "Endpoints whose receiver has done nothing but fail since its last success",
-            of.failing.clone(),
-        );
-        registry.register(
+        relay.register(
             "endpoint_changes",
             "Changes in how an endpoint is treated",
-            of.changes.clone(),
+            self.changes.clone(),
         );
-        registry.register(
+        relay.register(
             "deliveries_expired",
             "Deliveries given up because they were too old",
-            of.expired.clone(),
+            self.expired.clone(),
         );
-        Self { registry, ..metrics }
     }
 }
 
@@ -221,6 +260,11 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
+    /// A post was made durable.
+    pub fn accepted_in(&self, span: Duration) {
+        self.accept_seconds.observe(span.as_secs_f64());
+    }
+
     /// An event came in, through this source or the API.
     pub fn accepted(&self, source: Option<&str>, duplicate: bool) {
         let labels = OfSource {
@@ -251,11 +295,18 @@ impl Metrics {
         let labels = OfEndpoint {
             endpoint: labels.endpoint,
         };
-        let seconds = |us| Duration::from_micros(us).as_secs_f64();
         self.attempt_seconds
             .get_or_create(&labels)
             .observe(seconds(attempt.duration_us));
-        for cost in &attempt.plugins {
+        self.plugins(&attempt.plugins);
+        if let Outcome::PluginFault { plugin, fault, .. } = &attempt.outcome {
+            self.plugin_fault(plugin, *fault);
+        }
+    }
+
+    /// Plugins ran, in an attempt or before an event was stored.
+    pub fn plugins(&self, costs: &[PluginCost]) {
+        for cost in costs {
             let labels = OfPlugin {
                 plugin: cost.name.clone(),
             };
@@ -263,13 +314,24 @@ impl Metrics {
                 .get_or_create(&labels)
                 .observe(seconds(cost.duration_us));
         }
-        if let Outcome::PluginFault { plugin, fault, .. } = &attempt.outcome {
-            let labels = OfFault {
-                plugin: plugin.clone(),
-                fault: fault.as_str(),
-            };
-            self.plugin_faults.get_or_create(&labels).inc();
-        }
+    }
+
+    /// A plugin broke.
+    pub fn plugin_fault(&self, plugin: &str, fault: FaultKind) {
+        let labels = OfFault {
+            plugin: plugin.to_owned(),
+            fault: fault.as_str(),
+        };
+        self.plugin_faults.get_or_create(&labels).inc();
+    }
+
+    /// A delivery came to its end.
+    pub fn ended(&self, endpoint: &str, state: State) {
+        let labels = OfEnd {
+            endpoint: endpoint.to_owned(),
+            state: state.as_str(),
+        };
+        self.deliveries.get_or_create(&labels).inc();
     }
 
     /// How an endpoint is treated has changed.
@@ -289,16 +351,8 @@ impl Metrics {
         self.expired.get_or_create(&labels).inc();
     }
 
-    /// Everything counted so far, the load of this moment, and whether the store takes events.
-    pub fn text(&self, load: Load, is_store_writable: bool) -> String {
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.in_flight.set(number(load.in_flight));
-        self.held.set(number(load.deliveries));
-        self.held_bytes.set(number(load.bytes));
-        self.waiting.set(number(load.breakers_open));
-        self.store_writable.set(i64::from(is_store_writable));
-        self.slowed.set(number(load.slowed));
-        self.failing.set(number(load.failing));
+    /// Everything counted so far, and how things stand.
+    pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a string fails only if a metric cannot be written at all.
         if let Err(error) = text::encode(&mut text, &self.registry) {
@@ -306,6 +360,10 @@ impl Metrics {
         }
         text
     }
+}
+
+fn seconds(us: u64) -> f64 {
+    Duration::from_micros(us).as_secs_f64()
 }
 
 const fn word(outcome: &Outcome) -> &'static str {
@@ -327,31 +385,17 @@ mod tests {
         metrics.accepted(Some("shop"), true);
         metrics.refused(401, "unauthenticated");
         metrics.closed("idle");
-        let load = Load {
-            in_flight: 1,
-            deliveries: 2,
-            bytes: 3,
-            breakers_open: 4,
-            slowed: 5,
-            failing: 6,
-        };
         metrics.changed("crm", Change::Failing { percent: 50 });
         metrics.expired("crm");
-        let text = metrics.text(load, true);
+        let text = metrics.text();
         for line in [
             r#"relay_events_total{source="api",duplicate="false"} 1"#,
             r#"relay_events_total{source="shop",duplicate="true"} 1"#,
             r#"relay_refused_total{status="401",code="unauthenticated"} 1"#,
             r#"relay_connections_closed_total{reason="idle"} 1"#,
-            "relay_attempts_in_flight 1",
-            "relay_queue_deliveries 2",
-            "relay_queue_memory_bytes 3",
-            "relay_breakers_open 4",
-            "relay_store_writable 1",
-            "relay_endpoints_slowed 5",
-            "relay_endpoints_failing 6",
             r#"relay_endpoint_changes_total{endpoint="crm",change="failing_50"} 1"#,
             r#"relay_deliveries_expired_total{endpoint="crm"} 1"#,
+            concat!("relay_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

@@ -12,9 +12,9 @@ use governor::{Quota, RateLimiter};
 use super::breaker::Breaker;
 use super::health::Health;
 use super::throttle::{Meter, Throttle};
-use super::{Condition, Due, Job, Sign, Terms, Turn, Turned};
+use super::{Condition, Due, Job, LaneLoad, Sign, Terms, Turn, Turned};
 use crate::model::endpoint::RateLimit;
-use crate::model::id::DeliveryId;
+use crate::model::id::{DeliveryId, EndpointId};
 use crate::model::time::Timestamp;
 
 /// A lane asks for more from the store when it holds fewer than this.
@@ -62,6 +62,8 @@ pub(super) struct Lane {
     /// The pace that the receiver bears, if it complained of a faster one.
     throttle: Option<Throttle>,
     meter: Meter,
+    /// How often the rate limit had no room.
+    rate_limit_waits: u64,
     /// Nothing goes before then: the rate limit has no room, or the receiver asked for a pause.
     blocked_until: Option<Timestamp>,
     /// The end of the pause that the receiver asked for last.
@@ -100,6 +102,7 @@ impl Lane {
             limiter: None,
             throttle: None,
             meter: Meter::default(),
+            rate_limit_waits: 0,
             blocked_until: None,
             held_until: None,
             in_flight: 0,
@@ -212,6 +215,19 @@ impl Lane {
             && (!self.breaker.is_open() || (self.probe_due && self.in_flight == 0))
     }
 
+    /// What it is doing now.
+    pub(super) fn load(&self, endpoint: EndpointId, now: Timestamp) -> LaneLoad {
+        LaneLoad {
+            endpoint,
+            ready: self.ready.len(),
+            in_flight: self.in_flight,
+            is_enabled: self.terms.enabled,
+            is_cut_off: self.breaker.is_open(),
+            overdue: self.stored_due.map(|due| now.since(due)),
+            rate_limit_waits: self.rate_limit_waits,
+        }
+    }
+
     /// Attempts under way.
     pub(super) const fn in_flight(&self) -> usize {
         self.in_flight
@@ -235,6 +251,7 @@ impl Lane {
             let wait = not_until.wait_time_from(TokioClock.now());
             // Rounded up, so that the bell does not ring a moment too early.
             self.blocked_until = Some(now + wait + Duration::from_millis(1));
+            self.rate_limit_waits += 1;
             return None;
         }
         let job = self.ready.pop_front()?;

@@ -151,6 +151,25 @@ pub struct Load {
     pub slowed: usize,
     /// Endpoints whose receivers have done nothing but fail for a while.
     pub failing: usize,
+    /// Fresh deliveries that had to wait in the store, since the start.
+    pub parked: u64,
+}
+
+/// What one endpoint's lane is doing at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneLoad {
+    pub endpoint: EndpointId,
+    /// Deliveries in memory that could go.
+    pub ready: usize,
+    /// Attempts under way.
+    pub in_flight: usize,
+    pub is_enabled: bool,
+    /// Whether the receiver does not answer, so that deliveries wait for a probe.
+    pub is_cut_off: bool,
+    /// By how much the next delivery that waits in the store is late; none waits without it.
+    pub overdue: Option<Duration>,
+    /// How often the rate limit had no room for the next delivery, since the start.
+    pub rate_limit_waits: u64,
 }
 
 /// How an endpoint's breaker turned.
@@ -189,6 +208,8 @@ struct Inner {
     /// Lanes with something under way.
     busy: usize,
     bytes: usize,
+    /// Fresh deliveries for which there was no place in memory.
+    parked: u64,
     checkpoint: Checkpoint,
     /// Set when the relay stops: nothing is given out any more.
     closed: bool,
@@ -206,6 +227,7 @@ impl Queue {
             in_flight: 0,
             busy: 0,
             bytes: 0,
+            parked: 0,
             checkpoint: Checkpoint::at(checkpoint),
             closed: false,
         };
@@ -302,6 +324,7 @@ impl Queue {
                     in_memory += 1;
                     return Admission::Memory;
                 }
+                inner.parked += 1;
                 Admission::Store
             })
             .collect();
@@ -514,7 +537,21 @@ impl Queue {
             failing: conditions()
                 .filter(|condition| condition.failing.is_some())
                 .count(),
+            parked: inner.parked,
         }
+    }
+
+    /// What each lane is doing now.
+    pub fn lanes(&self) -> Vec<LaneLoad> {
+        let now = self.clock.steady();
+        let inner = self.lock();
+        let lanes = inner.lanes.iter();
+        lanes.map(|(endpoint, lane)| lane.load(*endpoint, now)).collect()
+    }
+
+    /// Its bounds.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -22,15 +23,31 @@ pub struct Keep {
     pub dedupe_keys: Duration,
 }
 
+/// How much was removed since the start; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Removed {
+    pub events: Counter,
+    pub deliveries: Counter,
+}
+
 /// Removes old events until `stop`.
-pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, keep: Keep, stop: CancellationToken) {
+pub async fn run(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    keep: Keep,
+    removed: Removed,
+    stop: CancellationToken,
+) {
     loop {
         let (now, steady) = (clock.now(), clock.steady());
         // A wall clock that was set forward must not make everything old at once.
         let oldest = now.min(steady) - keep.events;
         let pause = match store.prune(oldest, steady - keep.dedupe_keys, now, BITE).await {
-            Ok(pruned) if pruned.more => BREATH,
-            Ok(_) => ROUND,
+            Ok(pruned) => {
+                removed.events.inc_by(pruned.events as u64);
+                removed.deliveries.inc_by(pruned.deliveries as u64);
+                if pruned.more { BREATH } else { ROUND }
+            }
             Err(error) => {
                 tracing::warn!(%error, "old events could not be removed; trying again");
                 ROUND

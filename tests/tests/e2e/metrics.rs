@@ -1,8 +1,12 @@
 //! `GET /metrics`: every way that events, attempts and refusals go is counted.
 
+use std::collections::BTreeMap;
+
 use http::Method;
-use relay_tests::instance::Relay;
+use relay_tests::instance::{Relay, Setup};
+use relay_tests::receiver::tls::{Authority, Validity};
 use relay_tests::receiver::{Receiver, Reply};
+use relay_tests::tls::TlsClient;
 use relay_tests::wait::eventually;
 use serde_json::json;
 
@@ -59,4 +63,113 @@ async fn events_attempts_plugins_and_refusals_are_counted() {
 async fn only_who_may_read_sees_them() {
     let relay = Relay::start("").await;
     assert_eq!(relay.send(Method::GET, "/metrics", &[], "").await.status, 401);
+}
+
+/// The names in a scrape, each with its kind.
+fn exposed(text: &str) -> BTreeMap<String, String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, kind)| {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            let suffix = if kind == "info" { "_info" } else { suffix };
+            (format!("{name}{suffix}"), kind.to_owned())
+        })
+        .collect()
+}
+
+/// The names in the table of the documentation: `| `name` | kind | …`.
+fn documented() -> BTreeMap<String, String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let text = std::fs::read_to_string(page).expect("the page is there");
+    text.lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let name = cells.next()?.trim_end_matches('`').to_owned();
+            let kind = cells.next()?;
+            let is_kind = ["counter", "gauge", "histogram", "info"].contains(&kind);
+            is_kind.then(|| (name, kind.to_owned()))
+        })
+        .collect()
+}
+
+/// Told once there is something to tell; other tests see to that.
+const RARE: [&str; 4] = [
+    "relay_plugin_faults_total",
+    "relay_connections_closed_total",
+    "relay_endpoint_changes_total",
+    "relay_deliveries_expired_total",
+];
+
+#[tokio::test]
+async fn what_is_documented_is_exposed_and_nothing_else() {
+    let authority = Authority::new();
+    let receiver = Receiver::start();
+    let plugin = "plugins = [{ use = \"redact-fields\", config = { mask = [\"/phone\"] } }]";
+    let setup = Setup::new(&format!(
+        "[server.tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n{}{}",
+        receiver.endpoint("crm", plugin),
+        // Its deliveries wait in the store.
+        receiver.endpoint("off", "enabled = false")
+    ));
+    let certificate = authority.issue("localhost", Validity::Valid);
+    setup.file("key.pem", certificate.key_pem());
+    setup.file("cert.pem", certificate.pem());
+    let relay = setup.start().await;
+    let client = TlsClient::new(&authority, &[], None);
+    let mut connection = client.open(relay.address()).await.expect("a handshake");
+    for (body, status) in [(r#"{"type": "a.b", "data": {"phone": "1"}}"#, 202), ("{", 400)] {
+        let answer = connection.call("POST", "/v1/events", body).await;
+        assert_eq!(answer.expect("an answer").status, status);
+    }
+    receiver.received(1).await;
+    eventually("every metric", || async {
+        let mut connection = client.open(relay.address()).await.expect("a handshake");
+        let answer = connection.call("GET", "/metrics", "").await.expect("an answer");
+        let mut told = exposed(&answer.text());
+        let documented = documented();
+        for rare in RARE {
+            assert!(documented.contains_key(rare), "{rare} is documented");
+            told.insert(rare.to_owned(), "counter".to_owned());
+        }
+        (told == documented).then_some(()).ok_or((told, documented))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lanes_limits_and_ends_are_told() {
+    let receiver = Receiver::script([Reply::Status(500), Reply::Status(204)]);
+    let settings = "retry = { schedule = [] }\nrate_limit = \"1/h\"";
+    let relay = Relay::start(&receiver.endpoint("crm", settings)).await;
+    for number in 0..3 {
+        relay.event("a.b", json!(number)).await;
+    }
+    for line in [
+        r#"relay_deliveries_total{endpoint="crm",state="failed"} 1"#,
+        r#"relay_endpoint_enabled{endpoint="crm"} 1.0"#,
+        r#"relay_endpoint_breaker_open{endpoint="crm"} 0.0"#,
+        r#"relay_endpoint_deliveries{endpoint="crm"} 2.0"#,
+        r#"relay_endpoint_rate_limit_waits_total{endpoint="crm"} 1"#,
+        "relay_accept_seconds_count 3",
+        "relay_queue_memory_limit_bytes 67108864",
+        "relay_connections_limit 1024",
+    ] {
+        eventually(line, || async {
+            let text = metrics(&relay).await;
+            if text.lines().any(|found| found == line) {
+                Ok(())
+            } else {
+                Err(text)
+            }
+        })
+        .await;
+    }
+    let text = metrics(&relay).await;
+    let commits: u64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("relay_store_commit_seconds_count "))
+        .and_then(|count| count.parse().ok())
+        .expect("commits are counted");
+    assert!(commits >= 3, "{text}");
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::Error;
 use super::seal::MasterKey;
 use crate::model::id::{IdMaker, TenantId};
+pub use commits::Commits;
 use health::Health;
 use inbox::Inbox;
 use job::Weight;
@@ -21,6 +22,7 @@ use writer::{Served, Writer};
 
 mod accept;
 mod checksum;
+mod commits;
 mod deliveries;
 mod due;
 mod events;
@@ -97,6 +99,7 @@ pub struct SqliteStore {
     readers: Readers,
     ids: Arc<IdMaker>,
     vault: Arc<Vault>,
+    commits: Commits,
     _lock: File,
 }
 
@@ -115,12 +118,14 @@ impl SqliteStore {
         sealing::seal_what_is_clear(&mut connection, &vault)?;
         let ids = Arc::new(IdMaker::new(0));
         ids.start_after(registry::last_name(&connection)?);
+        let commits = Commits::default();
         let readers = Readers::new(path.to_owned(), settings.readers);
         let served = Served {
             path: path.to_owned(),
             inbox: Inbox::new(&settings),
             health: Health::default(),
             checkpoint_pages: settings.checkpoint_pages,
+            commits: commits.clone(),
         };
         let writer = Writer::start(connection, served)?;
         Ok(Self {
@@ -128,6 +133,7 @@ impl SqliteStore {
             readers,
             ids,
             vault: Arc::new(vault),
+            commits,
             _lock: lock,
         })
     }
@@ -148,6 +154,11 @@ impl SqliteStore {
             .await?;
         self.vault.use_master(master);
         Ok(())
+    }
+
+    /// What its transactions were like.
+    pub const fn commits(&self) -> &Commits {
+        &self.commits
     }
 
     /// Which master key the store is sealed with: an id that says nothing of the key.

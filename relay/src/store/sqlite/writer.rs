@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::Error;
+use super::commits::Commits;
 use super::failure::{Blame, Failure};
 use super::health::Health;
 use super::inbox::{Inbox, Taken};
@@ -25,6 +26,8 @@ pub(super) struct Served {
     pub(super) inbox: Inbox,
     pub(super) health: Health,
     pub(super) checkpoint_pages: usize,
+    /// What the transactions were like.
+    pub(super) commits: Commits,
 }
 
 /// The handle on the writer.
@@ -148,7 +151,7 @@ fn serve_on(connection: &Connection, served: &Served) -> Ended {
             Taken::Nothing => batch.push(reopen::proof()),
             Taken::Closed => return Ended::Closed,
         }
-        if let Err(error) = write(&mut session, &mut batch, health) {
+        if let Err(error) = write(&mut session, &mut batch, served) {
             return Ended::Broken(error);
         }
         // After the answers: nobody waits for it.
@@ -159,15 +162,16 @@ fn serve_on(connection: &Connection, served: &Served) -> Ended {
 }
 
 /// Writes a batch and answers it. An error means that the connection must not be used again.
-fn write(session: &mut Session<'_>, batch: &mut Vec<Box<dyn Job>>, health: &Health) -> Result<(), Error> {
-    let Err(failure) = commit(session, batch) else {
+fn write(session: &mut Session<'_>, batch: &mut Vec<Box<dyn Job>>, served: &Served) -> Result<(), Error> {
+    let health = &served.health;
+    let Err(failure) = observed(session, batch, &served.commits) else {
         health.recover();
         Baton::start(batch, Ok(()));
         return Ok(());
     };
     session.roll_back();
     match failure.blame() {
-        Blame::Job if batch.len() > 1 => write_one_by_one(session, batch, health),
+        Blame::Job if batch.len() > 1 => write_one_by_one(session, batch, served),
         Blame::Job => {
             Baton::start(batch, Err(failure.into()));
             Ok(())
@@ -191,16 +195,28 @@ fn write(session: &mut Session<'_>, batch: &mut Vec<Box<dyn Job>>, health: &Heal
 fn write_one_by_one(
     session: &mut Session<'_>,
     batch: &mut Vec<Box<dyn Job>>,
-    health: &Health,
+    served: &Served,
 ) -> Result<(), Error> {
     let mut broken = Ok(());
     for job in batch.drain(..) {
         match &broken {
-            Ok(()) => broken = write(session, &mut vec![job], health),
+            Ok(()) => broken = write(session, &mut vec![job], served),
             Err(error) => job.answer(Err(Error::clone(error)), None),
         }
     }
     broken
+}
+
+fn observed(session: &mut Session<'_>, batch: &mut [Box<dyn Job>], commits: &Commits) -> Result<(), Failure> {
+    let watch = Instant::now();
+    let committed = commit(session, batch);
+    if committed.is_ok() {
+        commits.seconds.observe(watch.elapsed().as_secs_f64());
+        commits.calls.observe(batch.len() as f64);
+    } else {
+        commits.failures.inc();
+    }
+    committed
 }
 
 fn commit(session: &mut Session<'_>, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
