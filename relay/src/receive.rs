@@ -28,6 +28,7 @@ use crate::http::server::Service;
 use crate::ingest::refuse::Refusal;
 use crate::ingest::verify::{self, Verified};
 use crate::ingest::{self, Post};
+use crate::metrics::Metrics;
 use crate::model::draft::Draft;
 use crate::model::event::Envelope;
 use crate::model::id::{EventId, first_raw_at};
