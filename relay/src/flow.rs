@@ -249,6 +249,9 @@ impl Flow {
             .await
             .unwrap_or_else(|_| Attempted::panicked());
         let duration_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let Some(grant) = target.outlet.granted() {
+            self.queue.consented(endpoint, grant.pace);
+        }
         let turned = self.queue.release(endpoint, sign(&attempted.outcome));
         let disabled = turned != Turned::default()
             && self

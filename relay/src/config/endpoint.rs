@@ -79,6 +79,7 @@ pub(super) fn read<'a>(
             .and_then(|count| NonZeroU32::new(u32::try_from(count).ok()?))
             .or(NonZeroU32::new(CONCURRENCY_DEFAULT))
             .unwrap_or(NonZeroU32::MIN),
+        consent_origin: consent_origin(section),
         disable_after: section
             .duration("disable_after", Duration::from_secs(1)..=365 * DAY)
             .unwrap_or(DISABLE_AFTER_DEFAULT),
@@ -183,6 +184,20 @@ fn headers(section: &Section<'_>) -> Vec<(String, Secret)> {
         }
     }
     list
+}
+
+/// A host name, since that is what receivers list.
+fn consent_origin(section: &Section<'_>) -> Option<String> {
+    let origin = section.string("consent_origin")?;
+    let is_host = matches!(url::Host::parse(origin), Ok(url::Host::Domain(host)) if host == origin);
+    if !is_host {
+        section.fault(
+            "consent_origin",
+            format!("is {origin:?}, not the name of a host in lower case"),
+            "write it as in \"hooks.example.com\"",
+        );
+    }
+    is_host.then(|| origin.to_owned())
 }
 
 fn secrets(section: &Section<'_>) -> Vec<Secret> {

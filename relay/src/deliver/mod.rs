@@ -14,6 +14,7 @@ use crate::model::message::{Message, Messages};
 use crate::model::secret::Secret;
 
 pub mod address;
+mod consent;
 pub mod decide;
 pub mod header;
 pub mod message;
@@ -21,6 +22,8 @@ pub mod outcome;
 pub mod send;
 pub mod sign;
 
+use consent::Consent;
+pub use consent::Grant;
 use header::{HeaderError, Parsed};
 use send::{Outgoing, Sender};
 use sign::Signer;
@@ -32,6 +35,8 @@ pub struct Outlet {
     signer: Signer,
     method: http::Method,
     timeout: Duration,
+    /// On the heap: few endpoints need it.
+    consent: Option<Box<Consent>>,
 }
 
 /// Why there is no way out to an endpoint.
@@ -57,12 +62,25 @@ impl Outlet {
             signer: Signer::new(secrets)?,
             method: endpoint.method.clone(),
             timeout: endpoint.timeout,
+            consent: Consent::of(endpoint).map(Box::new),
         })
+    }
+
+    /// What the receiver consented to, if it had to be asked and was.
+    pub fn granted(&self) -> Option<Grant> {
+        self.consent.as_ref()?.granted()
     }
 
     /// Sends the messages that the receiver has not taken yet, in order, up to the first that
     /// it does not take. The outcome is that of the last one sent.
     pub async fn send(&self, sender: &Sender, messages: &mut Messages, clock: &dyn Clock) -> Outcome {
+        if let Some(consent) = &self.consent {
+            let asked = consent.get(sender, &self.target, &self.own_headers, self.timeout);
+            // On the heap, because it is rare: what is part of an attempt is moved with it.
+            if let Err(outcome) = Box::pin(asked).await {
+                return outcome;
+            }
+        }
         loop {
             let Some(message) = messages.list.get(messages.sent) else {
                 // A retry by hand of something that arrived: sent again from the start.

@@ -58,7 +58,7 @@ pub enum Outcome {
     },
     /// No complete answer came.
     Unreachable { cause: Cause, detail: String },
-    /// The relay's own policy did not let the request out.
+    /// Nothing was sent: the relay's own policy forbids it, or the receiver did not consent to it.
     Refused { reason: String },
     /// A plugin or filter decided not to send.
     Dropped { by: String, reason: String },

@@ -36,6 +36,9 @@ pub struct Endpoint {
     pub rate_limit: Option<RateLimit>,
     /// Attempts under way at once.
     pub concurrency: NonZeroU32,
+    /// The origin that asks the receiver for its consent before it sends (CloudEvents); `None`:
+    /// nobody is asked.
+    pub consent_origin: Option<String>,
     /// How long its receiver may do nothing but fail until it is disabled.
     pub disable_after: Duration,
     pub enabled: bool,

@@ -58,6 +58,10 @@ pub(super) struct Lane {
     /// As it stands among the queue's alarms.
     pub(super) alarm: Option<Timestamp>,
     terms: Terms,
+    /// Whether more than one delivery may be under way: the receiver consents to them.
+    has_consented: bool,
+    /// The pace that it consented to, if it named one.
+    allowed: Option<RateLimit>,
     limiter: Option<Limiter>,
     /// The pace that the receiver bears, if it complained of a faster one.
     throttle: Option<Throttle>,
@@ -97,8 +101,11 @@ impl Lane {
                 concurrency: 1,
                 rate_limit: None,
                 enabled: false,
+                asks_consent: false,
                 disable_after: Duration::MAX,
             },
+            has_consented: true,
+            allowed: None,
             limiter: None,
             throttle: None,
             meter: Meter::default(),
@@ -114,14 +121,52 @@ impl Lane {
     }
 
     pub(super) fn set_terms(&mut self, terms: Terms) {
-        if terms.rate_limit != self.terms.rate_limit {
-            self.limiter = terms.rate_limit.map(limiter);
-            self.blocked_until = None;
-        }
+        let before = self.pace();
         if terms.concurrency != self.terms.concurrency {
             self.width = terms.concurrency;
         }
+        // Whoever has new terms is asked anew; until it answers, its last word counts.
+        self.has_consented = !terms.asks_consent;
+        self.allowed = self.allowed.filter(|_| terms.asks_consent);
         self.terms = terms;
+        self.set_pace_from(before);
+    }
+
+    /// The receiver consents, to no more than that pace if it named one. Whether that is news.
+    pub(super) fn consented(&mut self, pace: Option<RateLimit>) -> bool {
+        if self.has_consented && self.allowed == pace {
+            return false;
+        }
+        let before = self.pace();
+        self.has_consented = true;
+        self.allowed = pace;
+        self.set_pace_from(before);
+        if let Some(limiter) = self.limiter.as_ref().filter(|_| self.pace() != before) {
+            // The delivery that asked is the first that counts; there is room for it.
+            drop(limiter.check());
+        }
+        true
+    }
+
+    /// What deliveries keep to, and how many may go at once. A receiver that names a pace counts
+    /// by the minute, so nothing goes at once then.
+    fn pace(&self) -> Option<(Duration, NonZeroU32)> {
+        let own = self.terms.rate_limit;
+        match self.allowed {
+            None => own.map(|limit| (interval(limit), limit.count)),
+            Some(allowed) => {
+                let slower = own.map(interval).max(Some(interval(allowed)));
+                slower.map(|interval| (interval, NonZeroU32::MIN))
+            }
+        }
+    }
+
+    fn set_pace_from(&mut self, before: Option<(Duration, NonZeroU32)>) {
+        let now = self.pace();
+        if now != before {
+            self.limiter = now.map(|(interval, burst)| limiter(interval, burst));
+            self.blocked_until = None;
+        }
     }
 
     pub(super) const fn pause(&mut self) {
@@ -210,7 +255,7 @@ impl Lane {
     pub(super) fn can_give(&self) -> bool {
         self.terms.enabled
             && !self.ready.is_empty()
-            && self.in_flight < self.width
+            && self.in_flight < if self.has_consented { self.width } else { 1 }
             && self.blocked_until.is_none()
             && (!self.breaker.is_open() || (self.probe_due && self.in_flight == 0))
     }
@@ -399,10 +444,13 @@ impl Lane {
     }
 }
 
-fn limiter(limit: RateLimit) -> Limiter {
-    let period = (limit.per / limit.count.get()).max(Duration::from_nanos(1));
-    let quota = Quota::with_period(period)
+fn interval(limit: RateLimit) -> Duration {
+    (limit.per / limit.count.get()).max(Duration::from_nanos(1))
+}
+
+fn limiter(interval: Duration, burst: NonZeroU32) -> Limiter {
+    let quota = Quota::with_period(interval)
         .unwrap_or(Quota::per_second(NonZeroU32::MAX))
-        .allow_burst(limit.count);
+        .allow_burst(burst);
     RateLimiter::direct_with_clock(quota, TokioClock)
 }

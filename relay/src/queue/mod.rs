@@ -27,12 +27,14 @@ mod breaker;
 mod checkpoint;
 pub mod health;
 mod lane;
+mod load;
 mod tend;
 mod throttle;
 
 use checkpoint::Checkpoint;
 use health::{Health, Verdict};
 use lane::Lane;
+pub use load::{Condition, LaneLoad, Load};
 
 /// The bounds of the queue.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +82,8 @@ pub struct Terms {
     pub rate_limit: Option<RateLimit>,
     /// While false, deliveries wait.
     pub enabled: bool,
+    /// Whether its receiver has to consent before more than one delivery is under way.
+    pub asks_consent: bool,
     /// How long its receiver may do nothing but fail.
     pub disable_after: Duration,
 }
@@ -91,6 +95,7 @@ impl Terms {
             concurrency: endpoint.concurrency.get() as usize,
             rate_limit: endpoint.rate_limit,
             enabled: endpoint.enabled && !disabled,
+            asks_consent: endpoint.consent_origin.is_some(),
             disable_after: endpoint.disable_after,
         }
     }
@@ -121,55 +126,6 @@ pub struct Turned {
     /// Its receiver asked for fewer, for the first time since it bore what came.
     pub slowed: bool,
     pub health: Option<Verdict>,
-}
-
-/// How it stands with the receiver of an endpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Condition {
-    /// What it has failed at since its last success.
-    pub failing: Option<Failing>,
-    /// Whether it does not answer, so that deliveries wait for a probe.
-    pub is_cut_off: bool,
-    /// Attempts per second, while it bears no more.
-    pub rate: Option<f64>,
-    /// Until when it asked to be left alone.
-    pub held_until: Option<Timestamp>,
-}
-
-/// What the queue is doing at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// Attempts under way.
-    pub in_flight: usize,
-    /// Deliveries in memory, those under way included.
-    pub deliveries: usize,
-    /// Bytes of their events.
-    pub bytes: usize,
-    /// Endpoints whose deliveries wait because the receiver does not answer.
-    pub breakers_open: usize,
-    /// Endpoints that are sent to more slowly because the receiver asked for it.
-    pub slowed: usize,
-    /// Endpoints whose receivers have done nothing but fail for a while.
-    pub failing: usize,
-    /// Fresh deliveries that had to wait in the store, since the start.
-    pub parked: u64,
-}
-
-/// What one endpoint's lane is doing at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LaneLoad {
-    pub endpoint: EndpointId,
-    /// Deliveries in memory that could go.
-    pub ready: usize,
-    /// Attempts under way.
-    pub in_flight: usize,
-    pub is_enabled: bool,
-    /// Whether the receiver does not answer, so that deliveries wait for a probe.
-    pub is_cut_off: bool,
-    /// By how much the next delivery that waits in the store is late; none waits without it.
-    pub overdue: Option<Duration>,
-    /// How often the rate limit had no room for the next delivery, since the start.
-    pub rate_limit_waits: u64,
 }
 
 /// How an endpoint's breaker turned.
@@ -276,19 +232,24 @@ impl Queue {
         }
     }
 
-    /// How it stands with the receiver of an endpoint.
-    pub fn condition(&self, endpoint: EndpointId) -> Condition {
-        let now = self.clock.steady();
-        let inner = self.lock();
-        let lane = inner.lanes.get(&endpoint);
-        lane.map(|lane| lane.condition(now)).unwrap_or_default()
-    }
-
     /// Enables or disables one endpoint.
     pub fn set_enabled(&self, endpoint: EndpointId, enabled: bool) {
         let mut inner = self.lock();
         if let Some(lane) = inner.lanes.get_mut(&endpoint) {
             lane.set_enabled(enabled);
+        }
+        inner.update(endpoint);
+        drop(inner);
+        self.ring_both();
+    }
+
+    /// Says that the receiver of an endpoint has consented, to no more than that pace if it named
+    /// one. From now on its deliveries need not wait for each other.
+    pub fn consented(&self, endpoint: EndpointId, pace: Option<RateLimit>) {
+        let mut inner = self.lock();
+        let lane = inner.lanes.get_mut(&endpoint);
+        if !lane.is_some_and(|lane| lane.consented(pace)) {
+            return;
         }
         inner.update(endpoint);
         drop(inner);
@@ -518,35 +479,6 @@ impl Queue {
     /// Attempts under way.
     pub fn in_flight(&self) -> usize {
         self.lock().in_flight
-    }
-
-    /// What it is doing now.
-    pub fn load(&self) -> Load {
-        let inner = self.lock();
-        let now = self.clock.steady();
-        let ready = inner.lanes.values().map(|lane| lane.ready.len());
-        let conditions = || inner.lanes.values().map(|lane| lane.condition(now));
-        Load {
-            in_flight: inner.in_flight,
-            deliveries: ready.sum::<usize>() + inner.in_flight,
-            bytes: inner.bytes,
-            breakers_open: conditions().filter(|condition| condition.is_cut_off).count(),
-            slowed: conditions()
-                .filter(|condition| condition.rate.is_some() || condition.held_until.is_some())
-                .count(),
-            failing: conditions()
-                .filter(|condition| condition.failing.is_some())
-                .count(),
-            parked: inner.parked,
-        }
-    }
-
-    /// What each lane is doing now.
-    pub fn lanes(&self) -> Vec<LaneLoad> {
-        let now = self.clock.steady();
-        let inner = self.lock();
-        let lanes = inner.lanes.iter();
-        lanes.map(|(endpoint, lane)| lane.load(*endpoint, now)).collect()
     }
 
     /// Its bounds.

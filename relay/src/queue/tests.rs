@@ -27,6 +27,7 @@ const fn terms(concurrency: usize) -> Terms {
         concurrency,
         rate_limit: None,
         enabled: true,
+        asks_consent: false,
         disable_after: Duration::from_secs(5 * 24 * 3600),
     }
 }
@@ -365,4 +366,28 @@ async fn what_is_asked_for_while_its_record_is_on_its_way_is_not_forgotten() {
     bench.queue.settle(&job, None);
     tended(&bench, &store).await;
     assert_eq!(bench.queue.take().map(|again| again.delivery), Some(job.delivery));
+}
+
+#[test]
+fn until_a_receiver_consents_one_delivery_at_a_time_asks_it() {
+    let asking = Terms {
+        asks_consent: true,
+        ..terms(10)
+    };
+    let mut bench = Bench::new([(endpoint(1), asking)]);
+    for _ in 0..3 {
+        bench.accept(&[1]);
+    }
+    let asker = bench.take_all();
+    assert_eq!(asker.len(), 1);
+    // What it says of its pace counts the delivery that asked.
+    let pace = RateLimit {
+        count: NonZeroU32::MIN,
+        per: Duration::from_secs(24 * 3600),
+    };
+    bench.queue.consented(endpoint(1), Some(pace));
+    assert_eq!(bench.take_all().len(), 0, "a day has not passed");
+    bench.queue.configure([(endpoint(1), asking)]);
+    bench.queue.consented(endpoint(1), None);
+    assert_eq!(bench.take_all().len(), 2, "it takes as many as may go");
 }

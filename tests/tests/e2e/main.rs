@@ -8,6 +8,7 @@ mod secrets;
 mod senders;
 mod platforms;
 mod deliver;
+mod consent;
 mod retry;
 mod failures;
 mod misbehaving;

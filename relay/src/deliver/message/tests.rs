@@ -34,6 +34,7 @@ fn endpoint(format: Option<Format>) -> Endpoint {
         retry: RetryPolicy::default(),
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
+        consent_origin: None,
         disable_after: Duration::from_secs(3600),
         enabled: true,
     }

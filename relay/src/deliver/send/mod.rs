@@ -183,19 +183,30 @@ impl Sender {
     /// have come within the deadline: a receiver that answers 200 and then never ends has
     /// taken the message, but its connection is not used again.
     pub async fn send(&self, request: Outgoing<'_>) -> Outcome {
-        match tokio::time::timeout(request.timeout, self.exchange(&request)).await {
-            Ok(Ok(answer)) => outcome::responded(
+        match self.ask(&request).await {
+            Ok(answer) => outcome::responded(
                 answer.status.as_u16(),
                 &answer.headers,
                 &answer.body,
                 self.clock.now(),
             ),
-            Ok(Err(failure)) => failure.into(),
-            Err(_) => Failure::new(
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// As [`Sender::send`], for whoever wants to read the answer's headers.
+    ///
+    /// # Errors
+    /// Why there is no complete answer.
+    pub async fn ask(&self, request: &Outgoing<'_>) -> Result<Answer, Outcome> {
+        match tokio::time::timeout(request.timeout, self.exchange(request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) => Err(failure.into()),
+            Err(_) => Err(Failure::new(
                 Cause::Timeout,
                 format!("no complete answer within {:?}", request.timeout),
             )
-            .into(),
+            .into()),
         }
     }
 

@@ -35,6 +35,7 @@ fn endpoint(id: i64, event_types: &[&str]) -> Endpoint {
         retry: RetryPolicy::default(),
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
+        consent_origin: None,
         disable_after: Duration::from_secs(3600),
         enabled: true,
     }
