@@ -57,29 +57,41 @@ fn warn_of_the_end(identity: &Identity, now: Timestamp) {
 /// Follows changes of the files until `stop`. What cannot be used leaves the old ones in force.
 pub(super) async fn follow(reload: Arc<Reload>, stop: CancellationToken) {
     let Some(tls) = reload.tls.clone() else { return };
+    let following = keep_up(&reload, &tls);
+    stop.run_until_cancelled(following).await;
+}
+
+async fn keep_up(reload: &Reload, tls: &Tls) {
     let changed = &reload.certificates_changed;
     let mut watch = Watch::default();
     let mut told = None;
-    while let Some(files) = reload.config.lock().await.server.tls.clone() {
-        watch.follow(&files, changed);
-        match Identity::read(&files) {
-            Ok(identity) => {
-                told = None;
-                show(&tls, identity, reload.clock.now());
-            }
-            // Said once, however often a broken file is touched.
-            Err(unusable) if told.as_ref() == Some(&unusable) => {}
-            Err(unusable) => {
-                tracing::error!(error = %unusable, "the changed certificate cannot be used; the old one stays in force");
-                told = Some(unusable);
-            }
+    loop {
+        {
+            // Not a moment longer: while this is held, no other configuration comes into force.
+            let config = reload.config.lock().await;
+            let Some(files) = &config.server.tls else { return };
+            watch.follow(files, changed);
+            take_up(tls, files, &mut told, reload.clock.now());
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = changed.notified() => {}
-        }
+        changed.notified().await;
         // A folder in which something changes all the time is looked at all the same.
         drop(tokio::time::timeout(SETTLE_MAX, settle(changed)).await);
+    }
+}
+
+/// Shows what the files hold now.
+fn take_up(tls: &Tls, files: &Files, told: &mut Option<Unusable>, now: Timestamp) {
+    match Identity::read(files) {
+        Ok(identity) => {
+            *told = None;
+            show(tls, identity, now);
+        }
+        // Said once, however often a broken file is touched.
+        Err(unusable) if told.as_ref() == Some(&unusable) => {}
+        Err(unusable) => {
+            tracing::error!(error = %unusable, "the changed certificate cannot be used; the old one stays in force");
+            *told = Some(unusable);
+        }
     }
 }
 

@@ -33,12 +33,16 @@ impl Serve {
             _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
         };
         greet(&app, public_url.as_ref());
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => reload(&app, &self.file).await,
+        let reloads = async {
+            while hangup.recv().await.is_some() {
+                reload(&app, &self.file).await;
             }
+        };
+        // A stop does not wait for a reload: what is not in force yet stays so.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = reloads => {}
         }
         tracing::info!("stopping: finishing what is under way");
         tokio::select! {

@@ -101,6 +101,30 @@ async fn a_renewed_certificate_is_shown_without_one_failed_request() {
     }
 }
 
+/// The certificates are in a folder in which nothing happens, as they are on a server.
+#[tokio::test]
+async fn endpoints_change_and_a_stop_is_heeded_while_certificates_rest() {
+    let authority = Authority::new();
+    let (old, new) = (Receiver::start(), Receiver::start());
+    let section = SECTION
+        .replace("\"cert.pem", "\"tls/cert.pem")
+        .replace("\"key.pem", "\"tls/key.pem");
+    let setup = Setup::new(&format!("{section}{}", old.endpoint("old", "")));
+    let shown = certificate(&authority);
+    setup.file("tls/key.pem", shown.key_pem());
+    setup.file("tls/cert.pem", shown.pem());
+    let mut relay = setup.start().await;
+    relay.reconfigure(&format!("{section}{}", new.endpoint("new", "")));
+    relay.logged("configuration reloaded").await;
+    let client = TlsClient::new(&authority, &BOTH, None);
+    let mut connection = client.open(relay.address()).await.expect("a handshake");
+    let answer = connection.call("POST", "/v1/events", EVENT).await;
+    assert_eq!(answer.expect("an answer").status, 202);
+    new.received(1).await;
+    drop(connection);
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_broken_certificate_leaves_the_old_one_in_force() {
     let authority = Authority::new();
