@@ -40,7 +40,7 @@ pub(super) fn show(tls: &Tls, identity: Identity, now: Timestamp) {
     if tls.identity().is_same(&identity) {
         return;
     }
-    tracing::info!(ends = %identity.ends, "another certificate is shown from now on");
+    tracing::info!(ends = %identity.ends, "other certificates are in force from now on");
     warn_of_the_end(&identity, now);
     tls.replace(identity);
 }

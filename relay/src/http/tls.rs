@@ -79,6 +79,7 @@ pub struct Identity {
     pub ends: Timestamp,
     /// The bytes it was made of, to tell a change from a touch.
     seen: Vec<Vec<u8>>,
+    client_auth: ClientAuth,
 }
 
 impl Identity {
@@ -126,12 +127,13 @@ impl Identity {
             config: Arc::new(config),
             ends,
             seen: seen.into_iter().flatten().collect(),
+            client_auth: files.client_auth,
         })
     }
 
-    /// Whether it was made of the same bytes.
+    /// Whether it was made of the same bytes, and asks clients for the same.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.seen == other.seen
+        (&self.seen, self.client_auth) == (&other.seen, other.client_auth)
     }
 }
 

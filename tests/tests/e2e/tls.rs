@@ -148,7 +148,7 @@ async fn a_broken_certificate_leaves_the_old_one_in_force() {
     assert_eq!(again.certificate, first);
     let renewed = certificate(&authority);
     put(relay.setup(), &renewed);
-    relay.logged("another certificate is shown").await;
+    relay.logged("other certificates are in force").await;
     let told = relay
         .log()
         .matches("the changed certificate cannot be used")
@@ -192,6 +192,30 @@ async fn only_clients_with_a_certificate_are_let_in() {
             let status = answer.as_ref().ok().map(|answer| answer.status);
             assert_eq!(status, is_let_in.then_some(202), "{mode:?} {answer:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn whom_to_ask_for_a_certificate_changes_while_it_runs() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let config = |mode: &str| format!("{SECTION}client_ca = \"clients.pem\"\nclient_auth = \"{mode}\"\n");
+    let setup = Setup::new(&config("optional"));
+    setup.file("clients.pem", clients.pem());
+    put(&setup, &certificate(&authority));
+    let relay = setup.start().await;
+    let client = TlsClient::new(&authority, &BOTH, None);
+    let is_let_in = async || match client.open(relay.address()).await {
+        Ok(mut connection) => connection.call("POST", "/v1/events", EVENT).await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(is_let_in().await, "at first");
+    for (mode, wanted) in [("required", false), ("optional", true)] {
+        relay.reconfigure(&config(mode));
+        eventually(mode, || async {
+            let found = is_let_in().await;
+            (found == wanted).then_some(()).ok_or(found)
+        })
+        .await;
     }
 }
 
