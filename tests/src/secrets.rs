@@ -14,6 +14,8 @@ use serde_json::Value;
 
 /// Shorter ones would be found by chance.
 const LENGTH_MIN: usize = 10;
+/// Lines of a key in PEM are longer; what stands in its frame is not.
+const PEM_LINE_MIN: usize = 24;
 /// Settings whose values are secrets.
 const SETTINGS: [&str; 8] = [
     "secret",
@@ -41,6 +43,15 @@ impl Secrets {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(secret.to_owned(), what.to_owned());
         }
+    }
+
+    /// Notes a private key, whole and each line of its base64, broken into lines or not.
+    fn add_pem(&self, text: &str, what: &str) {
+        self.add(text, what);
+        let is_body = |word: &&str| word.len() >= PEM_LINE_MIN && !word.starts_with('-');
+        text.split_whitespace()
+            .filter(is_body)
+            .for_each(|line| self.add(line, what));
     }
 
     /// Notes what a configuration holds: the values of secret settings, and what they refer to.
@@ -91,7 +102,7 @@ impl Secrets {
             // `key` of `[server.tls]` is a path.
             Value::String(text) if name == "key" => {
                 if let Some(text) = file(text) {
-                    self.add(&text, name);
+                    self.add_pem(&text, name);
                 }
             }
             Value::String(text) => self.add(text, name),
@@ -170,6 +181,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
         ("hex", hex::encode(secret)),
         ("hex", hex::encode_upper(secret)),
         ("a URL", percent_encoded(secret)),
+        ("a list of bytes", byte_list(secret)),
         (
             "JSON",
             Value::from(secret).to_string().trim_matches('"').to_owned(),
@@ -193,6 +205,12 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
         forms.push(("its key", rest.to_owned()));
     }
     forms
+}
+
+/// As Rust's debug output writes bytes.
+fn byte_list(text: &str) -> String {
+    let bytes: Vec<String> = text.bytes().map(|byte| byte.to_string()).collect();
+    bytes.join(", ")
 }
 
 fn percent_encoded(text: &str) -> String {
@@ -226,6 +244,7 @@ mod tests {
                 URL_SAFE_NO_PAD.encode(&around),
                 hex::encode(&around),
                 percent_encoded(&around),
+                format!("{:?}", around.as_bytes()),
                 Value::from(around.clone()).to_string(),
             ] {
                 assert!(secrets.find_in(text.as_bytes()).is_some(), "{text}");

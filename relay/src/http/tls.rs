@@ -96,10 +96,11 @@ impl Identity {
         };
         let chain = certificates("cert", &files.cert, &cert)?;
         let ends = end_of("cert", &files.cert, &chain[0])?;
-        let private = PrivateKeyDer::from_pem_slice(&key).map_err(|error| Unusable {
+        // What the reader of PEM says quotes the line that it does not understand.
+        let private = PrivateKeyDer::from_pem_slice(&key).map_err(|_| Unusable {
             setting: "key",
-            problem: format!("{} has no private key: {error}", files.key.display()),
-            remedy: "it has to be PEM, without a passphrase",
+            problem: format!("{} has no private key that can be read", files.key.display()),
+            remedy: "it has to be PEM, without a passphrase, with the line breaks it was made with",
         })?;
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -158,18 +159,17 @@ fn certificates(
     path: &Path,
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    let none = |why: String| Unusable {
-        setting,
-        problem: format!("{} has no certificate{why}", path.display()),
-        remedy: "it has to be PEM: -----BEGIN CERTIFICATE-----",
-    };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| none(format!(": {error}")))?;
-    if chain.is_empty() {
-        return Err(none(String::new()));
+    // What the reader of PEM says quotes the line that it does not understand, and a file with
+    // certificates may have a key beside them.
+    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) | Err(_) => Err(Unusable {
+            setting,
+            problem: format!("{} has no certificate that can be read", path.display()),
+            remedy: "it has to be PEM: -----BEGIN CERTIFICATE-----, and lines of base64 below",
+        }),
     }
-    Ok(chain)
 }
 
 fn end_of(

@@ -273,13 +273,13 @@ async fn what_is_wrong_with_the_files_is_said_with_its_place() {
             "",
             good.key_pem(),
             "",
-            "server.tls.cert: cert.pem has no certificate",
+            "server.tls.cert: cert.pem has no certificate that can be read",
         ),
         (
             &good.pem()[..],
             "no key".to_owned(),
             "",
-            "server.tls.key: key.pem has no private key",
+            "server.tls.key: key.pem has no private key that can be read",
         ),
         (
             &good.pem(),
@@ -311,4 +311,59 @@ async fn what_is_wrong_with_the_files_is_said_with_its_place() {
             assert!(!ended.stderr.contains("PRIVATE"), "{}", ended.stderr);
         }
     }
+}
+
+/// A variable or a form that swallows line breaks does that to a key.
+#[tokio::test]
+async fn a_key_in_one_line_is_refused_without_being_quoted() {
+    let authority = Authority::new();
+    let good = certificate(&authority);
+    let flat = good.key_pem().replace('\n', "");
+    let body = good
+        .key_pem()
+        .lines()
+        .nth(1)
+        .expect("a line of base64")
+        .to_owned();
+    let bytes = |text: &str| format!("{:?}", text.as_bytes()).replace(['[', ']'], "");
+    let check = |said: &str| {
+        for quoted in [
+            &body[..],
+            &body[..16],
+            &bytes(&body),
+            &bytes("-----BEGIN"),
+            "PRIVATE",
+        ] {
+            assert!(!said.contains(quoted), "{quoted} in {said}");
+        }
+    };
+    // In its own file, and in that of the certificate.
+    for (cert, key, told) in [
+        (
+            good.pem(),
+            flat.clone(),
+            "server.tls.key: key.pem has no private key",
+        ),
+        (
+            format!("{}{flat}", good.pem()),
+            good.key_pem(),
+            "server.tls.cert: cert.pem has no certificate",
+        ),
+    ] {
+        let setup = Setup::new(SECTION);
+        setup.file("cert.pem", &cert);
+        setup.file("key.pem", &key);
+        for command in ["check", "serve"] {
+            let ended = setup.run(&[command]).await;
+            assert_eq!(ended.code, Some(78), "{ended:?}");
+            assert!(ended.stderr.contains(told), "{}", ended.stderr);
+            check(&ended.stderr);
+        }
+    }
+    let relay = start(&authority, "").await;
+    relay.setup().file("key.pem", &flat);
+    relay.logged("the changed certificate cannot be used").await;
+    relay.hang_up();
+    relay.logged("the configuration cannot be used").await;
+    check(&relay.log());
 }

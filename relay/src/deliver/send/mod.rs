@@ -40,7 +40,7 @@ pub use self::wire::Wire;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the extra certificates are not PEM: {0}")]
-    ExtraRoots(String),
+    ExtraRoots(&'static str),
     #[error("an extra certificate cannot be trusted: {0}")]
     UnusableRoot(rustls::Error),
 }

@@ -15,11 +15,12 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub(super) fn parse_roots(pem: &[u8]) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| Error::ExtraRoots(error.to_string()))?;
+        // What the reader says quotes the line that it does not understand, which may be a key's.
+        let certificate = certificate.map_err(|_| Error::ExtraRoots("a certificate is malformed"))?;
         roots.add(certificate).map_err(Error::UnusableRoot)?;
     }
     if roots.is_empty() && !pem.trim_ascii().is_empty() {
-        return Err(Error::ExtraRoots("there is no certificate in them".to_owned()));
+        return Err(Error::ExtraRoots("there is no certificate in them"));
     }
     Ok(roots)
 }
