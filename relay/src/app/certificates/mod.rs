@@ -1,17 +1,18 @@
 //! What the listeners show: read at the start, on SIGHUP, and when the files change.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::Reload;
 use crate::http::tls::{Files, Identity, Tls, Unusable};
 use crate::model::time::Timestamp;
+
+mod watch;
+
+use watch::Watch;
 
 /// How long nothing may happen before a change counts as finished: certificate and key are
 /// written one after the other.
@@ -97,66 +98,4 @@ fn take_up(tls: &Tls, files: &Files, told: &mut Option<Unusable>, now: Timestamp
 
 async fn settle(changed: &Notify) {
     while tokio::time::timeout(SETTLE, changed.notified()).await.is_ok() {}
-}
-
-/// Watches the folders of the files: renewing replaces a file, or a link to it.
-#[derive(Default)]
-struct Watch {
-    folders: BTreeSet<PathBuf>,
-    watcher: Option<RecommendedWatcher>,
-}
-
-impl Watch {
-    /// Rings `changed` whenever something happens beside these files.
-    fn follow(&mut self, files: &Files, changed: &Arc<Notify>) {
-        let all = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
-        let folders: BTreeSet<PathBuf> = all.into_iter().flatten().map(|file| folder(file)).collect();
-        if folders == self.folders {
-            return;
-        }
-        match watch(
-            &folders,
-            all.into_iter().flatten().cloned().collect(),
-            Arc::clone(changed),
-        ) {
-            Ok(watcher) => self.watcher = Some(watcher),
-            Err(error) => tracing::warn!(
-                %error,
-                "changes of the certificate are not noticed; send SIGHUP after renewing it"
-            ),
-        }
-        self.folders = folders;
-    }
-}
-
-fn folder(file: &Path) -> PathBuf {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new(".")).to_owned()
-}
-
-fn watch(
-    folders: &BTreeSet<PathBuf>,
-    files: Vec<PathBuf>,
-    changed: Arc<Notify>,
-) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| may_concern(&event, &files)) {
-            changed.notify_one();
-        }
-    })?;
-    for folder in folders {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    Ok(watcher)
-}
-
-/// Whatever comes, goes or is renamed may be what a link leads through; what is only written
-/// has to be one of the files.
-fn may_concern(event: &notify::Event, files: &[PathBuf]) -> bool {
-    let is_one = |path: &PathBuf| files.iter().any(|file| file.file_name() == path.file_name());
-    match event.kind {
-        notify::EventKind::Access(_) => false,
-        notify::EventKind::Modify(notify::event::ModifyKind::Data(_)) => event.paths.iter().any(is_one),
-        _ => true,
-    }
 }
