@@ -163,7 +163,7 @@ impl App {
         ids.start_after(last_id.max(checkpoint.raw()));
         let ahead_ms = store.clock_ahead().await?;
         let clock: Arc<dyn Clock> = Arc::new(Resumed::new(ground.clock, ahead_ms));
-        let tls = certificates::start(config.server.tls.as_ref(), clock.now())?;
+        let tls = certificates::start(config.server.tls.as_ref())?;
         let sender = Sender::new(SenderSettings {
             wire,
             ..sender_settings(&config, &addresses, &clock)?

@@ -74,7 +74,7 @@ impl Reload {
             self.seal(&merged.store).await?;
         }
         if let Some((tls, identity)) = self.tls.as_ref().zip(identity) {
-            certificates::show(tls, identity, self.clock.now());
+            certificates::show(tls, identity);
             self.certificates_changed.notify_one();
         }
         self.put_in_force(made);

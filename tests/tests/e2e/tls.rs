@@ -162,11 +162,7 @@ async fn an_expired_certificate_is_warned_of() {
     let setup = Setup::new(SECTION);
     put(&setup, &authority.issue("localhost", Validity::Expired));
     let relay = setup.start().await;
-    assert!(
-        relay.log().contains("the certificate has expired"),
-        "{}",
-        relay.log()
-    );
+    relay.logged("the certificate has expired").await;
 }
 
 #[tokio::test]
