@@ -115,7 +115,7 @@ impl SqliteStore {
         tail::report(path, &connection);
         schema::migrate(&mut connection, path)?;
         let vault = Vault::open(&mut connection, path, &settings.master_keys)?;
-        sealing::seal_what_is_clear(&mut connection, &vault)?;
+        sealing::seal_what_is_clear(&mut connection, path, &vault)?;
         let ids = Arc::new(IdMaker::new(0));
         ids.start_after(registry::last_name(&connection)?);
         let commits = Commits::default();

@@ -42,7 +42,7 @@ const READ_MAX: Duration = Duration::from_millis(250);
 pub(super) fn reopen(broken: Connection, served: &Served) -> Option<Connection> {
     let mut pause = PAUSE_MIN;
     loop {
-        let error = match open(served) {
+        let error = match open(&served.path) {
             Ok(connection) => {
                 drop(broken);
                 served.health.recover();
@@ -58,9 +58,10 @@ pub(super) fn reopen(broken: Connection, served: &Served) -> Option<Connection> 
     }
 }
 
-fn open(served: &Served) -> Result<Connection, Error> {
-    let connection = schema::open_writer(&served.path)?;
-    Ok(begin_anew(&connection, &served.path).map(|()| connection)?)
+/// A connection on a log begun anew. The broken one is to be open until then.
+pub(super) fn open(path: &Path) -> Result<Connection, Error> {
+    let connection = schema::open_writer(path)?;
+    Ok(begin_anew(&connection, path).map(|()| connection)?)
 }
 
 fn begin_anew(connection: &Connection, path: &Path) -> Result<(), Failure> {

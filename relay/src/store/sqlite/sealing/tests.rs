@@ -8,7 +8,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use super::super::{Settings, SqliteStore, messages};
+use super::super::{Settings, SqliteStore, messages, schema};
+use super::{BITE_BYTES, Vault, seal_messages};
 use crate::model::delivery::{Progress, State};
 use crate::model::event::{Envelope, Event};
 use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, TenantId};
@@ -184,9 +185,8 @@ async fn no_file_holds_a_secret_in_the_clear() {
     check(&place.open(), delivery).await;
 }
 
-#[tokio::test]
-async fn what_was_in_the_clear_is_sealed_on_opening() {
-    let place = Place::new();
+/// A store as it was before anything was sealed, with the messages of so many deliveries.
+fn old_store(place: &Place, deliveries: i64, messages: &[u8]) -> Connection {
     let id = 1_i64 << 40;
     let connection = place.sql();
     connection.execute_batch("PRAGMA journal_mode = wal").unwrap();
@@ -199,9 +199,8 @@ async fn what_was_in_the_clear_is_sealed_on_opening() {
     connection
         .execute_batch("PRAGMA application_id = 0x524c4159; PRAGMA user_version = 1")
         .unwrap();
-    let clear = messages::encode(&frozen()).unwrap();
-    for row in 0..2500 {
-        let row = params![id + row, clear];
+    for row in 0..deliveries {
+        let row = params![id + row, messages];
         let sql = "INSERT INTO deliveries (id, event, endpoint, tenant, state, attempts, manual, updated_at, messages)
                    VALUES (?1, 1, 102, 1, 2, 1, 0, 0, ?2)";
         connection.execute(sql, row).unwrap();
@@ -214,7 +213,19 @@ async fn what_was_in_the_clear_is_sealed_on_opening() {
     let sql = "INSERT INTO state (tenant, owner, plugin, key, value) VALUES (?1, 101, 'notify', 'token', ?2)";
     let tenant = TenantId::DEFAULT.raw();
     connection.execute(sql, params![tenant, MARK.as_bytes()]).unwrap();
-    drop(connection);
+    connection
+}
+
+/// How many deliveries have sealed messages.
+fn sealed(place: &Place) -> i64 {
+    let sealed = "SELECT count(*) FROM deliveries WHERE hex(substr(messages, 1, 1)) = '02'";
+    place.sql().query_row(sealed, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_in_the_clear_is_sealed_on_opening() {
+    let place = Place::new();
+    drop(old_store(&place, 2500, &messages::encode(&frozen()).unwrap()));
     assert_eq!(place.files_with(MARK), [place.path()], "it stands there at first");
 
     let store = place.open();
@@ -227,13 +238,56 @@ async fn what_was_in_the_clear_is_sealed_on_opening() {
     assert_eq!(value.as_deref(), Some(MARK.as_bytes()));
     store.close().await;
     drop(store);
-    let sealed = "SELECT count(*) FROM deliveries WHERE hex(substr(messages, 1, 1)) = '02'";
-    assert_eq!(
-        place.sql().query_row(sealed, [], |row| row.get::<_, i64>(0)),
-        Ok(2500)
-    );
+    assert_eq!(sealed(&place), 2500);
     assert_eq!(place.files_with(MARK), Vec::<PathBuf>::new());
     place.open();
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_rewritten_is_used_and_rewritten_later() {
+    let place = Place::new();
+    let mut connection = old_store(&place, 10, &messages::encode(&frozen()).unwrap());
+    schema::migrate(&mut connection, &place.path()).unwrap();
+    // Rewriting makes the index anew, and there is no such order of texts.
+    connection
+        .execute_batch(
+            "CREATE TABLE odd (a);
+             CREATE INDEX odd_a ON odd (a);
+             PRAGMA writable_schema = on;
+             UPDATE sqlite_schema SET sql = 'CREATE INDEX odd_a ON odd (a COLLATE nowhere)' WHERE name = 'odd_a'",
+        )
+        .unwrap();
+    drop(connection);
+    for _ in 0..2 {
+        let store = place.open();
+        let found = store.signing_secrets(ENDPOINT, secrets()).await.unwrap();
+        assert_eq!(found, secrets());
+        store.close().await;
+        drop(store);
+        assert_eq!(sealed(&place), 10);
+        let mark = "SELECT value FROM marks WHERE name = 'sealed'";
+        assert_eq!(place.sql().query_row(mark, [], |row| row.get::<_, i64>(0)), Ok(0));
+    }
+    place.sql().execute_batch("DROP TABLE odd").unwrap();
+    drop(place.open());
+    assert_eq!(place.files_with(MARK), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn large_messages_are_sealed_a_few_at_a_time() {
+    let place = Place::new();
+    drop(old_store(&place, 10, &vec![1; BITE_BYTES / 3 + 1]));
+    let mut connection = place.sql();
+    schema::migrate(&mut connection, &place.path()).unwrap();
+    let vault = Vault::open(&mut connection, &place.path(), &[]).unwrap();
+    let mut bites = Vec::new();
+    let mut after = 0;
+    while let Some(last) = seal_messages(&mut connection, &vault, after).unwrap() {
+        bites.push(last - after);
+        after = last;
+    }
+    assert_eq!(bites[1..], [3, 3, 1], "the first counts from zero");
+    assert_eq!(sealed(&place), 10);
 }
 
 #[tokio::test]
