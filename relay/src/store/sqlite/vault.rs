@@ -113,11 +113,12 @@ impl Vault {
         let masters = masters(given, &own, rows.is_empty())?;
         let mut keys = HashMap::new();
         for row in &rows {
-            let opened = row.open(&masters).ok_or_else(|| Error::Sealed {
+            let master = masters.iter().find(|master| master.id() == row.master);
+            let master = master.ok_or_else(|| Error::Sealed {
                 master: hex::encode(&row.master),
                 remedy: remedy(&own),
             })?;
-            keys.insert(row.id, Arc::new(opened));
+            keys.insert(row.id, Arc::new(row.open(master)?));
         }
         let [master, ..] = masters.as_slice() else {
             return Err(Error::Unavailable("there is no master key".to_owned()));
@@ -155,9 +156,7 @@ impl Vault {
     pub(super) fn make(&self, connection: &Connection, tenant: TenantId) -> Result<DataKey, Failure> {
         let master = self.master();
         if let Some(row) = rows(connection)?.iter().find(|row| row.tenant == tenant) {
-            return row
-                .open(&[master])
-                .ok_or_else(|| Failure::Corrupt("a data key does not open".to_owned()));
+            return row.open(&master);
         }
         let sql = "INSERT INTO data_keys (id, tenant, master, sealed)
                    SELECT coalesce(max(id), 0) + 1, ?1, ?2, x'' FROM data_keys RETURNING id";
@@ -238,15 +237,17 @@ struct Row {
 }
 
 impl Row {
-    fn open(&self, masters: &[Arc<MasterKey>]) -> Option<DataKey> {
+    /// Opens it with the master key that it names.
+    fn open(&self, master: &MasterKey) -> Result<DataKey, Failure> {
         let place = Place {
             tenant: self.tenant,
             column: DATA_KEY,
             row: &DataKey::row(self.id),
         };
-        let master = masters.iter().find(|master| master.id() == self.master)?;
-        let bytes = master.key().open(&place.bytes(), &self.sealed)?;
-        Some(DataKey::new(self.id, self.tenant, bytes.try_into().ok()?))
+        let bytes = master.key().open(&place.bytes(), &self.sealed);
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        let damaged = || Failure::Corrupt(format!("data key {} is damaged; restore from a backup", self.id));
+        Ok(DataKey::new(self.id, self.tenant, bytes.ok_or_else(damaged)?))
     }
 }
 

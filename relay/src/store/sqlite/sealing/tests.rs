@@ -336,6 +336,24 @@ async fn only_its_master_key_opens_a_store() {
     check(&place.try_open(&[&first]).unwrap(), delivery).await;
 }
 
+/// The right master key is there: to look for another one would lead nowhere.
+#[test]
+fn a_damaged_data_key_is_told_from_a_missing_master_key() {
+    let place = Place::new();
+    drop(place.open());
+    place
+        .sql()
+        .execute_batch("UPDATE data_keys SET sealed = zeroblob(length(sealed))")
+        .unwrap();
+    let refused = place.try_open(&[]).err().unwrap();
+    assert!(matches!(refused, Error::Corrupt(_)), "{refused:?}");
+    let told = refused.to_string();
+    assert!(
+        told.contains("data key 1 is damaged") && told.contains("backup"),
+        "{told}"
+    );
+}
+
 #[tokio::test]
 async fn master_keys_rotate_at_a_start_and_while_it_runs() {
     let place = Place::new();
