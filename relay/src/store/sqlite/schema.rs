@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::Error;
 use super::failure::Failure;
+use super::{Error, folder_of};
 
 /// Marks a file as a relay's: `RLAY`.
 const APPLICATION: i64 = 0x524c_4159;
@@ -69,8 +69,7 @@ fn create(path: &Path) -> Result<(), Error> {
 /// Makes the name of a new file durable: SQLite does so for its log, not for the database. Like
 /// SQLite, it leaves it at that if the system cannot.
 fn sync_folder(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let synced = File::open(folder.unwrap_or_else(|| Path::new("."))).and_then(|folder| folder.sync_all());
+    let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
     if let Err(error) = synced {
         tracing::debug!(%error, path = %path.display(), "the folder could not be synced");
     }

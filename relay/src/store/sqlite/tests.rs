@@ -544,3 +544,11 @@ async fn the_log_is_copied_back_while_the_store_runs() {
     let log = beside(&place.path(), "-wal").metadata().unwrap().len();
     assert!(log < 64 * 8192, "{log} bytes");
 }
+
+#[test]
+fn the_folder_of_a_bare_name_is_the_one_the_relay_runs_in() {
+    for (path, folder) in [("relay.db", "."), ("data/relay.db", "data"), ("/relay.db", "/")] {
+        let key = beside(Path::new(path), ".master-key");
+        assert_eq!(folder_of(&key), Path::new(folder), "{path}");
+    }
+}

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use rusqlite::{Connection, params};
 
 use super::failure::Failure;
-use super::{Error, beside};
+use super::{Error, beside, folder_of};
 use crate::model::id::TenantId;
 use crate::model::secret::Secret;
 use crate::store::seal::{self, KEY_BYTES, Key, MasterId, MasterKey};
@@ -312,10 +312,7 @@ fn write_own(path: &Path, text: &Secret) -> std::io::Result<()> {
     file.write_all(b"\n")?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    File::open(folder_of(path))?.sync_all()
 }
 
 fn remedy(own: &Path) -> String {
