@@ -16,8 +16,8 @@ use crate::http::tls::Failure;
 use crate::queue::{LaneLoad, Queue};
 use crate::store::Store;
 
-/// Most endpoints whose lanes are told one by one: those with the most to do. The totals cover
-/// all.
+/// Most endpoints whose lanes are told one by one: those in trouble, then those with the most to
+/// do. The totals cover all.
 const ENDPOINTS_MAX: usize = 1000;
 
 /// The parts of a relay that are looked at.
@@ -106,7 +106,7 @@ impl Observed {
     fn lanes(&self, page: &mut Page<'_>) -> fmt::Result {
         let directory = self.directories.current();
         let mut lanes = self.queue.lanes();
-        lanes.sort_unstable_by_key(|lane| std::cmp::Reverse(lane.ready + lane.in_flight));
+        lanes.sort_unstable_by_key(|lane| std::cmp::Reverse(urgency(lane)));
         let named: Vec<(&str, LaneLoad)> = lanes
             .into_iter()
             .filter_map(|lane| {
@@ -197,6 +197,17 @@ impl Observed {
     }
 }
 
+/// What is worth a series, the largest most: an alert that loses its series is taken for resolved.
+/// A lane in trouble may hold nothing in memory.
+fn urgency(lane: &LaneLoad) -> impl Ord + use<> {
+    let is_stopped = lane.is_cut_off || !lane.is_enabled;
+    (
+        is_stopped,
+        lane.overdue.unwrap_or_default(),
+        lane.ready + lane.in_flight,
+    )
+}
+
 /// What a scrape is written to.
 pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
@@ -272,5 +283,49 @@ impl Number for f64 {
     type Value = Self;
     fn number(self) -> Self {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::id::EndpointId;
+
+    #[test]
+    fn lanes_in_trouble_come_before_busy_ones() {
+        let busy = LaneLoad {
+            endpoint: EndpointId::from_raw(1),
+            ready: 1000,
+            in_flight: 64,
+            is_enabled: true,
+            is_cut_off: false,
+            overdue: None,
+            rate_limit_waits: 0,
+        };
+        let idle = LaneLoad {
+            ready: 0,
+            in_flight: 0,
+            ..busy
+        };
+        let late = |seconds| LaneLoad {
+            overdue: Some(Duration::from_secs(seconds)),
+            ..idle
+        };
+        let cut_off = LaneLoad {
+            is_cut_off: true,
+            ..idle
+        };
+        let disabled = LaneLoad {
+            is_enabled: false,
+            ..idle
+        };
+        let order = [late(600), late(1), busy, idle];
+        assert!(order.is_sorted_by(|a, b| urgency(a) > urgency(b)));
+        assert!(urgency(&busy) > urgency(&late(0)), "nothing is late");
+        for stopped in [cut_off, disabled] {
+            assert!(urgency(&stopped) > urgency(&late(600)));
+        }
     }
 }
