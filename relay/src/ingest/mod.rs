@@ -125,12 +125,15 @@ fn trace(headers: &HeaderMap) -> Vec<Header> {
     trace
 }
 
-/// An event that says itself which trace it belongs to keeps to that.
+/// An event that says well which trace it belongs to keeps to that; any other belongs to that of
+/// its request. What it said badly goes: it would stand beside, or in the way.
 fn join(envelope: &mut Envelope, trace: &[Header]) {
-    let says = |(name, _): &Header| name == trace::TRACEPARENT;
-    if !envelope.extensions.iter().any(says) {
-        envelope.extensions.extend_from_slice(trace);
+    if trace.is_empty() || trace::of(&envelope.extensions, &[]).is_some() {
+        return;
     }
+    let is_kept = |name: &str| name != trace::TRACEPARENT && name != trace::TRACESTATE;
+    envelope.extensions.retain(|(name, _)| is_kept(name));
+    envelope.extensions.extend_from_slice(trace);
 }
 
 /// Reads a genuine request to a source. What the mapping does not find falls back; nothing

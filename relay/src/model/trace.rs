@@ -115,6 +115,8 @@ pub fn is_state(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -205,10 +207,10 @@ mod tests {
         let state = header(TRACESTATE, "a=1");
         let parent = TraceParent::parse(PARENT).unwrap();
         let one = [a.clone(), state];
-        assert_eq!(of(&one, &[b.clone()]), Some((parent, Some("a=1"))));
-        assert_eq!(of(&[], &[a.clone()]), Some((parent, None)));
+        assert_eq!(of(&one, slice::from_ref(&b)), Some((parent, Some("a=1"))));
+        assert_eq!(of(&[], slice::from_ref(&a)), Some((parent, None)));
         assert_eq!(
-            of(&[header(TRACEPARENT, "00-1")], &[a.clone()]),
+            of(&[header(TRACEPARENT, "00-1")], slice::from_ref(&a)),
             Some((parent, None))
         );
         assert_eq!(of(&[], &[a, b]), None);

@@ -122,3 +122,37 @@ async fn an_event_that_names_its_trace_keeps_to_it() {
         "the event itself is not changed"
     );
 }
+
+#[tokio::test]
+async fn an_event_that_names_no_trace_well_belongs_to_that_of_its_request() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&receiver.endpoint("crm", "format = \"cloudevents\"")).await;
+    let headers = [
+        ("content-type", "application/cloudevents+json"),
+        ("traceparent", PARENT),
+        ("tracestate", "rojo=1"),
+    ];
+    let attributes = [
+        json!({"tracestate": "congo=2"}),
+        json!({"traceparent": "00-1-2-01"}),
+        json!({"traceparent": PARENT.to_uppercase(), "tracestate": "congo=2"}),
+    ];
+    for (index, attributes) in attributes.iter().enumerate() {
+        let mut event = json!({
+            "specversion": "1.0", "id": index.to_string(), "source": "/s", "type": "a.b", "data": 1,
+        });
+        for (name, value) in attributes.as_object().expect("a table") {
+            event[name] = value.clone();
+        }
+        let event = accepted(&relay.post_events(&headers, event.to_string()).await);
+        let request = receiver.received(index + 1).await.remove(index);
+        step(&request);
+        assert_eq!(request.header("tracestate"), "rojo=1", "{attributes}");
+        let text = request.text();
+        for name in ["\"traceparent\"", "\"tracestate\""] {
+            assert_eq!(text.matches(name).count(), 1, "{name} in {text}");
+        }
+        let shown = relay.read(&format!("/v1/events/{event}")).await;
+        assert_eq!(shown["trace_id"], TRACE, "{shown}");
+    }
+}
