@@ -109,6 +109,9 @@ impl Setup {
         let variable = |name: &str| self.variables.get(name).cloned();
         let text = file("relay.toml").unwrap_or_default();
         self.secrets.add_config(&text, variable, file);
+        for (name, text) in &self.variables {
+            self.secrets.add_variable(name, text, variable, file);
+        }
         if let Some(key) = file("relay.db.master-key") {
             self.secrets.add(&key, "the relay's own master key");
         }
@@ -127,8 +130,9 @@ impl Setup {
         let output = within("the end of the command", running).await;
         let output = output.expect("the relay can be run");
         self.note_secrets();
-        self.secrets
-            .check(&output.stderr, &format!("what {arguments:?} said"));
+        for said in [&output.stderr, &output.stdout] {
+            self.secrets.check(said, &format!("what {arguments:?} said"));
+        }
         Ended {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -142,6 +146,7 @@ impl Setup {
     /// If it does not start.
     pub async fn start(self) -> Relay {
         let process = Process::start(&self).await;
+        self.note_secrets();
         Relay { setup: self, process }
     }
 
@@ -293,8 +298,8 @@ impl Relay {
     /// # Panics
     /// If the file cannot be written.
     pub fn reconfigure(&self, config: &str) {
-        self.setup.note_secrets();
         self.setup.file("relay.toml", config);
+        self.setup.note_secrets();
         self.hang_up();
     }
 
@@ -408,6 +413,7 @@ impl Relay {
     pub async fn start_again(&mut self) {
         self.check_log();
         self.process = Process::start(&self.setup).await;
+        self.setup.note_secrets();
     }
 
     /// Starts it again after [`Relay::kill`], and kills it so long after, ready or not.
@@ -422,7 +428,11 @@ impl Relay {
 
     fn check_log(&self) {
         self.setup.note_secrets();
-        self.setup.secrets.check(self.log().as_bytes(), "the relay's log");
+        let secrets = self.setup.secrets();
+        secrets.check(self.log().as_bytes(), "the relay's log");
+        // One that never ran has printed nothing.
+        let printed = std::fs::read(self.setup.home().join(PRINTED)).unwrap_or_default();
+        secrets.check(&printed, "what the relay printed");
     }
 
     // ---- requests ----------------------------------------------------------------------

@@ -68,6 +68,28 @@ impl Secrets {
         self.add_settings(&value, &variable, &file);
     }
 
+    /// Notes what a setting holds that comes in by a variable such as `RELAY_STORE__MASTER_KEY`.
+    pub fn add_variable(
+        &self,
+        name: &str,
+        text: &str,
+        variable: impl Fn(&str) -> Option<String>,
+        file: impl Fn(&str) -> Option<String>,
+    ) {
+        let Some(path) = name.strip_prefix("RELAY_") else {
+            return;
+        };
+        // Whatever is no value of TOML is a text.
+        let table = format!("value = {text}").parse::<toml::Table>();
+        let value = table.ok().and_then(|mut table| table.remove("value"));
+        let value = value.and_then(|value| serde_json::to_value(value).ok());
+        let mut value = value.unwrap_or_else(|| Value::from(text));
+        for part in path.to_ascii_lowercase().rsplit("__") {
+            value = Value::Object([(part.to_owned(), value)].into_iter().collect());
+        }
+        self.add_settings(&value, &variable, &file);
+    }
+
     fn add_settings(
         &self,
         value: &Value,
@@ -251,6 +273,35 @@ mod tests {
             }
         }
         assert_eq!(secrets.find_in(b"s3cr3t+of/the door"), None);
+    }
+
+    #[test]
+    fn secrets_are_collected_from_variables() {
+        let secrets = Secrets::default();
+        for (name, text) in [
+            ("RELAY_SERVER__ADMIN_KEY", "first-of-the-door"),
+            (
+                "RELAY_STORE__MASTER_KEY",
+                r#"["second-of-two", { env = "THIRD" }]"#,
+            ),
+            ("RELAY_SERVER__TLS__KEY", "key.pem"),
+            ("RELAY_STORE__URL", "sqlite:no-secret.db"),
+            ("OTHER__SECRET", "not-of-the-relay"),
+        ] {
+            let variable = |name: &str| Some(format!("value of {name}"));
+            secrets.add_variable(name, text, variable, |path| Some(format!("text of {path}")));
+        }
+        for secret in [
+            "first-of-the-door",
+            "second-of-two",
+            "value of THIRD",
+            "text of key.pem",
+        ] {
+            assert!(secrets.find_in(secret.as_bytes()).is_some(), "{secret}");
+        }
+        for other in ["sqlite:no-secret.db", "not-of-the-relay"] {
+            assert_eq!(secrets.find_in(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]
