@@ -145,6 +145,7 @@ impl SqliteStore {
     /// It cannot be written; then the store stays sealed as it is.
     pub async fn seal_with(&self, given: &[Arc<MasterKey>]) -> Result<(), Error> {
         let master = self.vault.first_of(given)?;
+        self.vault.expect(Arc::clone(&master));
         let (vault, with) = (Arc::clone(&self.vault), Arc::clone(&master));
         self.writer
             .run(Weight::SMALL, move |session| {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, params};
 
@@ -92,8 +92,9 @@ impl DataKey {
 
 /// The keys of a store.
 pub(super) struct Vault {
-    /// What the store's data keys are sealed with: where a new one goes.
-    master: Mutex<Arc<MasterKey>>,
+    /// What the data keys may be sealed with: the master key in use, and behind it those that
+    /// the store is just being sealed with. The table says of each data key which one it is.
+    masters: Mutex<Vec<Arc<MasterKey>>>,
     keys: RwLock<HashMap<u32, Arc<DataKey>>>,
     /// The master key that the relay made for itself, beside the database.
     own: PathBuf,
@@ -115,7 +116,7 @@ impl Vault {
         for row in &rows {
             let master = masters.iter().find(|master| master.id() == row.master);
             let master = master.ok_or_else(|| Error::Sealed {
-                master: hex::encode(&row.master),
+                master: hex::encode(row.master),
                 remedy: remedy(&own),
             })?;
             keys.insert(row.id, Arc::new(row.open(master)?));
@@ -123,18 +124,20 @@ impl Vault {
         let [master, ..] = masters.as_slice() else {
             return Err(Error::Unavailable("there is no master key".to_owned()));
         };
+        let master = Arc::clone(master);
         let vault = Self {
-            master: Mutex::new(Arc::clone(master)),
+            masters: Mutex::new(masters),
             keys: RwLock::new(keys),
             own,
         };
         let transaction = connection.transaction().map_err(Failure::from)?;
         let is_sealed_with_it = |row: &Row| row.master == master.id();
         if !rows.iter().all(is_sealed_with_it) {
-            vault.seal_keys(&transaction, master)?;
+            vault.seal_keys(&transaction, &master)?;
         }
         let usual = vault.make(&transaction, TenantId::DEFAULT)?;
         transaction.commit().map_err(Failure::from)?;
+        vault.use_master(master);
         vault.keep(usual);
         if !given.is_empty() && vault.own.exists() {
             tracing::info!(
@@ -154,10 +157,15 @@ impl Vault {
     /// The key of a tenant, made if it has none. Not to be used before it is durable, and then
     /// to be [kept](Self::keep).
     pub(super) fn make(&self, connection: &Connection, tenant: TenantId) -> Result<DataKey, Failure> {
-        let master = self.master();
-        if let Some(row) = rows(connection)?.iter().find(|row| row.tenant == tenant) {
-            return row.open(&master);
+        let rows = rows(connection)?;
+        if let Some(row) = rows.iter().find(|row| row.tenant == tenant) {
+            return self.open_row(row);
         }
+        // As the others are, in this very transaction: the store may just have been sealed anew.
+        let master = match rows.first() {
+            Some(row) => self.known(row)?,
+            None => self.master(),
+        };
         let sql = "INSERT INTO data_keys (id, tenant, master, sealed)
                    SELECT coalesce(max(id), 0) + 1, ?1, ?2, x'' FROM data_keys RETURNING id";
         let made = params![tenant.raw(), master.id()];
@@ -201,25 +209,54 @@ impl Vault {
         first.ok_or_else(|| Error::Unavailable("there is no master key".to_owned()))
     }
 
-    /// Seals all data keys with another master key.
+    /// Seals all data keys with another master key, which was [expected](Self::expect). They are
+    /// taken from the table: one that was made a moment ago may not be kept yet.
     pub(super) fn seal_keys(&self, connection: &Connection, master: &MasterKey) -> Result<(), Failure> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let sql = "UPDATE data_keys SET master = ?2, sealed = ?3 WHERE id = ?1";
         let mut statement = connection.prepare(sql)?;
-        for key in keys.values() {
+        for row in rows(connection)? {
+            let key = self.open_row(&row)?;
             statement.execute(params![key.id, master.id(), key.sealed_with(master)])?;
         }
         Ok(())
     }
 
-    /// Has new data keys sealed with it, once those that are there are.
+    /// Makes ready for data keys that are sealed with another master key. The transaction that
+    /// does it may be undone, or done without a word getting back: until then both are known.
+    pub(super) fn expect(&self, master: Arc<MasterKey>) {
+        self.lock_masters().push(master);
+    }
+
+    /// Forgets all others, once the data keys are sealed with this one.
     pub(super) fn use_master(&self, master: Arc<MasterKey>) {
-        *self.master.lock().unwrap_or_else(PoisonError::into_inner) = master;
+        *self.lock_masters() = vec![master];
     }
 
     /// What data keys are sealed with.
     pub(super) fn master(&self) -> Arc<MasterKey> {
-        Arc::clone(&self.master.lock().unwrap_or_else(PoisonError::into_inner))
+        let masters = self.lock_masters();
+        Arc::clone(masters.first().expect("there is always one in use"))
+    }
+
+    fn open_row(&self, row: &Row) -> Result<DataKey, Failure> {
+        row.open(self.known(row)?.as_ref())
+    }
+
+    /// The master key that a data key is sealed with.
+    fn known(&self, row: &Row) -> Result<Arc<MasterKey>, Failure> {
+        let masters = self.lock_masters();
+        let found = masters.iter().find(|master| master.id() == row.master);
+        found.cloned().ok_or_else(|| {
+            let id = hex::encode(row.master);
+            Failure::Corrupt(format!(
+                "data key {} is sealed with another master key, {id}",
+                row.id
+            ))
+        })
+    }
+
+    fn lock_masters(&self) -> MutexGuard<'_, Vec<Arc<MasterKey>>> {
+        self.masters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -414,3 +414,55 @@ async fn each_tenant_has_a_key_of_its_own() {
     let value = place.open().state_value(&theirs, "token", NOW).await.unwrap();
     assert_eq!(value.as_deref(), Some(MARK.as_bytes()));
 }
+
+/// Both calls are on their way before either hears an answer.
+#[tokio::test]
+async fn a_data_key_made_while_the_master_key_rotates_is_sealed_with_the_new_one() {
+    let place = Place::new();
+    let masters = [key(), key(), key()];
+    let theirs = |tenant| Scope {
+        tenant: TenantId::from_raw(tenant),
+        ..scope()
+    };
+    let store = place.try_open(&[&masters[0]]).unwrap();
+    let write = async |tenant| {
+        let scope = theirs(tenant);
+        let written = store.set_state(&scope, "token", MARK.into(), None, NOW);
+        written.await.unwrap()
+    };
+    let (sealed, _) = tokio::join!(store.seal_with(&masters[1..2]), write(77));
+    sealed.unwrap();
+    let (_, sealed) = tokio::join!(write(78), store.seal_with(&masters[2..]));
+    sealed.unwrap();
+    store.close().await;
+    drop(store);
+    let store = place.try_open(&[&masters[2]]).unwrap();
+    for tenant in [77, 78] {
+        let value = store.state_value(&theirs(tenant), "token", NOW).await.unwrap();
+        assert_eq!(value.as_deref(), Some(MARK.as_bytes()));
+    }
+}
+
+/// The same with the moments told apart: one is durable and not kept yet, one is made before the
+/// answer has come back.
+#[test]
+fn no_data_key_is_left_with_the_old_master_key() {
+    let place = Place::new();
+    let (old, new) = (key(), key());
+    drop(place.try_open(&[&old]).unwrap());
+    let mut connection = place.sql();
+    let mut open = |master: &Arc<MasterKey>| {
+        let given = [Arc::clone(master)];
+        Vault::open(&mut connection, &place.path(), &given).unwrap()
+    };
+    let vault = open(&old);
+    let sql = place.sql();
+    drop(vault.make(&sql, TenantId::from_raw(77)).unwrap());
+    vault.expect(Arc::clone(&new));
+    vault.seal_keys(&sql, &new).unwrap();
+    drop(vault.make(&sql, TenantId::from_raw(78)).unwrap());
+    let reopened = open(&new);
+    for tenant in [77, 78] {
+        assert!(reopened.key(TenantId::from_raw(tenant)).is_some());
+    }
+}
