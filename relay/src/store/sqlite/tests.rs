@@ -253,8 +253,10 @@ async fn a_newer_schema_is_refused() {
 #[tokio::test]
 async fn an_older_schema_is_brought_up_to_date() {
     let place = Place::new();
-    drop(place.open());
-    place.tamper("DROP TABLE failing; PRAGMA user_version = 1");
+    place.tamper(concat!(
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0001_first.sql")),
+        "PRAGMA application_id = 0x524c4159; PRAGMA user_version = 1;"
+    ));
     assert_eq!(place.open().failing().await.unwrap(), []);
 }
 
