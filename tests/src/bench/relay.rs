@@ -64,6 +64,7 @@ impl Site {
         binary: &Path,
         folder: &Path,
         receiver_port: u16,
+        retention: &str,
         endpoints: &[Endpoint],
     ) -> anyhow::Result<Self> {
         let address = format!("127.0.0.1:{}", call::free_port()?);
@@ -77,7 +78,7 @@ impl Site {
         }
         std::fs::write(
             folder.join("relay.toml"),
-            config(folder, &address, receiver_port, endpoints),
+            config(folder, &address, receiver_port, retention, endpoints),
         )?;
         Ok(Self {
             binary: binary.to_owned(),
@@ -110,6 +111,12 @@ impl Site {
         Ok(process)
     }
 
+    /// Bytes of the store's files.
+    pub(super) fn store_bytes(&self) -> u64 {
+        let length = |name: &str| std::fs::metadata(self.folder.join(name)).map_or(0, |file| file.len());
+        length("relay.db") + length("relay.db-wal")
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.join("relay.log")
     }
@@ -124,7 +131,13 @@ impl Site {
     }
 }
 
-fn config(folder: &Path, address: &str, receiver_port: u16, endpoints: &[Endpoint]) -> String {
+fn config(
+    folder: &Path,
+    address: &str,
+    receiver_port: u16,
+    retention: &str,
+    endpoints: &[Endpoint],
+) -> String {
     let folder = folder.display();
     let head = format!(
         "[server]
@@ -133,6 +146,7 @@ admin_key = \"{KEY}\"
 
 [store]
 url = \"sqlite:{folder}/relay.db\"
+retention = \"{retention}\"
 
 [plugins]
 folder = \"{folder}/plugins\"

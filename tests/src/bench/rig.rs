@@ -17,6 +17,9 @@ use super::{nginx, signature, wire};
 /// Quiet before the memory of an idle process is read.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// A time for which events are kept that no scenario sees the end of.
+pub(super) const FOR_LONG: &str = "30d";
+
 /// What is measured.
 #[derive(Debug)]
 pub(super) enum Target {
@@ -78,7 +81,16 @@ impl Rig {
 
     /// A relay with `endpoints`, ready, before a receiver that checks signatures.
     pub(super) async fn relay(options: &Options, endpoints: &[Endpoint]) -> anyhow::Result<Self> {
-        let (site, receiver, folder) = Self::site(options, endpoints).await?;
+        Self::relay_that_keeps(options, FOR_LONG, endpoints).await
+    }
+
+    /// The same, with a time after which events are removed.
+    pub(super) async fn relay_that_keeps(
+        options: &Options,
+        retention: &str,
+        endpoints: &[Endpoint],
+    ) -> anyhow::Result<Self> {
+        let (site, receiver, folder) = Self::site(options, retention, endpoints).await?;
         let target = Target::Program(site.start().await?);
         let address = site.address.clone();
         Self {
@@ -96,6 +108,7 @@ impl Rig {
     /// All that a relay needs, without the relay.
     pub(super) async fn site(
         options: &Options,
+        retention: &str,
         endpoints: &[Endpoint],
     ) -> anyhow::Result<(Site, Worker, TempDir)> {
         let folder = folder(options)?;
@@ -106,7 +119,7 @@ impl Rig {
             &[]
         };
         let (receiver, port) = receiver(&[&["--secret", signature::SECRET], forbid].concat()).await?;
-        let site = Site::new(&options.relay()?, folder.path(), port, endpoints)?;
+        let site = Site::new(&options.relay()?, folder.path(), port, retention, endpoints)?;
         Ok((site, receiver, folder))
     }
 

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::steady::{PREFIX, closed_load, endpoint};
+use super::steady::{PREFIX, closed_load, endpoint, open_load, pile};
+use super::stored::WAITING;
 use crate::bench::cli::Options;
 use crate::bench::load::Load;
 use crate::bench::measure;
 use crate::bench::receiver::Status;
-use crate::bench::relay::To;
-use crate::bench::report::{Row, ms};
+use crate::bench::relay::{KEY, To};
+use crate::bench::report::{Row, ms, thousands};
 use crate::bench::rig::{Rig, Target};
-use crate::bench::system;
+use crate::bench::{call, system, wire};
 
 /// How far the load is let go before the process is killed.
 const UNDER_LOAD: Duration = Duration::from_secs(2);
@@ -49,6 +50,36 @@ pub(super) async fn kill_9(name: &str, options: &Options) -> anyhow::Result<Row>
     let finished = running.finish().await?;
     let status = measure::drain(&mut rig, &load, &before, finished.accepted).await?;
     Restart { at: restart, status }.row(name, &mut rig, &load).await
+}
+
+/// Kills a relay whose store holds a long backlog, and starts it again.
+pub(super) async fn recovery(name: &str, options: &Options) -> anyhow::Result<Row> {
+    let endpoints = [
+        endpoint("bench", To::Lane(0), PREFIX, &[]),
+        endpoint("dead", To::Nobody, WAITING, &[]),
+    ];
+    let mut rig = Rig::relay(options, &endpoints).await?;
+    let piled = measure::measure(&mut rig, &pile(WAITING, options.stored, 0)).await?;
+    let Target::Program(process) = &mut rig.target else {
+        anyhow::bail!("the relay is no worker")
+    };
+    process.kill();
+    let site = rig.site.as_ref().context("a relay has a site")?;
+    let mut template = wire::Template::new(&site.address, KEY, PREFIX, 1);
+    let restart = system::monotonic();
+    let mut process = site.execute()?;
+    call::wait_until_accepted(&site.address, template.numbered(options.stored), &mut process).await?;
+    let ready = (system::monotonic() - restart) as f64 / 1e6;
+    rig.target = Target::Program(process);
+    let mut beside = measure::measure(&mut rig, &open_load(options, 1000.0, options.stored + 1)).await?;
+    beside.faults.extend(piled.faults);
+    let count = thousands(options.stored as f64);
+    Ok(Row::of(name, &beside, rig.idle_bytes)
+        .with("backlog", options.stored)
+        .with("start_to_accepted_ms", ready)
+        .noting(format!(
+            "first event accepted {ready:.0} ms after the start, with {count} deliveries pending"
+        )))
 }
 
 /// What there was to see after the restart.

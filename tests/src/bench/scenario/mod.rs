@@ -2,6 +2,7 @@
 
 mod crash;
 mod neighbour;
+mod retention;
 mod runaway;
 mod start;
 mod steady;
@@ -68,6 +69,12 @@ pub(super) enum Scenario {
     /// A backlog of a million deliveries.
     #[value(name = "backlog-1M")]
     Backlog1M,
+    /// SIGKILL with a backlog of a million deliveries, and start again.
+    #[value(name = "recovery-1M")]
+    Recovery1M,
+    /// Old events are removed as fast as new ones come.
+    #[value(name = "retention")]
+    Retention,
     /// Memory when there is nothing to do.
     #[value(name = "idle-memory")]
     IdleMemory,
@@ -95,6 +102,8 @@ impl Scenario {
                 | Self::Endpoints10000
                 | Self::Stored1M
                 | Self::Backlog1M
+                | Self::Recovery1M
+                | Self::Retention
                 | Self::IdleMemory
                 | Self::Sigterm
                 | Self::Kill9
@@ -144,6 +153,8 @@ impl Scenario {
             Self::Endpoints10000 => stored::endpoints(&name, options, 10_000).await,
             Self::Stored1M => stored::events(&name, options).await,
             Self::Backlog1M => stored::backlog(&name, options).await,
+            Self::Recovery1M => crash::recovery(&name, options).await,
+            Self::Retention => retention::level(&name, options).await,
             Self::Sigterm => crash::sigterm(&name, options).await,
             Self::Kill9 => crash::kill_9(&name, options).await,
         }

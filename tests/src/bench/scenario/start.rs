@@ -6,7 +6,7 @@ use super::steady::{CHAIN, PREFIX, endpoint};
 use crate::bench::cli::Options;
 use crate::bench::relay::{KEY, Site, To};
 use crate::bench::report::{Row, mib};
-use crate::bench::rig::Rig;
+use crate::bench::rig::{FOR_LONG, Rig};
 use crate::bench::worker::Worker;
 use crate::bench::{call, receiver, system, wire};
 
@@ -21,7 +21,7 @@ pub(super) async fn cold_start(name: &str, options: &Options) -> anyhow::Result<
     let (mut fresh, mut again) = (Vec::new(), Vec::new());
     let endpoints = [endpoint("bench", To::Lane(0), PREFIX, &CHAIN[..1])];
     for _ in 0..FRESH {
-        let (site, mut receiver, folder) = Rig::site(options, &endpoints).await?;
+        let (site, mut receiver, folder) = Rig::site(options, FOR_LONG, &endpoints).await?;
         fresh.push(start(&site, &mut receiver, 0).await?);
         if fresh.len() == FRESH {
             for sequence in 1..=AGAIN as u64 {

@@ -10,7 +10,7 @@ use crate::bench::rig::Rig;
 use crate::bench::wire;
 
 /// The type of the events that nobody can take.
-const WAITING: &str = "bench.waiting";
+pub(super) const WAITING: &str = "bench.waiting";
 
 /// Each event matches one of `count` endpoints.
 pub(super) async fn endpoints(name: &str, options: &Options, count: u64) -> anyhow::Result<Row> {
