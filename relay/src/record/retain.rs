@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -11,10 +12,14 @@ use crate::store::Store;
 
 /// Events removed at once: small enough that no commit waits for long.
 const BITE: usize = 500;
-/// How long to rest when nothing is left to remove.
-const ROUND: Duration = Duration::from_secs(30);
-/// How long to rest between bites, so that the writer serves others first.
-const BREATH: Duration = Duration::from_millis(20);
+/// The longest rest when nothing is left to remove.
+const ROUND_MAX: Duration = Duration::from_secs(30);
+/// What is kept for a short time is looked after more often: so many times while it is kept.
+const ROUNDS_WHILE_KEPT: u32 = 10;
+/// How long to rest between bites, in proportion to how long the last one took: the writer
+/// serves others first, and the busier it is, the longer a bite takes.
+const BREATH_SHARE: u32 = 2;
+const BREATH_MAX: Duration = Duration::from_millis(200);
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +43,9 @@ pub async fn run(
     removed: Removed,
     stop: CancellationToken,
 ) {
+    let round = (keep.events / ROUNDS_WHILE_KEPT).clamp(Duration::from_secs(1), ROUND_MAX);
     loop {
+        let begun = Instant::now();
         let (now, steady) = (clock.now(), clock.steady());
         // A wall clock that was set forward must not make everything old at once.
         let oldest = now.min(steady) - keep.events;
@@ -46,11 +53,15 @@ pub async fn run(
             Ok(pruned) => {
                 removed.events.inc_by(pruned.events as u64);
                 removed.deliveries.inc_by(pruned.deliveries as u64);
-                if pruned.more { BREATH } else { ROUND }
+                if pruned.more {
+                    breath(begun.elapsed())
+                } else {
+                    round
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "old events could not be removed; trying again");
-                ROUND
+                round
             }
         };
         tokio::select! {
@@ -59,4 +70,8 @@ pub async fn run(
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+fn breath(took: Duration) -> Duration {
+    (took * BREATH_SHARE).clamp(Duration::from_millis(1), BREATH_MAX)
 }
