@@ -74,8 +74,9 @@ pub(super) struct Ledger {
     checkpoint: Option<EventId>,
     /// Which endpoints post number `n` is for.
     routes: HashMap<u64, BTreeSet<usize>>,
-    /// What was accepted under a key, when, and how far off the steady clock was then.
-    keys: HashMap<DedupeKey, (EventId, Timestamp, i64)>,
+    /// What was accepted under a key, when, and how much the steady clock had been thrown off
+    /// by then: thrown forward and back again, it has passed every window on the way.
+    keys: HashMap<DedupeKey, (EventId, Timestamp, Duration)>,
     dedupe_window: Duration,
     sides: Vec<Side>,
     numbers: HashMap<EndpointId, usize>,
@@ -177,8 +178,8 @@ impl Ledger {
             format!("{id} goes to {planned:?} instead of {wanted:?}")
         })?;
         if let Some(key) = new.dedupe
-            && let Some((first, first_at, skew_ms)) = self.keys.insert(key, (id, seen_at, self.skew_ms))
-            && skew_ms == self.skew_ms
+            && let Some((first, first_at, skewed)) = self.keys.insert(key, (id, seen_at, self.skewed))
+            && skewed == self.skewed
         {
             let window = self.dedupe_window;
             check(seen_at >= first_at + window, || {
