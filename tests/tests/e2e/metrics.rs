@@ -22,6 +22,19 @@ async fn metrics(relay: &Relay) -> String {
     answer.text()
 }
 
+/// Waits until a line stands among the metrics.
+async fn told(relay: &Relay, line: &str) {
+    eventually(line, || async {
+        let text = metrics(relay).await;
+        if text.lines().any(|found| found == line) {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn events_attempts_plugins_and_refusals_are_counted() {
     let receiver = Receiver::script([Reply::Status(500)]);
@@ -47,15 +60,7 @@ async fn events_attempts_plugins_and_refusals_are_counted() {
         "relay_queue_deliveries 0",
         "relay_breakers_open 0",
     ] {
-        eventually(line, || async {
-            let text = metrics(&relay).await;
-            if text.lines().any(|found| found == line) {
-                Ok(())
-            } else {
-                Err(text)
-            }
-        })
-        .await;
+        told(&relay, line).await;
     }
 }
 
@@ -155,15 +160,7 @@ async fn lanes_limits_and_ends_are_told() {
         "relay_queue_memory_limit_bytes 67108864",
         "relay_connections_limit 1024",
     ] {
-        eventually(line, || async {
-            let text = metrics(&relay).await;
-            if text.lines().any(|found| found == line) {
-                Ok(())
-            } else {
-                Err(text)
-            }
-        })
-        .await;
+        told(&relay, line).await;
     }
     let text = metrics(&relay).await;
     let commits: u64 = text
