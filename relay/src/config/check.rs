@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::reader::{Faults, Section, Surroundings};
+use super::key_path::KeyPath;
+use super::reader::{Findings, Section, Surroundings};
 use super::{
     Config, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server, StoreSettings, endpoint,
     plugin, source,
@@ -23,16 +24,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Reads every section; faults are noted, and defaults stand in for what is wrong.
-pub(super) fn check(table: &Map<String, Value>, faults: &Faults, surroundings: &dyn Surroundings) -> Config {
-    let root = Section::root(table, faults, surroundings);
+pub(super) fn check(
+    table: &Map<String, Value>,
+    findings: &Findings,
+    surroundings: &dyn Surroundings,
+) -> Config {
+    let root = Section::root(table, findings, surroundings);
     let plugins = plugins(root.section("plugins"));
     let server = server(root.section("server"));
     let outbound = outbound(root.section("outbound"));
-    let guard = Guard::new(
-        outbound.allow_networks.clone(),
-        outbound.https_only,
-        server.listen.clone(),
-    );
+    let guard = guard(&outbound, &server);
     let usual = source::Usual {
         limits: plugins.limits,
         body_bytes_max: server.body_bytes_max,
@@ -48,9 +49,18 @@ pub(super) fn check(table: &Map<String, Value>, faults: &Faults, surroundings: &
         outbound,
         plugins,
     };
-    check_sources_exist(&config, faults);
+    check_sources_exist(&config, findings);
     root.finish();
     config
+}
+
+/// What endpoints may reach.
+pub(super) fn guard(outbound: &Outbound, server: &Server) -> Guard {
+    Guard::new(
+        outbound.allow_networks.clone(),
+        outbound.https_only,
+        server.listen.clone(),
+    )
 }
 
 fn server(section: Option<Section<'_>>) -> Server {
@@ -423,7 +433,7 @@ fn note_duplicate(section: &Section<'_>, names: &mut HashSet<String>, name: &str
 }
 
 /// An endpoint that waits for a source nobody declared would stay silent for ever.
-fn check_sources_exist(config: &Config, faults: &Faults) {
+fn check_sources_exist(config: &Config, findings: &Findings) {
     let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
     for (index, endpoint) in config.endpoints.iter().enumerate() {
         for name in endpoint
@@ -435,8 +445,8 @@ fn check_sources_exist(config: &Config, faults: &Faults) {
                 || format!("known: {}", known.join(", ")),
                 |near| format!("did you mean {near}?"),
             );
-            faults.add(
-                format!("endpoint[{index}].sources"),
+            findings.fault(
+                KeyPath::default().key("endpoint").item(index).key("sources"),
                 format!("names the source {name:?}, which is not there"),
                 hint,
             );

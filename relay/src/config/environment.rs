@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::reader::{Faults, Surroundings};
+use super::key_path::KeyPath;
+use super::reader::{Findings, Surroundings};
 
 /// What every overriding variable begins with.
 const PREFIX: &str = "RELAY_";
@@ -11,15 +12,15 @@ const SEPARATOR: &str = "__";
 
 /// Puts the overriding variables into the document. A value is read as TOML if it is some
 /// (`true`, `5`, `["a"]`), else taken as text.
-pub(super) fn apply(table: &mut Map<String, Value>, surroundings: &dyn Surroundings, faults: &Faults) {
+pub(super) fn apply(table: &mut Map<String, Value>, surroundings: &dyn Surroundings, findings: &Findings) {
     for (name, text) in surroundings.variables() {
         let Some(path) = name.strip_prefix(PREFIX).filter(|rest| rest.contains(SEPARATOR)) else {
             continue;
         };
         let keys: Vec<String> = path.split(SEPARATOR).map(str::to_ascii_lowercase).collect();
         if !set(table, &keys, value_of(&text)) {
-            faults.add(
-                name,
+            findings.fault(
+                KeyPath::default().key(&name),
                 "names a key below something that is no table",
                 "check the spelling of the sections",
             );

@@ -15,14 +15,17 @@ use crate::model::secret::Secret;
 use crate::model::source::Source;
 
 mod check;
+pub mod definition;
 mod endpoint;
 pub mod environment;
 mod plugin;
+pub mod key_path;
 pub mod reader;
 mod source;
 
+use key_path::KeyPath;
 pub use plugin::plugin_uses;
-use reader::{Fault, Faults, Surroundings};
+use reader::{Fault, Findings, Surroundings};
 
 /// Every setting with its default and a comment: the file that ships in the binary.
 pub const DEFAULT_FILE: &str = include_str!("../../relay.default.toml");
@@ -146,17 +149,17 @@ pub enum LogFormat {
 /// Every fault found, in the order of the file. Text that is no TOML is a single fault.
 pub fn load(text: &str, surroundings: &dyn Surroundings) -> Result<Config, Vec<Fault>> {
     let mut table = parse(text)?;
-    let faults = Faults::default();
-    environment::apply(&mut table, surroundings, &faults);
-    let config = check::check(&table, &faults, surroundings);
-    let found = faults.into_list();
+    let findings = Findings::default();
+    environment::apply(&mut table, surroundings, &findings);
+    let config = check::check(&table, &findings, surroundings);
+    let found = findings.into_faults();
     if found.is_empty() { Ok(config) } else { Err(found) }
 }
 
 fn parse(text: &str) -> Result<Map<String, Value>, Vec<Fault>> {
     let fault = |problem: String| {
         vec![Fault {
-            path: "configuration".to_owned(),
+            path: KeyPath::default().key("configuration"),
             problem,
             remedy: String::new(),
         }]

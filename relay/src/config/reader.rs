@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::key_path::KeyPath;
 use crate::model::secret::Secret;
 use crate::model::words::nearest;
 
@@ -17,7 +18,7 @@ use crate::model::words::nearest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Where, as in `endpoint[2].retry.jitter`.
-    pub path: String,
+    pub path: KeyPath,
     /// What is wrong, with the value found where that helps.
     pub problem: String,
     /// What to do about it; empty if the problem says it.
@@ -34,23 +35,42 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything found wrong so far.
+/// What was found so far: everything wrong, and where secrets stand.
 #[derive(Debug, Default)]
-pub struct Faults(RefCell<Vec<Fault>>);
+pub struct Findings {
+    faults: RefCell<Vec<Fault>>,
+    secrets: RefCell<Vec<KeyPath>>,
+}
 
-impl Faults {
+impl Findings {
     /// Notes a fault.
-    pub fn add(&self, path: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) {
-        self.0.borrow_mut().push(Fault {
-            path: path.into(),
+    pub fn fault(&self, path: KeyPath, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.faults.borrow_mut().push(Fault {
+            path,
             problem: problem.into(),
             remedy: remedy.into(),
         });
     }
 
-    /// Everything noted.
-    pub fn into_list(self) -> Vec<Fault> {
-        self.0.into_inner()
+    /// Notes that what stands there is secret.
+    fn secret(&self, path: KeyPath) {
+        self.secrets.borrow_mut().push(path);
+    }
+
+    /// Everything wrong.
+    pub fn into_faults(self) -> Vec<Fault> {
+        self.faults.into_inner()
+    }
+
+    /// Where secrets stand, if nothing is wrong.
+    ///
+    /// # Errors
+    /// Everything wrong.
+    pub fn into_secrets(self) -> Result<Vec<KeyPath>, Vec<Fault>> {
+        match self.faults.into_inner() {
+            faults if faults.is_empty() => Ok(self.secrets.into_inner()),
+            faults => Err(faults),
+        }
     }
 }
 
@@ -62,6 +82,10 @@ pub trait Surroundings {
     fn variable(&self, name: &str) -> Option<String>;
     /// The text of a file.
     fn file(&self, path: &str) -> Result<String, String>;
+    /// Whether references may be made at all.
+    fn gives(&self) -> bool {
+        true
+    }
 }
 
 /// The environment and files of this process.
@@ -88,10 +112,10 @@ impl Surroundings for Process {
 /// kind, and returns `None` then as it does for an absent key. [`Section::finish`] notes the
 /// keys that nobody read.
 pub struct Section<'a> {
-    path: String,
+    path: KeyPath,
     table: &'a Map<String, Value>,
     known: RefCell<BTreeSet<&'static str>>,
-    faults: &'a Faults,
+    findings: &'a Findings,
     surroundings: &'a dyn Surroundings,
 }
 
@@ -99,35 +123,21 @@ impl<'a> Section<'a> {
     /// The top of a document.
     pub fn root(
         table: &'a Map<String, Value>,
-        faults: &'a Faults,
+        findings: &'a Findings,
         surroundings: &'a dyn Surroundings,
     ) -> Self {
         Self {
-            path: String::new(),
+            path: KeyPath::default(),
             table,
             known: RefCell::default(),
-            faults,
+            findings,
             surroundings,
         }
     }
 
-    /// The path of a key in this table.
-    pub fn path(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
-    }
-
-    /// Where this table stands.
-    pub fn here(&self) -> &str {
-        &self.path
-    }
-
     /// Notes a fault at a key.
     pub fn fault(&self, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
-        self.faults.add(self.path(key), problem, remedy);
+        self.findings.fault(self.path.key(key), problem, remedy);
     }
 
     /// The value under a key, whatever it is.
@@ -298,7 +308,7 @@ impl<'a> Section<'a> {
     /// A table below this one.
     pub fn section(&self, key: &'static str) -> Option<Self> {
         let table = self.expect(key, "a table", Value::as_object)?;
-        Some(self.below(self.path(key), table))
+        Some(self.below(self.path.key(key), table))
     }
 
     /// A list of tables below this one.
@@ -309,10 +319,10 @@ impl<'a> Section<'a> {
         list.iter()
             .enumerate()
             .filter_map(|(index, item)| {
-                let path = format!("{}[{index}]", self.path(key));
+                let path = self.path.key(key).item(index);
                 let Some(table) = item.as_object() else {
-                    self.faults
-                        .add(path, format!("is {}, not a table", describe(item)), "");
+                    self.findings
+                        .fault(path, format!("is {}, not a table", describe(item)), "");
                     return None;
                 };
                 Some(self.below(path, table))
@@ -334,7 +344,7 @@ impl<'a> Section<'a> {
         table
     }
 
-    /// Another table in the place of this one.
+    /// Another table in the path of this one.
     pub fn with<'b>(&self, table: &'b Map<String, Value>) -> Section<'b>
     where
         'a: 'b,
@@ -343,17 +353,17 @@ impl<'a> Section<'a> {
             path: self.path.clone(),
             table,
             known: RefCell::default(),
-            faults: self.faults,
+            findings: self.findings,
             surroundings: self.surroundings,
         }
     }
 
-    fn below(&self, path: String, table: &'a Map<String, Value>) -> Self {
+    fn below(&self, path: KeyPath, table: &'a Map<String, Value>) -> Self {
         Self {
             path,
             table,
             known: RefCell::default(),
-            faults: self.faults,
+            findings: self.findings,
             surroundings: self.surroundings,
         }
     }
@@ -380,6 +390,7 @@ impl<'a> Section<'a> {
 
     /// Reads a secret from a value that stands under `key`.
     pub fn read_secret(&self, key: &str, value: &Value) -> Option<Secret> {
+        self.findings.secret(self.path.key(key));
         let found = match value {
             Value::String(text) => Ok(text.clone()),
             // What comes out of the environment and looks like a number.
@@ -404,6 +415,12 @@ impl<'a> Section<'a> {
     }
 
     fn dereference(&self, reference: &Map<String, Value>) -> Result<String, (String, String)> {
+        if !self.surroundings.gives() {
+            return Err((
+                "is a table; only a configuration file may refer to secrets elsewhere".to_owned(),
+                "send the secret itself".to_owned(),
+            ));
+        }
         if let Some(name) = reference.get("env").and_then(Value::as_str) {
             return self.surroundings.variable(name).ok_or_else(|| {
                 (

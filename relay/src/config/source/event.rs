@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::reader::{Faults, Process, Section};
+use crate::config::reader::{Findings, Process, Section};
 use crate::model::event_type;
 use crate::model::source::{Mapping, Origin, Origins, Template};
 
@@ -24,9 +24,9 @@ pub(super) fn read(source: &Section<'_>, preset: Option<&Preset>) -> Mapping {
 
 /// What a preset says has been tested, so there are no faults to be told.
 fn of_preset(preset: &Preset) -> Mapping {
-    let faults = Faults::default();
+    let findings = Findings::default();
     let mut mapping = Mapping::default();
-    apply(&Section::root(&preset.event, &faults, &Process), &mut mapping);
+    apply(&Section::root(&preset.event, &findings, &Process), &mut mapping);
     mapping
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::config::reader::{Fault, Faults, Surroundings};
+use crate::config::reader::{Fault, Findings, Surroundings};
 use crate::model::source::{Mapping, Origin};
 use crate::model::verify::{Algorithm, Digest, Encoding, Handshake, Part, Place, Scheme, TimeUnit};
 
@@ -27,8 +27,8 @@ impl Surroundings for Nothing {
 
 fn read_toml(text: &str) -> (Option<Source>, Vec<Fault>) {
     let document: Value = toml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    let faults = Faults::default();
-    let root = Section::root(document.as_object().expect("a table"), &faults, &Nothing);
+    let findings = Findings::default();
+    let root = Section::root(document.as_object().expect("a table"), &findings, &Nothing);
     let public_url = Url::parse("https://hooks.example.com/relay/").expect("a URL");
     let usual = Usual {
         limits: Limits::default(),
@@ -37,7 +37,7 @@ fn read_toml(text: &str) -> (Option<Source>, Vec<Fault>) {
     };
     let spec = read(&root, usual);
     root.finish();
-    (spec, faults.into_list())
+    (spec, findings.into_faults())
 }
 
 fn valid(text: &str) -> Source {
@@ -47,7 +47,11 @@ fn valid(text: &str) -> Source {
 }
 
 fn faulty(text: &str) -> Vec<String> {
-    read_toml(text).1.into_iter().map(|fault| fault.path).collect()
+    read_toml(text)
+        .1
+        .into_iter()
+        .map(|fault| fault.path.to_string())
+        .collect()
 }
 
 fn body(pointers: &[&str]) -> Vec<Origin> {
