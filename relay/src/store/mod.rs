@@ -1,6 +1,6 @@
 //! Where everything durable lives, as a seam in domain verbs.
 //!
-//! Four traits by caller, joined by [`Store`] and used as `Arc<dyn Store>`. Each method is
+//! Five traits by caller, joined by [`Store`] and used as `Arc<dyn Store>`. Each method is
 //! one atomic step; there is no begin, no commit and no SQL here. Expected results are
 //! values; [`Error`] is only what the caller cannot prevent. Time comes as an argument: the
 //! steady clock's wherever something waits or is remembered for a while, so for `now` and `due`
@@ -18,6 +18,7 @@ use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, KeyId, SourceId, TenantId};
 use crate::model::message::Messages;
 use crate::model::page::{Listed, Page};
+use crate::model::resource::{Kind, Resource};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 
@@ -28,9 +29,9 @@ pub mod seal;
 pub mod sqlite;
 
 /// All that a relay keeps.
-pub trait Store: EventStore + DeliveryQueue + Registry + PluginState {}
+pub trait Store: EventStore + DeliveryQueue + Registry + Resources + PluginState {}
 
-impl<T: EventStore + DeliveryQueue + Registry + PluginState> Store for T {}
+impl<T: EventStore + DeliveryQueue + Registry + Resources + PluginState> Store for T {}
 
 /// What the caller of a store cannot prevent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -269,6 +270,15 @@ pub trait DeliveryQueue: Send + Sync {
     /// pending stay as they are.
     async fn give_up(&self, deliveries: Vec<DeliveryId>, reason: &str, now: Timestamp) -> Result<(), Error>;
 
+    /// Cancels up to `limit` deliveries of an endpoint that wait in the store; how many.
+    async fn cancel_all(
+        &self,
+        endpoint: EndpointId,
+        limit: usize,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<usize, Error>;
+
     /// Endpoints with pending rows and when the earliest of each is due.
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error>;
 
@@ -410,6 +420,54 @@ pub trait Registry: Send + Sync {
 
     /// Revokes a key; false if there is none with that id, or it is revoked already.
     async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, Error>;
+}
+
+// ---- resources -------------------------------------------------------------------------
+
+/// What came of saving a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    Done,
+    /// Another living resource of that kind and tenant has the name; nothing was written.
+    NameTaken,
+    /// Its revision is not the one after what is kept; nothing was written.
+    Changed,
+}
+
+/// Which resources are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Living,
+    Deleted,
+}
+
+/// What the management of resources asks of a store.
+#[async_trait]
+pub trait Resources: Send + Sync {
+    /// An id that no name and no resource has.
+    fn fresh_id(&self, now: Timestamp) -> i64;
+
+    /// Keeps a resource, new or changed: its revision has to be the one after that which is
+    /// kept, 1 if there is none.
+    async fn save(&self, resource: Resource) -> Result<Saved, Error>;
+
+    /// One resource of a tenant, deleted or not.
+    async fn resource(&self, tenant: TenantId, kind: Kind, id: i64) -> Result<Option<Resource>, Error>;
+
+    /// Resources of a tenant, newest first.
+    async fn resources(
+        &self,
+        tenant: TenantId,
+        kind: Kind,
+        which: Which,
+        page: Page,
+    ) -> Result<Listed<Resource>, Error>;
+
+    /// Every resource of all tenants that is not deleted, oldest first.
+    async fn living(&self) -> Result<Vec<Resource>, Error>;
+
+    /// Forgets up to `limit` resources deleted before then; how many.
+    async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error>;
 }
 
 // ---- plugin state ----------------------------------------------------------------------

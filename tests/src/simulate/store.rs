@@ -11,12 +11,13 @@ use relay::model::delivery::Delivery;
 use relay::model::event::Event;
 use relay::model::id::{DeliveryId, EndpointId, EventId, KeyId, TenantId};
 use relay::model::page::{Listed, Page};
+use relay::model::resource::{Kind, Resource};
 use relay::model::time::Timestamp;
 use relay::store::memory::MemoryStore;
 use relay::store::{
     Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, Error, EventFilter, EventStore, Failing,
-    Key, Named, NewEvent, PluginState, Pruned, Record, Registry, Retried, Scope, SigningSecrets,
-    UnfinishedPage, Written,
+    Key, Named, NewEvent, PluginState, Pruned, Record, Registry, Resources, Retried, Saved, Scope,
+    SigningSecrets, UnfinishedPage, Which, Written,
 };
 
 use super::Flaw;
@@ -205,6 +206,17 @@ impl DeliveryQueue for FaultyStore {
             .await
     }
 
+    async fn cancel_all(
+        &self,
+        endpoint: EndpointId,
+        limit: usize,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        self.write("cancel_all", self.inner.cancel_all(endpoint, limit, reason, now))
+            .await
+    }
+
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
         self.read("waiting", self.inner.waiting()).await
     }
@@ -336,6 +348,44 @@ impl Registry for FaultyStore {
 }
 
 /// No endpoint of a simulation has a plugin, so this is only passed on.
+#[async_trait]
+impl Resources for FaultyStore {
+    fn fresh_id(&self, now: Timestamp) -> i64 {
+        self.inner.fresh_id(now)
+    }
+
+    async fn save(&self, resource: Resource) -> Result<Saved, Error> {
+        self.write("save", self.inner.save(resource)).await
+    }
+
+    async fn resource(&self, tenant: TenantId, kind: Kind, id: i64) -> Result<Option<Resource>, Error> {
+        self.read("resource", self.inner.resource(tenant, kind, id)).await
+    }
+
+    async fn resources(
+        &self,
+        tenant: TenantId,
+        kind: Kind,
+        which: Which,
+        page: Page,
+    ) -> Result<Listed<Resource>, Error> {
+        self.read("resources", self.inner.resources(tenant, kind, which, page))
+            .await
+    }
+
+    async fn living(&self) -> Result<Vec<Resource>, Error> {
+        self.read("living", self.inner.living()).await
+    }
+
+    async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.write(
+            "forget_resources",
+            self.inner.forget_resources(deleted_before, limit),
+        )
+        .await
+    }
+}
+
 #[async_trait]
 impl PluginState for FaultyStore {
     async fn state_value(&self, scope: &Scope, key: &str, now: Timestamp) -> Result<Option<Vec<u8>>, Error> {

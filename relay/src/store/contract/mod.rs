@@ -12,6 +12,7 @@ mod kit;
 mod pruning;
 mod queue;
 mod registry;
+mod resources;
 mod state;
 
 /// Runs each rule, by path, on a fresh store.
@@ -65,6 +66,7 @@ where
         queue::a_retry_of_what_is_in_flight_or_unknown_says_so,
         queue::an_attempt_ends_a_manual_retry,
         queue::giving_up_fails_what_is_pending,
+        queue::cancelling_ends_what_waits_for_one_endpoint_in_bites,
         pruning::the_oldest_go_first_in_bites,
         pruning::what_is_pending_or_in_flight_stays,
         pruning::a_checkpoint_lets_rowless_events_go,
@@ -76,6 +78,12 @@ where
         registry::an_endpoint_is_disabled_until_it_is_enabled,
         registry::what_a_receiver_has_failed_at_is_kept_until_it_is_forgotten,
         registry::keys_are_listed_oldest_first_and_revoked_once,
+        resources::a_resource_reads_back_as_it_was_saved,
+        resources::a_resource_belongs_to_one_tenant_and_kind,
+        resources::of_two_changes_of_one_revision_the_first_counts,
+        resources::a_name_is_free_again_once_its_owner_is_deleted,
+        resources::resources_are_listed_newest_first_in_pages,
+        resources::what_was_deleted_long_ago_is_forgotten,
         state::a_value_is_read_until_its_time,
         state::scopes_do_not_see_each_other,
         state::a_claim_is_won_once_until_it_ends,

@@ -238,6 +238,38 @@ pub(super) async fn giving_up_fails_what_is_pending(store: Arc<dyn Store>) {
     assert_eq!(other.state, State::Succeeded);
 }
 
+pub(super) async fn cancelling_ends_what_waits_for_one_endpoint_in_bites(store: Arc<dyn Store>) {
+    let maker = Maker::new();
+    let events: Vec<_> = (0..3)
+        .map(|ms| maker.waiting(ms, &[ENDPOINT, OTHER_ENDPOINT]))
+        .collect();
+    for new in &events {
+        accept(&store, &[new]).await;
+    }
+    done(store.record(&[success(&events[0], 0, 1, 5)]).await);
+    let cancel = async |limit| done(store.cancel_all(ENDPOINT, limit, "deleted", at(9)).await);
+    assert_eq!([cancel(1).await, cancel(5).await, cancel(5).await], [1, 1, 0]);
+    let state = async |event: usize, number| {
+        let id = events[event].event.id.delivery(number);
+        done(store.delivery(TENANT, id).await).expect("a delivery").state
+    };
+    assert_eq!(
+        [
+            state(0, 0).await,
+            state(1, 0).await,
+            state(2, 0).await,
+            state(2, 1).await
+        ],
+        [
+            State::Succeeded,
+            State::Cancelled,
+            State::Cancelled,
+            State::Pending
+        ]
+    );
+    assert!(due(&store, 100).await.due.is_empty());
+}
+
 pub(super) async fn a_retry_of_what_is_in_flight_or_unknown_says_so(store: Arc<dyn Store>) {
     let new = Maker::new().event(0, &[ENDPOINT, OTHER_ENDPOINT]);
     accept(&store, &[&new]).await;

@@ -73,6 +73,29 @@ impl DeliveryQueue for MemoryStore {
         Ok(())
     }
 
+    async fn cancel_all(
+        &self,
+        endpoint: EndpointId,
+        limit: usize,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        let mut tables = self.tables();
+        let waiting = tables.deliveries.values_mut().map(|row| &mut row.delivery);
+        let waiting = waiting
+            .filter(|delivery| delivery.endpoint == endpoint && delivery.state == State::Pending)
+            .take(limit);
+        let mut count = 0;
+        for delivery in waiting {
+            delivery.state = State::Cancelled;
+            delivery.due = None;
+            delivery.reason = Some(reason.to_owned());
+            delivery.updated_at = now;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
         let tables = self.tables();
         let mut earliest = BTreeMap::new();

@@ -12,11 +12,13 @@ use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, TenantId};
 use crate::model::message::Messages;
+use crate::model::resource::Resource;
 use crate::model::time::Timestamp;
 
 mod deliveries;
 mod events;
 mod registry;
+mod resources;
 mod state;
 
 /// Attempts of one delivery that are kept: the latest.
@@ -54,6 +56,7 @@ struct Tables {
     disabled: BTreeMap<EndpointId, Disabled>,
     failing: BTreeMap<EndpointId, Failing>,
     keys: Vec<Key>,
+    resources: BTreeMap<i64, Resource>,
     state: HashMap<Scope, BTreeMap<String, Value>>,
 }
 
@@ -72,6 +75,7 @@ impl Default for Tables {
             disabled: BTreeMap::new(),
             failing: BTreeMap::new(),
             keys: Vec::new(),
+            resources: BTreeMap::new(),
             state: HashMap::new(),
         }
     }

@@ -59,6 +59,18 @@ impl DeliveryQueue for SqliteStore {
         self.writer.run(Weight::SMALL, work).await
     }
 
+    async fn cancel_all(
+        &self,
+        endpoint: EndpointId,
+        limit: usize,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        let reason = reason.to_owned();
+        let work = move |session: &mut Session<'_>| cancel_all(session, endpoint, limit, &reason, now);
+        self.writer.run(Weight::SMALL, work).await
+    }
+
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
         self.readers.run(due::waiting).await
     }
@@ -131,6 +143,21 @@ fn give_up(
         statement.execute(params![id.raw(), failed, reason, now.as_millis(), pending])?;
     }
     Ok(())
+}
+
+fn cancel_all(
+    session: &Session<'_>,
+    endpoint: EndpointId,
+    limit: usize,
+    reason: &str,
+    now: Timestamp,
+) -> Result<usize, Failure> {
+    let sql = "UPDATE deliveries SET state = ?2, due = NULL, reason = ?3, updated_at = ?4 WHERE id IN
+        (SELECT id FROM deliveries WHERE endpoint = ?1 AND state = 0 LIMIT ?5)";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let cancelled = State::Cancelled.code();
+    let given = params![endpoint.raw(), cancelled, reason, now.as_millis(), limit];
+    Ok(session.statement(sql)?.execute(given)?)
 }
 
 impl SqliteStore {

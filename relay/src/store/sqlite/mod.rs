@@ -44,6 +44,7 @@ mod readers;
 mod record;
 mod registry;
 mod reopen;
+mod resources;
 mod row;
 mod schema;
 mod sealing;
@@ -117,7 +118,7 @@ impl SqliteStore {
         let vault = Vault::open(&mut connection, path, &settings.master_keys)?;
         sealing::seal_what_is_clear(&mut connection, path, &vault)?;
         let ids = Arc::new(IdMaker::new(0));
-        ids.start_after(registry::last_name(&connection)?);
+        ids.start_after(registry::last_name(&connection)?.max(resources::last(&connection)?));
         let commits = Commits::default();
         let readers = Readers::new(path.to_owned(), settings.readers);
         let served = Served {

@@ -133,7 +133,9 @@ const fn named(kind: Named) -> i64 {
 /// Whose endpoint it is.
 pub(super) fn tenant_of(connection: &Connection, endpoint: i64) -> Result<TenantId, Failure> {
     let tenant = connection
-        .prepare_cached("SELECT tenant FROM names WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT tenant FROM names WHERE id = ?1 UNION ALL SELECT tenant FROM resources WHERE id = ?1",
+        )?
         .query_row([endpoint], |row| row.get(0))
         .optional()?;
     Ok(tenant.map_or(TenantId::DEFAULT, TenantId::from_raw))

@@ -33,6 +33,10 @@ const MIGRATIONS: &[&str] = &[
         "/migrations/0002_failing.sql"
     )),
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0003_sealed.sql")),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0004_resources.sql"
+    )),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.

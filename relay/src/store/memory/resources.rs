@@ -1,0 +1,95 @@
+//! Resources.
+
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use crate::model::id::TenantId;
+use crate::model::page::{LIMIT_MAX, Listed, Page};
+use crate::model::resource::{Kind, Resource};
+use crate::model::time::Timestamp;
+use crate::store::{Error, Resources, Saved, Which};
+
+#[async_trait]
+impl Resources for MemoryStore {
+    fn fresh_id(&self, now: Timestamp) -> i64 {
+        self.tables().ids.next(now)
+    }
+
+    async fn save(&self, resource: Resource) -> Result<Saved, Error> {
+        let mut tables = self.tables();
+        let known = tables.resources.get(&resource.id);
+        let known = known.filter(|known| known.tenant == resource.tenant && known.kind == resource.kind);
+        if known.map_or(0, |known| known.revision) + 1 != resource.revision {
+            return Ok(Saved::Changed);
+        }
+        let is_rival = |other: &Resource| {
+            other.id != resource.id
+                && other.deleted_at.is_none()
+                && (other.tenant, other.kind, &other.name) == (resource.tenant, resource.kind, &resource.name)
+        };
+        if resource.deleted_at.is_none() && tables.resources.values().any(is_rival) {
+            return Ok(Saved::NameTaken);
+        }
+        tables.resources.insert(resource.id, resource);
+        Ok(Saved::Done)
+    }
+
+    async fn resource(&self, tenant: TenantId, kind: Kind, id: i64) -> Result<Option<Resource>, Error> {
+        let tables = self.tables();
+        let found = tables.resources.get(&id);
+        Ok(found
+            .filter(|found| found.tenant == tenant && found.kind == kind)
+            .cloned())
+    }
+
+    async fn resources(
+        &self,
+        tenant: TenantId,
+        kind: Kind,
+        which: Which,
+        page: Page,
+    ) -> Result<Listed<Resource>, Error> {
+        let limit = page.limit.clamp(1, LIMIT_MAX);
+        let tables = self.tables();
+        let mut items: Vec<Resource> = tables
+            .resources
+            .range(..page.before.unwrap_or(i64::MAX))
+            .rev()
+            .map(|(_, resource)| resource)
+            .filter(|resource| resource.tenant == tenant && resource.kind == kind)
+            .filter(|resource| resource.deleted_at.is_some() == (which == Which::Deleted))
+            .take(limit + 1)
+            .cloned()
+            .collect();
+        let is_overfull = items.len() > limit;
+        items.truncate(limit);
+        Ok(Listed {
+            next: items.last().map(|last| last.id).filter(|_| is_overfull),
+            items,
+        })
+    }
+
+    async fn living(&self) -> Result<Vec<Resource>, Error> {
+        let tables = self.tables();
+        let living = tables.resources.values();
+        Ok(living
+            .filter(|resource| resource.deleted_at.is_none())
+            .cloned()
+            .collect())
+    }
+
+    async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error> {
+        let mut tables = self.tables();
+        let old: Vec<i64> = tables
+            .resources
+            .values()
+            .filter(|resource| resource.deleted_at.is_some_and(|at| at < deleted_before))
+            .map(|resource| resource.id)
+            .take(limit)
+            .collect();
+        for id in &old {
+            tables.resources.remove(id);
+        }
+        Ok(old.len())
+    }
+}
