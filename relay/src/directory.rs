@@ -12,7 +12,7 @@ use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
 use crate::deliver::{Outlet, OutletError};
 use crate::model::endpoint::Endpoint;
-use crate::model::id::{EndpointId, SourceId};
+use crate::model::id::{EndpointId, SourceId, TenantId};
 use crate::model::secret::Secret;
 use crate::model::source::Source;
 use crate::plugins::{Bound, Chain};
@@ -86,50 +86,60 @@ fn own_secrets(endpoint: &Endpoint, own: &SigningSecrets) -> Vec<Secret> {
 }
 
 /// The snapshot.
+#[derive(Default)]
 pub struct Directory {
-    doors: HashMap<String, Arc<Door>>,
-    source_names: HashMap<SourceId, String>,
+    doors: HashMap<SourceId, Arc<Door>>,
+    named: HashMap<(TenantId, String), Arc<Door>>,
     targets: HashMap<EndpointId, Arc<Target>>,
     pub table: Table,
 }
 
 impl Directory {
-    /// A snapshot of these.
+    /// A snapshot of these. Events are routed to `resting` endpoints too, and wait there.
     ///
     /// # Errors
     /// Every filter that cannot be used.
-    pub fn new(doors: Vec<Door>, targets: Vec<Target>) -> Result<Self, Vec<MalformedFilter>> {
+    pub fn new(
+        doors: Vec<Arc<Door>>,
+        targets: Vec<Arc<Target>>,
+        resting: Vec<Arc<Endpoint>>,
+    ) -> Result<Self, Vec<MalformedFilter>> {
         let table = Table::build(
             targets
                 .iter()
                 .map(|target| Arc::clone(&target.endpoint))
+                .chain(resting)
                 .collect(),
         )?;
         Ok(Self {
-            source_names: doors
+            named: doors
                 .iter()
-                .map(|door| (door.source.id, door.source.name.clone()))
+                .map(|door| ((door.source.tenant, door.source.name.clone()), Arc::clone(door)))
                 .collect(),
-            doors: doors
-                .into_iter()
-                .map(|door| (door.source.name.clone(), Arc::new(door)))
-                .collect(),
+            doors: doors.into_iter().map(|door| (door.source.id, door)).collect(),
             targets: targets
                 .into_iter()
-                .map(|target| (target.endpoint.id, Arc::new(target)))
+                .map(|target| (target.endpoint.id, target))
                 .collect(),
             table,
         })
     }
 
-    /// The source of that name.
-    pub fn source(&self, name: &str) -> Option<&Arc<Door>> {
-        self.doors.get(name)
+    /// The source of that name in a tenant.
+    pub fn source(&self, tenant: TenantId, name: &str) -> Option<&Arc<Door>> {
+        self.named.get(&(tenant, name.to_owned()))
+    }
+
+    /// The source that `/in/{word}` leads to: one of any tenant by its id, which nobody guesses,
+    /// or one of the default tenant by its name.
+    pub fn door(&self, word: &str) -> Option<&Arc<Door>> {
+        let by_id = word.parse().ok().and_then(|id: SourceId| self.doors.get(&id));
+        by_id.or_else(|| self.source(TenantId::DEFAULT, word))
     }
 
     /// The name of a source.
     pub fn source_name(&self, id: SourceId) -> Option<&str> {
-        self.source_names.get(&id).map(String::as_str)
+        self.doors.get(&id).map(|door| door.source.name.as_str())
     }
 
     /// The endpoint of that id.
@@ -137,9 +147,10 @@ impl Directory {
         self.targets.get(&id)
     }
 
-    /// The endpoint of that name.
-    pub fn endpoint_named(&self, name: &str) -> Option<&Arc<Target>> {
-        self.targets.values().find(|target| target.endpoint.name == name)
+    /// The endpoint of that name in a tenant.
+    pub fn endpoint_named(&self, tenant: TenantId, name: &str) -> Option<&Arc<Target>> {
+        let mut targets = self.targets.values();
+        targets.find(|target| target.endpoint.tenant == tenant && target.endpoint.name == name)
     }
 
     /// Every endpoint, oldest first.
@@ -150,15 +161,11 @@ impl Directory {
     }
 }
 
-/// Where the snapshot in force is found.
+/// Where the snapshot in force is found; empty at first.
+#[derive(Default)]
 pub struct Directories(ArcSwap<Directory>);
 
 impl Directories {
-    /// Starts with this one.
-    pub fn new(first: Directory) -> Self {
-        Self(ArcSwap::from_pointee(first))
-    }
-
     /// The snapshot in force.
     pub fn current(&self) -> Arc<Directory> {
         self.0.load_full()

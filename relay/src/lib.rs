@@ -30,6 +30,7 @@ pub mod config;
 pub mod clock;
 pub mod crypto;
 pub mod http;
+pub mod manage;
 pub mod metrics;
 pub mod refusals;
 pub mod telemetry;

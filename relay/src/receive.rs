@@ -165,7 +165,7 @@ impl Gate {
         peer: SocketAddr,
     ) -> Result<Response<Body>, Refused> {
         let directory = self.directories.current();
-        let door = directory.source(name).ok_or(Refusal::UnknownSource)?;
+        let door = directory.door(name).ok_or(Refusal::UnknownSource)?;
         let (head, body) = request.into_parts();
         ingest::coding::check(&head.headers)?;
         let body = self.body(body, door.source.body_bytes_max).await?;
@@ -200,7 +200,7 @@ impl Gate {
         let posts = reshape(door, post, self.clock.now(), &self.flow.metrics).await?;
         let receipts = self
             .flow
-            .accept(door.source.tenant, Some(door.source.id), posts)
+            .accept(door.source.tenant, Some(&door.source), posts)
             .await
             .map_err(Refusal::from)?;
         Ok(accepted(&receipts, receipts.len() != 1))

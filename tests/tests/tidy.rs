@@ -16,11 +16,12 @@ const STAGES: [&str; 6] = ["ingest", "route", "plugins", "queue", "deliver", "re
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 9] = [
+const ABOVE: [&str; 10] = [
     "directory",
     "metrics",
     "refusals",
     "flow",
+    "manage",
     "api",
     "receive",
     "app",
@@ -144,8 +145,11 @@ fn allowed(module: &str) -> BTreeSet<&'static str> {
     }
     if let Some(at) = ABOVE.iter().position(|above| *above == module) {
         allowed.extend(&ABOVE[..at]);
+        if ["manage", "app", "cli", "main"].contains(&module) {
+            allowed.insert("config");
+        }
         if ["app", "cli", "main"].contains(&module) {
-            allowed.extend(["config", "telemetry"]);
+            allowed.insert("telemetry");
         }
     }
     allowed

@@ -15,7 +15,7 @@ use crate::directory::Directory;
 use crate::http::problem::Problem;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, State as Stand};
-use crate::model::id::{DeliveryId, EndpointId, EventId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryFilter, Retried};
 
@@ -72,7 +72,7 @@ pub(super) async fn list(
 ) -> Result<Json<List<Shown>>, Failure> {
     let directory = api.directories.current();
     let filter = DeliveryFilter {
-        endpoint: endpoint(&directory, asked.endpoint.as_deref())?,
+        endpoint: endpoint(&directory, caller.tenant, asked.endpoint.as_deref())?,
         state: parameter::<Stand>(
             "status",
             asked.status.as_deref(),
@@ -97,9 +97,13 @@ pub(super) async fn list(
 }
 
 /// Finds an endpoint by its name or id.
-pub(super) fn endpoint(directory: &Directory, asked: Option<&str>) -> Result<Option<EndpointId>, Failure> {
+pub(super) fn endpoint(
+    directory: &Directory,
+    tenant: TenantId,
+    asked: Option<&str>,
+) -> Result<Option<EndpointId>, Failure> {
     let Some(name) = asked else { return Ok(None) };
-    match directory.endpoint_named(name) {
+    match directory.endpoint_named(tenant, name) {
         Some(target) => Ok(Some(target.endpoint.id)),
         None => parameter("endpoint", Some(name), "use the name or id of an endpoint"),
     }
@@ -174,6 +178,18 @@ pub(super) async fn retry(
     PathId(id): PathId,
 ) -> Result<(StatusCode, Json<Accepted>), Failure> {
     let id = parse(&id)?;
+    let delivery = api.store.delivery(caller.tenant, id).await?;
+    let delivery = delivery.ok_or_else(|| unknown(&id.to_string()))?;
+    if api
+        .directories
+        .current()
+        .table
+        .endpoint(delivery.endpoint)
+        .is_none()
+    {
+        let detail = "its endpoint was deleted, or is not declared any more; restore it first";
+        return Err(Problem::new(409, "endpoint_gone", "Endpoint gone", detail).into());
+    }
     let now = api.clock.steady();
     match api.store.retry(caller.tenant, id, now).await? {
         Retried::Waits(endpoint) => api.queue.asked_for(endpoint, now),

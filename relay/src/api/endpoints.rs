@@ -1,36 +1,33 @@
-//! `/v1/endpoints`: what is configured, what is disabled and why, what receivers verify with.
+//! `/v1/endpoints`: where consumers receive, how it stands with them, what they verify with.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::auth::{Manager, Reader};
+use super::auth::{Caller, Manager, Reader};
 use super::errors::{self, Failure};
-use super::params::PathId;
+use super::managed::{self, Asked, Keys, Patch, Shown};
+use super::page::List;
+use super::params::{Params, PathId};
 use crate::directory::Target;
 use crate::http::problem::Problem;
+use crate::manage::{Entry, Origin, Refused, Write};
 use crate::model::id::EndpointId;
+use crate::model::resource::Kind;
 use crate::model::time::Timestamp;
 use crate::queue::Condition;
 use crate::store::Disabled;
 
-/// An endpoint as the list shows it: nothing secret.
-#[derive(Debug, Serialize)]
-pub(super) struct Shown {
-    id: EndpointId,
-    name: String,
-    url: String,
-    event_types: Vec<String>,
-    sources: Vec<String>,
-    plugins: Vec<String>,
-    enabled: bool,
-    /// Why the relay sends nothing to it, if it stopped by itself.
-    disabled: Option<ShownDisabled>,
-    condition: ShownCondition,
-}
+const KIND: Kind = Kind::Endpoint;
 
-/// How it stands with its receiver.
+/// How it stands with a receiver.
 #[derive(Debug, Serialize)]
 struct ShownCondition {
     /// Since when it has done nothing but fail.
@@ -57,74 +54,165 @@ impl From<Condition> for ShownCondition {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct ShownDisabled {
-    at: Timestamp,
-    reason: String,
-}
+/// Those that get nothing at present, and why.
+type AllDisabled = Vec<(EndpointId, Disabled)>;
 
-#[derive(Debug, Serialize)]
-pub(super) struct Endpoints {
-    data: Vec<Shown>,
-}
-
-pub(super) async fn list(Reader(_): Reader, State(api): State<Api>) -> Result<Json<Endpoints>, Failure> {
-    let disabled = api.store.disabled().await?;
-    let directory = api.directories.current();
-    let data = directory
-        .targets()
-        .map(|target| {
-            let why = disabled
-                .iter()
-                .find(|(id, _)| *id == target.endpoint.id)
-                .map(|(_, why)| why.clone());
-            show(&api, target, why)
-        })
-        .collect();
-    Ok(Json(Endpoints { data }))
-}
-
-fn show(api: &Api, target: &Target, disabled: Option<Disabled>) -> Shown {
-    let endpoint = &target.endpoint;
-    Shown {
-        id: endpoint.id,
-        name: endpoint.name.clone(),
-        url: endpoint.url.to_string(),
-        event_types: endpoint.event_types.iter().map(ToString::to_string).collect(),
-        sources: endpoint.sources.clone(),
-        plugins: endpoint.plugins.iter().map(|used| used.name.clone()).collect(),
-        enabled: endpoint.enabled && disabled.is_none(),
-        disabled: disabled.map(|why| ShownDisabled {
-            at: why.at,
-            reason: why.reason,
-        }),
-        condition: api.queue.condition(endpoint.id).into(),
+/// An endpoint with how it stands with its receiver, and why the relay sends nothing to it if it
+/// stopped by itself.
+fn show(api: &Api, disabled: AllDisabled) -> impl Fn(&Entry) -> Shown {
+    move |entry| {
+        let id = EndpointId::from_raw(entry.resource.id);
+        let why = disabled.iter().find(|(disabled, _)| *disabled == id);
+        let mut shown = Shown::of(entry);
+        if why.is_some() {
+            shown.set("enabled", Value::Bool(false));
+        }
+        let why = why.map(|(_, why)| json!({"at": why.at, "reason": why.reason}));
+        shown.set("disabled", why.unwrap_or(Value::Null));
+        let condition = ShownCondition::from(api.queue.condition(id));
+        shown.set("condition", serde_json::to_value(condition).unwrap_or_default());
+        shown
     }
 }
 
-/// What can be changed while the relay runs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Change {
-    enabled: bool,
+pub(super) async fn list(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    Params(asked): Params<Asked>,
+) -> Result<Json<List<Shown>>, Failure> {
+    let disabled = api.store.disabled().await?;
+    managed::list(&api, &caller, KIND, asked, show(&api, disabled)).await
 }
 
-pub(super) async fn change(
-    Manager(_): Manager,
+pub(super) async fn create(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    Keys(keys): Keys,
+) -> Result<Response, Failure> {
+    managed::create(&api, &caller, KIND, keys, show(&api, AllDisabled::new())).await
+}
+
+pub(super) async fn one(
+    Reader(caller): Reader,
     State(api): State<Api>,
     PathId(id): PathId,
-    change: Result<Json<Change>, axum::extract::rejection::JsonRejection>,
-) -> Result<Json<Shown>, Failure> {
-    let Json(change) = change.map_err(|error| errors::of_body(&error))?;
-    let target = find(&api, &id)?;
-    let why = (!change.enabled).then(|| Disabled {
+) -> Result<Response, Failure> {
+    let entry = managed::find(&api, &caller, KIND, &id)?;
+    let disabled = api.store.disabled().await?;
+    Ok(managed::one(&entry, show(&api, disabled)))
+}
+
+pub(super) async fn replace(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    Keys(keys): Keys,
+) -> Result<Response, Failure> {
+    let disabled = api.store.disabled().await?;
+    let write = Write::Replace(keys);
+    managed::change(&api, &caller, (KIND, &id), &headers, write, show(&api, disabled)).await
+}
+
+/// Besides what the definition says, `enabled` decides whether anything is sent: `true` also
+/// takes back that the relay, or someone before, disabled the endpoint.
+pub(super) async fn patch(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    Patch(patch): Patch,
+) -> Result<Response, Failure> {
+    let entry = managed::find(&api, &caller, KIND, &id)?;
+    let enabled = enabled(&patch)?;
+    if entry.origin == Origin::File {
+        return switch(&api, &entry, &patch, enabled).await;
+    }
+    let write = Write::Patch(patch);
+    let shown = show(&api, AllDisabled::new());
+    let changed = managed::change(&api, &caller, (KIND, &id), &headers, write, shown).await?;
+    if enabled == Some(true) {
+        set_disabled(&api, &entry, None).await?;
+        return Ok(changed);
+    }
+    one(Reader(caller), State(api), PathId(id)).await
+}
+
+fn enabled(patch: &Map<String, Value>) -> Result<Option<bool>, Failure> {
+    match patch.get("enabled") {
+        None => Ok(None),
+        Some(Value::Bool(enabled)) => Ok(Some(*enabled)),
+        Some(_) => {
+            let problem = Problem::new(
+                422,
+                "invalid_definition",
+                "Invalid definition",
+                "enabled is true or false",
+            );
+            Err(problem.into())
+        }
+    }
+}
+
+/// All that can be changed here of what the configuration file declares.
+async fn switch(
+    api: &Api,
+    entry: &Entry,
+    patch: &Map<String, Value>,
+    enabled: Option<bool>,
+) -> Result<Response, Failure> {
+    let (Some(enabled), 1) = (enabled, patch.len()) else {
+        let declared = Refused::Declared(entry.resource.name.clone());
+        return Err(managed::problem(KIND, declared));
+    };
+    let why = (!enabled).then(|| Disabled {
         at: api.clock.now(),
         reason: "disabled by hand".to_owned(),
     });
-    api.store.set_disabled(target.endpoint.id, why.clone()).await?;
-    api.queue
-        .set_enabled(target.endpoint.id, change.enabled && target.endpoint.enabled);
-    Ok(Json(show(&api, &target, why)))
+    set_disabled(api, entry, why).await?;
+    let disabled = api.store.disabled().await?;
+    Ok(managed::one(entry, show(api, disabled)))
+}
+
+async fn set_disabled(api: &Api, entry: &Entry, why: Option<Disabled>) -> Result<(), Failure> {
+    let id = EndpointId::from_raw(entry.resource.id);
+    let is_wanted = api
+        .directories
+        .current()
+        .target(id)
+        .is_some_and(|target| target.endpoint.enabled);
+    let enabled = why.is_none() && is_wanted;
+    api.store.set_disabled(id, why).await?;
+    api.queue.set_enabled(id, enabled);
+    Ok(())
+}
+
+/// What became of a deleted endpoint's deliveries.
+#[derive(Debug, Serialize)]
+struct Deleted {
+    id: EndpointId,
+    /// Deliveries that waited and will not be made.
+    cancelled: usize,
+}
+
+pub(super) async fn delete(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let (id, cancelled) = managed::delete(&api, &caller, (KIND, &id), &headers).await?;
+    let id = EndpointId::from_raw(id);
+    Ok((StatusCode::OK, Json(Deleted { id, cancelled })).into_response())
+}
+
+pub(super) async fn restore(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Response, Failure> {
+    let disabled = api.store.disabled().await?;
+    managed::restore(&api, &caller, (KIND, &id), show(&api, disabled)).await
 }
 
 /// What a receiver verifies with.
@@ -137,24 +225,22 @@ pub(super) struct Secrets {
 }
 
 pub(super) async fn secret(
-    Manager(_): Manager,
+    Manager(caller): Manager,
     State(api): State<Api>,
     PathId(id): PathId,
 ) -> Result<Json<Secrets>, Failure> {
-    let target = find(&api, &id)?;
+    let target = target(&api, &caller, &id)?;
+    tracing::info!(by = %caller.key, endpoint = target.endpoint.name, "signing secret revealed");
     Ok(Json(Secrets {
         secret: target.shared_secret(),
         public_key: target.public_key(),
     }))
 }
 
-fn find(api: &Api, asked: &str) -> Result<std::sync::Arc<Target>, Failure> {
-    let directory = api.directories.current();
-    let found = match asked.parse() {
-        Ok(id) => directory.target(id),
-        Err(_) => directory.endpoint_named(asked),
-    };
-    found
-        .cloned()
-        .ok_or_else(|| Failure(Problem::not_found(format!("there is no endpoint {asked:?}"))))
+fn target(api: &Api, caller: &Caller, asked: &str) -> Result<Arc<Target>, Failure> {
+    let entry = managed::find(api, caller, KIND, asked)?;
+    entry.target().cloned().ok_or_else(|| {
+        let why = entry.unusable.clone().unwrap_or_default();
+        errors::unusable(&why)
+    })
 }

@@ -37,6 +37,17 @@ pub(super) fn of_body(error: &JsonRejection) -> Problem {
     }
 }
 
+/// Something of the relay's own went wrong.
+pub(super) fn broken(why: &str) -> Failure {
+    tracing::error!(why, "a request could not be answered");
+    Failure(Problem::new(500, "broken", "Broken", "the relay's log says why"))
+}
+
+/// What is asked for is there but cannot be used.
+pub(super) fn unusable(why: &str) -> Failure {
+    Failure(Problem::new(409, "unusable", "Unusable", why))
+}
+
 /// What a caller is told when the store does not answer. The cause is for the log.
 pub(crate) fn of_store(error: &store::Error) -> Problem {
     tracing::error!(%error, "a request could not be answered");

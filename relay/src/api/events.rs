@@ -15,7 +15,7 @@ use super::params::{Params, PathId};
 use super::{Api, deliveries};
 use crate::http::problem::Problem;
 use crate::model::event::Event;
-use crate::model::id::{EventId, SourceId};
+use crate::model::id::{EventId, SourceId, TenantId};
 use crate::model::page::{LIMIT_MAX, Page};
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryFilter, EventFilter};
@@ -67,7 +67,7 @@ pub(super) async fn list(
 ) -> Result<Json<List<Shown>>, Failure> {
     let filter = EventFilter {
         kind: asked.r#type,
-        source: source(&api, asked.source.as_deref())?,
+        source: source(&api, caller.tenant, asked.source.as_deref())?,
         since: time("since", asked.since.as_deref())?,
         until: time("until", asked.until.as_deref())?,
     };
@@ -82,9 +82,9 @@ pub(super) async fn list(
     Ok(Json(List::of(listed, |event| show(&event))))
 }
 
-fn source(api: &Api, asked: Option<&str>) -> Result<Option<SourceId>, Failure> {
+fn source(api: &Api, tenant: TenantId, asked: Option<&str>) -> Result<Option<SourceId>, Failure> {
     let Some(name) = asked else { return Ok(None) };
-    match api.directories.current().source(name) {
+    match api.directories.current().source(tenant, name) {
         Some(door) => Ok(Some(door.source.id)),
         None => parameter("source", Some(name), "use the name or id of a source"),
     }

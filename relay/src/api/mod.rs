@@ -5,26 +5,31 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, post};
 use http::header;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::directory::Directories;
+use crate::flow::Flow;
 use crate::http::problem::Problem;
+use crate::manage::Manager;
 use crate::metrics::Metrics;
 use crate::model::id::IdMaker;
 use crate::queue::Queue;
 use crate::store::Store;
 
 pub mod auth;
+mod conditions;
 mod deliveries;
 mod endpoints;
 mod errors;
 mod events;
 mod keys;
+mod managed;
 mod page;
 mod params;
+mod sources;
 
 use errors::Failure;
 
@@ -33,6 +38,8 @@ use errors::Failure;
 pub struct Api {
     pub store: Arc<dyn Store>,
     pub queue: Arc<Queue>,
+    pub flow: Arc<Flow>,
+    pub manager: Arc<Manager>,
     pub directories: Arc<Directories>,
     pub keys: Arc<auth::Keys>,
     pub clock: Arc<dyn Clock>,
@@ -52,9 +59,25 @@ pub fn router(api: Api) -> Router {
         .route("/v1/deliveries/{id}", get(deliveries::one))
         .route("/v1/deliveries/{id}/attempts", get(deliveries::attempts))
         .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
-        .route("/v1/endpoints", get(endpoints::list))
-        .route("/v1/endpoints/{id}", patch(endpoints::change))
+        .route("/v1/endpoints", get(endpoints::list).post(endpoints::create))
+        .route(
+            "/v1/endpoints/{id}",
+            get(endpoints::one)
+                .put(endpoints::replace)
+                .patch(endpoints::patch)
+                .delete(endpoints::delete),
+        )
+        .route("/v1/endpoints/{id}/restore", post(endpoints::restore))
         .route("/v1/endpoints/{id}/secret", get(endpoints::secret))
+        .route("/v1/sources", get(sources::list).post(sources::create))
+        .route(
+            "/v1/sources/{id}",
+            get(sources::one)
+                .put(sources::replace)
+                .patch(sources::patch)
+                .delete(sources::delete),
+        )
+        .route("/v1/sources/{id}/restore", post(sources::restore))
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", delete(keys::revoke))
         .route("/healthz", get(async || "ok\n"))

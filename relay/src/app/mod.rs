@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use rand::SeedableRng as _;
 use rand::rngs::{StdRng, SysRng};
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +24,7 @@ use crate::flow::{Flow, Settled};
 use crate::http::address_cap::AddressCap;
 use crate::http::head;
 use crate::http::server::{self, Connections};
+use crate::manage::{self, Manager};
 use crate::metrics::{Metrics, Observed};
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
@@ -39,7 +39,6 @@ use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{PluginState, Role, Store};
 use reload::Reload;
 
-pub(crate) mod assemble;
 mod certificates;
 mod recover;
 mod reload;
@@ -170,16 +169,22 @@ impl App {
         })
         .context("the outgoing connections cannot be set up")?;
         let sender = Arc::new(sender);
-        let (directory, terms) =
-            assemble::directory(&config, store.as_ref(), &plugins, &sender, clock.now()).await?;
         let queue = Arc::new(Queue::new(
             queue_settings(&config),
             Arc::clone(&clock),
             checkpoint,
         ));
-        queue.configure(terms);
+        let directories = Arc::new(Directories::default());
+        let manager = manage::Parts {
+            store: Arc::clone(&store),
+            plugins,
+            sender: Arc::clone(&sender),
+            clock: Arc::clone(&clock),
+            directories: Arc::clone(&directories),
+            queue: Arc::clone(&queue),
+        };
+        let manager = Arc::new(Manager::start(manager, config.clone()).await?);
         queue.restore(store.failing().await?);
-        let directories = Arc::new(Directories::new(directory));
         let keys = Arc::new(Keys::default());
         let fresh_key = prepare_keys(&config, &keys, store.as_ref(), &ids, clock.as_ref()).await?;
 
@@ -221,15 +226,10 @@ impl App {
             queue: Arc::clone(&queue),
             flow: Some(Arc::clone(&flow)),
             reload: Arc::new(Reload {
-                config: Mutex::new(config.clone()),
-                store: Arc::clone(&store),
+                manager: Arc::clone(&manager),
                 sqlite: sqlite.clone(),
                 tls,
                 certificates_changed: Arc::default(),
-                plugins,
-                sender: Arc::clone(&sender),
-                directories: Arc::clone(&directories),
-                queue: Arc::clone(&queue),
                 clock: Arc::clone(&clock),
             }),
             stop: CancellationToken::new(),
@@ -253,6 +253,8 @@ impl App {
                 api: api::router(Api {
                     store,
                     queue,
+                    flow,
+                    manager,
                     directories,
                     keys,
                     clock,
@@ -289,7 +291,7 @@ impl App {
         self.doors
             .spawn(recover::run(Arc::clone(flow), last, self.stop.clone()));
         self.doors
-            .spawn(Arc::clone(&self.reload).follow_plugins(self.stop.clone()));
+            .spawn(Arc::clone(&self.reload.manager).follow_plugins(self.stop.clone()));
         self.doors
             .spawn(certificates::follow(Arc::clone(&self.reload), self.stop.clone()));
     }
@@ -340,7 +342,19 @@ impl App {
             Arc::clone(&clock),
         )?;
         let sender = Sender::new(sender_settings(config, &[], &clock)?)?;
-        assemble::directory(config, store.as_ref(), &plugins, &sender, clock.now()).await?;
+        let parts = manage::Parts {
+            queue: Arc::new(Queue::new(
+                queue_settings(config),
+                Arc::clone(&clock),
+                EventId::from_raw(0),
+            )),
+            directories: Arc::default(),
+            sender: Arc::new(sender),
+            store,
+            plugins,
+            clock,
+        };
+        Manager::start(parts, config.clone()).await?;
         Ok(())
     }
 

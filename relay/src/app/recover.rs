@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::flow::Flow;
-use crate::model::id::EventId;
+use crate::model::id::{DeliveryId, EventId};
 use crate::queue::Admission;
 use crate::store::{self, Store, Unfinished, UnfinishedPage};
 
@@ -54,7 +54,25 @@ async fn take_up(flow: &Arc<Flow>, last: EventId) -> usize {
         flow.queue.ring();
         after = page.next;
     }
+    cancel_of_deleted(flow).await;
     count
+}
+
+/// A stop may have come between the deletion of an endpoint and the end of its deliveries.
+async fn cancel_of_deleted(flow: &Arc<Flow>) {
+    let directory = flow.directories.current();
+    for (endpoint, _) in patiently(|| flow.store.waiting()).await {
+        if directory.table.endpoint(endpoint).is_some()
+            || !patiently(|| flow.store.is_deleted(endpoint.raw())).await
+        {
+            continue;
+        }
+        let jobs = flow.queue.retire(endpoint);
+        let before = DeliveryId::from_raw(flow.ids.next(flow.clock.now()));
+        if let Err(error) = flow.cancel_waiting(endpoint, jobs, before).await {
+            tracing::warn!(%error, %endpoint, "deliveries of a deleted endpoint were not cancelled");
+        }
+    }
 }
 
 /// Calls until the store answers; says once that it does not.

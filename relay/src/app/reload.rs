@@ -1,45 +1,28 @@
-//! Puts changes in force while the relay runs: another configuration, another plugin.
-//!
-//! The directory is made anew and swapped whole. What is under way ends on the old one; what
-//! cannot be used leaves the old one in force.
+//! Puts another configuration in force while the relay runs: what it declares, the certificates
+//! and the master keys. What cannot be used leaves the old one in force.
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, Notify};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
-use super::{assemble, certificates};
+use super::certificates;
 use crate::clock::Clock;
 use crate::config::{Config, Server, StoreSettings};
-use crate::deliver::send::Sender;
-use crate::directory::{Directories, Directory};
 use crate::http::tls::Tls;
-use crate::model::id::EndpointId;
-use crate::plugins::Plugins;
-use crate::queue::{Queue, Terms};
-use crate::store::Store;
+use crate::manage::Manager;
 use crate::store::seal::MasterKey;
 use crate::store::sqlite::SqliteStore;
 
-/// A directory, and the terms of each lane.
-type Made = (Directory, Vec<(EndpointId, Terms)>);
-
-/// What a directory is made from, and where it goes.
+/// What a configuration reaches besides what the manager has.
 pub(super) struct Reload {
-    /// The configuration in force. Locked while a directory is made, so that of two changes
-    /// the later one wins.
-    pub(super) config: Mutex<Config>,
-    pub(super) store: Arc<dyn Store>,
-    /// The store again, if it is one that is sealed.
+    /// What the configuration declares, and the configuration itself.
+    pub(super) manager: Arc<Manager>,
+    /// The store, if it is one that is sealed.
     pub(super) sqlite: Option<Arc<SqliteStore>>,
     /// What the listeners show, if they speak TLS.
     pub(super) tls: Option<Arc<Tls>>,
     /// Rings when the files of the certificate may have changed.
     pub(super) certificates_changed: Arc<Notify>,
-    pub(super) plugins: Plugins,
-    pub(super) sender: Arc<Sender>,
-    pub(super) directories: Arc<Directories>,
-    pub(super) queue: Arc<Queue>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -50,7 +33,7 @@ impl Reload {
     /// # Errors
     /// What cannot be used of it; then nothing has changed.
     pub(super) async fn configure(&self, new: Config) -> anyhow::Result<Vec<&'static str>> {
-        let mut config = self.config.lock().await;
+        let mut config = self.manager.lock().await;
         let merged = Config {
             sources: new.sources.clone(),
             endpoints: new.endpoints.clone(),
@@ -69,7 +52,7 @@ impl Reload {
             ..config.clone()
         };
         let identity = certificates::read(merged.server.tls.as_ref())?;
-        let made = self.make(&merged).await?;
+        let prepared = self.manager.prepare(&merged).await?;
         if merged.store.master_keys != config.store.master_keys {
             self.seal(&merged.store).await?;
         }
@@ -77,7 +60,7 @@ impl Reload {
             certificates::show(tls, identity);
             self.certificates_changed.notify_one();
         }
-        self.put_in_force(made);
+        self.manager.put_in_force(prepared).await?;
         *config = merged;
         Ok(read_at_start(&config, &new))
     }
@@ -91,45 +74,6 @@ impl Reload {
             "secrets in the store are sealed with another master key"
         );
         Ok(())
-    }
-
-    async fn make(&self, config: &Config) -> anyhow::Result<Made> {
-        assemble::directory(
-            config,
-            self.store.as_ref(),
-            &self.plugins,
-            &self.sender,
-            self.clock.now(),
-        )
-        .await
-    }
-
-    fn put_in_force(&self, (directory, terms): Made) {
-        self.directories.replace(directory);
-        self.queue.configure(terms);
-    }
-
-    /// Follows changes in the plugin folder until `stop`.
-    pub(super) async fn follow_plugins(self: Arc<Self>, stop: CancellationToken) {
-        let mut changed = self.plugins.changed();
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                changed = changed.changed() => if changed.is_err() { return },
-            }
-            let config = self.config.lock().await;
-            match self.make(&config).await {
-                Ok(made) => {
-                    self.put_in_force(made);
-                    tracing::info!("plugins reloaded");
-                }
-                Err(error) => tracing::error!(
-                    error = format!("{error:#}"),
-                    "a changed plugin cannot be used; the old one stays in force"
-                ),
-            }
-        }
     }
 }
 

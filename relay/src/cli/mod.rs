@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::assemble::Unusable;
+use crate::manage::Unusable;
 use crate::plugins::compile;
 
 mod check;

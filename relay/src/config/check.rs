@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
-    Config, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server, StoreSettings, endpoint,
-    plugin, source,
+    Config, Declared, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server, StoreSettings,
+    endpoint, plugin, source,
 };
 use crate::deliver::address::Guard;
 use crate::http::tls::{ClientAuth, Files, Identity};
@@ -396,30 +396,34 @@ fn log(section: Option<Section<'_>>) -> Log {
     log
 }
 
-fn sources(root: &Section<'_>, usual: source::Usual<'_>) -> Vec<Source> {
+fn sources(root: &Section<'_>, usual: source::Usual<'_>) -> Vec<Declared<Source>> {
     let mut names = HashSet::new();
     let read = root.sections("source").into_iter().filter_map(|section| {
         let source = source::read(&section, usual);
         if let Some(source) = &source {
             note_duplicate(&section, &mut names, &source.name);
         }
-        section.finish();
-        source
+        declared(section, source)
     });
     read.collect()
 }
 
-fn endpoints(root: &Section<'_>, plugins: &PluginSettings, guard: &Guard) -> Vec<Endpoint> {
+fn endpoints(root: &Section<'_>, plugins: &PluginSettings, guard: &Guard) -> Vec<Declared<Endpoint>> {
     let mut names = HashSet::new();
     let read = root.sections("endpoint").into_iter().filter_map(|section| {
         let (name, endpoint) = endpoint::read(&section, plugins.limits, guard);
         if let Some(name) = name {
             note_duplicate(&section, &mut names, name);
         }
-        section.finish();
-        endpoint
+        declared(section, endpoint)
     });
     read.collect()
+}
+
+fn declared<T>(section: Section<'_>, item: Option<T>) -> Option<Declared<T>> {
+    let definition = section.definition();
+    section.finish();
+    item.map(|item| Declared { item, definition })
 }
 
 fn note_duplicate(section: &Section<'_>, names: &mut HashSet<String>, name: &str) {
@@ -434,9 +438,14 @@ fn note_duplicate(section: &Section<'_>, names: &mut HashSet<String>, name: &str
 
 /// An endpoint that waits for a source nobody declared would stay silent for ever.
 fn check_sources_exist(config: &Config, findings: &Findings) {
-    let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+    let known: Vec<&str> = config
+        .sources
+        .iter()
+        .map(|source| source.item.name.as_str())
+        .collect();
     for (index, endpoint) in config.endpoints.iter().enumerate() {
         for name in endpoint
+            .item
             .sources
             .iter()
             .filter(|name| !known.contains(&name.as_str()))

@@ -3,20 +3,19 @@
 
 use serde_json::{Map, Value};
 
-use super::key_path::KeyPath;
 use super::reader::{Fault, Findings, Section, Surroundings};
-use super::{Config, check, endpoint, source};
+use super::{Config, Declared, check, endpoint, source};
 use crate::model::endpoint::Endpoint;
 use crate::model::source::Source;
 
-/// A definition that reads well, and where in it secrets stand.
-pub type Defined<T> = Result<(T, Vec<KeyPath>), Vec<Fault>>;
+/// A definition that reads well, or all that is wrong with it.
+pub type Read<T> = Result<Declared<T>, Vec<Fault>>;
 
 /// Reads an endpoint by the rules of a configuration; its id is 0.
 ///
 /// # Errors
 /// Every fault of it.
-pub fn endpoint(config: &Config, table: &Map<String, Value>) -> Defined<Endpoint> {
+pub fn endpoint(config: &Config, table: &Map<String, Value>) -> Read<Endpoint> {
     let guard = check::guard(&config.outbound, &config.server);
     read(table, |section| {
         endpoint::read(section, config.plugins.limits, &guard).1
@@ -27,7 +26,7 @@ pub fn endpoint(config: &Config, table: &Map<String, Value>) -> Defined<Endpoint
 ///
 /// # Errors
 /// Every fault of it.
-pub fn source(config: &Config, table: &Map<String, Value>) -> Defined<Source> {
+pub fn source(config: &Config, table: &Map<String, Value>) -> Read<Source> {
     let usual = source::Usual {
         limits: config.plugins.limits,
         body_bytes_max: config.server.body_bytes_max,
@@ -36,20 +35,17 @@ pub fn source(config: &Config, table: &Map<String, Value>) -> Defined<Source> {
     read(table, |section| source::read(section, usual))
 }
 
-fn read<T>(table: &Map<String, Value>, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Defined<T> {
+fn read<T>(table: &Map<String, Value>, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Read<T> {
     let findings = Findings::default();
     let section = Section::root(table, &findings, &Strangers);
-    let read = read(&section);
+    let item = read(&section);
+    let definition = section.definition();
     section.finish();
-    let secrets = findings.into_secrets()?;
-    // Whatever is missing is a fault; were it not, nobody would be told why nothing was read.
-    read.map(|read| (read, secrets)).ok_or_else(|| {
-        vec![Fault {
-            path: KeyPath::default(),
-            problem: "cannot be read".to_owned(),
-            remedy: String::new(),
-        }]
-    })
+    let faults = findings.into_faults();
+    match item {
+        Some(item) if faults.is_empty() => Ok(Declared { item, definition }),
+        _ => Err(faults),
+    }
 }
 
 /// Who writes over the network gets nothing of the relay's environment and files.
@@ -98,8 +94,8 @@ mod tests {
             "plugins": [{"use": "p", "secrets": {"token": "t"}}],
             "secret": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
         });
-        let (_, secrets) = endpoint(&config(), definition.as_object().expect("an object")).expect("valid");
-        let mut secrets: Vec<String> = secrets.iter().map(KeyPath::pointer).collect();
+        let read = endpoint(&config(), definition.as_object().expect("an object")).expect("valid");
+        let mut secrets = read.definition.secrets;
         secrets.sort();
         assert_eq!(
             secrets,

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::label;
 use super::plugin::plugin_uses;
 use super::reader::{Section, parse_duration};
 use crate::crypto::standard_webhooks::SigningKey;
@@ -33,6 +34,7 @@ pub(super) fn read<'a>(
 ) -> (Option<&'a str>, Option<Endpoint>) {
     let name = name(section);
     let url = url(section, guard);
+    label::check(section);
     let endpoint = Endpoint {
         id: EndpointId::from_raw(0),
         tenant: TenantId::DEFAULT,

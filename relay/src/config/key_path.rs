@@ -25,6 +25,13 @@ impl KeyPath {
         self.then(Step::Item(index))
     }
 
+    /// The rest of the way for what stands below that place.
+    pub fn below(&self, place: &Self) -> Option<Self> {
+        self.0
+            .strip_prefix(place.0.as_slice())
+            .map(|rest| Self(rest.to_vec()))
+    }
+
     fn then(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::http::tls;
 use crate::model::endpoint::Endpoint;
 use crate::model::plugin::Limits;
+use crate::model::resource::Definition;
 use crate::model::secret::Secret;
 use crate::model::source::Source;
 
@@ -20,6 +21,7 @@ mod endpoint;
 pub mod environment;
 mod plugin;
 pub mod key_path;
+mod label;
 pub mod reader;
 mod source;
 
@@ -40,9 +42,16 @@ pub struct Config {
     pub plugins: PluginSettings,
     pub log: Log,
     /// Ids are 0 until the store has named them.
-    pub sources: Vec<Source>,
+    pub sources: Vec<Declared<Source>>,
     /// Ids are 0 until the store has named them.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<Declared<Endpoint>>,
+}
+
+/// Something that was defined, checked, with its definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declared<T> {
+    pub item: T,
+    pub definition: Definition,
 }
 
 /// `[server]`

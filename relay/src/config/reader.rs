@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::key_path::KeyPath;
+use crate::model::resource::Definition;
 use crate::model::secret::Secret;
 use crate::model::words::nearest;
 
@@ -57,20 +58,18 @@ impl Findings {
         self.secrets.borrow_mut().push(path);
     }
 
+    /// JSON Pointers to the secrets below a place, from there.
+    fn secrets_below(&self, place: &KeyPath) -> Vec<String> {
+        let secrets = self.secrets.borrow();
+        let below = secrets.iter().filter_map(|secret| secret.below(place));
+        let mut pointers: Vec<String> = below.map(|path| path.pointer()).collect();
+        pointers.dedup();
+        pointers
+    }
+
     /// Everything wrong.
     pub fn into_faults(self) -> Vec<Fault> {
         self.faults.into_inner()
-    }
-
-    /// Where secrets stand, if nothing is wrong.
-    ///
-    /// # Errors
-    /// Everything wrong.
-    pub fn into_secrets(self) -> Result<Vec<KeyPath>, Vec<Fault>> {
-        match self.faults.into_inner() {
-            faults if faults.is_empty() => Ok(self.secrets.into_inner()),
-            faults => Err(faults),
-        }
     }
 }
 
@@ -442,6 +441,14 @@ impl<'a> Section<'a> {
             "is a table that is no reference to a secret".to_owned(),
             SECRET_REMEDY.to_owned(),
         ))
+    }
+
+    /// This table as it was written, once all of it was read.
+    pub fn definition(&self) -> Definition {
+        Definition {
+            keys: self.table.clone(),
+            secrets: self.findings.secrets_below(&self.path),
+        }
     }
 
     /// Notes every key that was not read, with the nearest known name.

@@ -28,6 +28,8 @@ pub enum Next {
     Expired,
     /// A filter or plugin decided not to send it.
     Dropped,
+    /// Its endpoint was deleted, which nothing here decides either.
+    Cancelled,
     /// Its endpoint is to be disabled, which nothing here decides: that takes more than one
     /// delivery. It waits, due as soon as the endpoint is enabled again.
     Disable,
@@ -41,6 +43,7 @@ impl Next {
             Self::RetryAt(_) | Self::Disable => State::Pending,
             Self::Exhausted | Self::DeadLetter | Self::Expired => State::Failed,
             Self::Dropped => State::Dropped,
+            Self::Cancelled => State::Cancelled,
         }
     }
 
@@ -49,7 +52,12 @@ impl Next {
         match self {
             Self::RetryAt(due) => Some(due),
             Self::Disable => Some(now),
-            Self::Done | Self::Exhausted | Self::DeadLetter | Self::Expired | Self::Dropped => None,
+            Self::Done
+            | Self::Exhausted
+            | Self::DeadLetter
+            | Self::Expired
+            | Self::Dropped
+            | Self::Cancelled => None,
         }
     }
 }

@@ -38,7 +38,7 @@ fn preset(platform: &str) -> Source {
     let text =
         format!("[[source]]\nname = \"{platform}\"\npreset = \"{platform}\"\nverify.scheme = \"none\"");
     let config = config::load(&text, &Process).expect("a known platform");
-    config.sources.into_iter().next().expect("one source")
+    config.sources.into_iter().next().expect("one source").item
 }
 
 fn post_sample(platform: &str, body: &str) -> Post {

@@ -77,12 +77,15 @@ impl Definition {
     }
 
     /// Puts this definition's secrets into a new one, wherever that has `{"sealed": true}` at
-    /// the same place.
+    /// the same place; those of a plugin wherever the same plugin is used, counted in order.
     pub fn lend_secrets(&self, keys: &mut Map<String, Value>) {
         let own = Value::Object(self.keys.clone());
         let mut new = Value::Object(std::mem::take(keys));
         for pointer in &self.secrets {
-            if let (Some(secret), Some(place)) = (own.pointer(pointer), new.pointer_mut(pointer))
+            let Some(there) = moved(pointer, &own, &new) else {
+                continue;
+            };
+            if let (Some(secret), Some(place)) = (own.pointer(pointer), new.pointer_mut(&there))
                 && is_sealed(place)
             {
                 place.clone_from(secret);
@@ -92,6 +95,26 @@ impl Definition {
             *keys = lent;
         }
     }
+}
+
+/// Where a secret of the old keys belongs in the new ones: plugins may have changed places.
+fn moved(pointer: &str, old: &Value, new: &Value) -> Option<String> {
+    let Some(rest) = pointer.strip_prefix("/plugins/") else {
+        return Some(pointer.to_owned());
+    };
+    let (index, rest) = rest.split_once('/')?;
+    let index: usize = index.parse().ok()?;
+    let uses = |keys: &Value| -> Vec<Value> {
+        let plugins = keys["plugins"].as_array().into_iter().flatten();
+        plugins.map(|plugin| plugin["use"].clone()).collect()
+    };
+    let old = uses(old);
+    let used = old.get(index)?;
+    let nth = old[..index].iter().filter(|other| *other == used).count();
+    let new = uses(new);
+    let mut same = new.iter().enumerate().filter(|(_, other)| *other == used);
+    let (index, _) = same.nth(nth)?;
+    Some(format!("/plugins/{index}/{rest}"))
 }
 
 fn is_sealed(value: &Value) -> bool {
@@ -170,6 +193,32 @@ mod tests {
         let asked = replaced.clone();
         definition().lend_secrets(&mut replaced);
         assert_eq!(replaced, asked, "nothing is put where no secret was");
+    }
+
+    #[test]
+    fn a_plugins_secret_stays_with_the_plugin() {
+        let plugin = |name: &str, token: Value| json!({"use": name, "secrets": {"token": token}});
+        let sealed = || json!({"sealed": true});
+        let old = Definition {
+            keys: object(json!({"plugins": [plugin("a", json!("A")), plugin("b", json!("B"))]})),
+            secrets: vec![
+                "/plugins/0/secrets/token".to_owned(),
+                "/plugins/1/secrets/token".to_owned(),
+            ],
+        };
+        let mut keys = object(json!({"plugins": [
+            plugin("c", sealed()), plugin("b", sealed()), plugin("a", sealed()), plugin("a", sealed()),
+        ]}));
+        old.lend_secrets(&mut keys);
+        assert_eq!(
+            keys["plugins"],
+            json!([
+                plugin("c", sealed()),
+                plugin("b", json!("B")),
+                plugin("a", json!("A")),
+                plugin("a", sealed()),
+            ])
+        );
     }
 
     /// The examples of RFC 7396, appendix A, whose target is an object.

@@ -44,6 +44,8 @@ pub(super) struct Lane {
     /// Deliveries in memory that have, or are just getting, a row: not to be read again.
     pub(super) held: HashSet<DeliveryId>,
     pub(super) in_ring: bool,
+    /// Its endpoint was deleted.
+    pub(super) is_retired: bool,
     /// When the earliest pending row that is not in memory is due; `None`: there is none.
     pub(super) stored_due: Option<Timestamp>,
     pub(super) refilling: bool,
@@ -90,6 +92,7 @@ impl Lane {
             reserved: 0,
             held: HashSet::new(),
             in_ring: false,
+            is_retired: false,
             stored_due: None,
             refilling: false,
             coming: 0,
@@ -121,6 +124,7 @@ impl Lane {
     }
 
     pub(super) fn set_terms(&mut self, terms: Terms) {
+        self.is_retired = false;
         let before = self.pace();
         if terms.concurrency != self.terms.concurrency {
             self.width = terms.concurrency;

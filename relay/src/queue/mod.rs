@@ -28,6 +28,7 @@ mod checkpoint;
 pub mod health;
 mod lane;
 mod load;
+mod retire;
 mod tend;
 mod throttle;
 
@@ -65,6 +66,13 @@ pub struct Job {
     since: Timestamp,
 }
 
+impl Job {
+    /// Whether the store has a pending row for it.
+    pub const fn has_row(&self) -> bool {
+        self.has_row
+    }
+}
+
 /// Where a fresh delivery waits for its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
@@ -73,6 +81,14 @@ pub enum Admission {
     /// In the store, with a pending row written in the event's own commit. No room is reserved;
     /// [`Queue::push`] notes that the row is there.
     Store,
+}
+
+/// Whether the endpoints of an event were still there when it was durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    InTime,
+    /// One of them was [retired](Queue::retire) meanwhile.
+    TooLate,
 }
 
 /// What the queue needs to know of an endpoint.
@@ -316,9 +332,10 @@ impl Queue {
         &self,
         event: &Arc<Event>,
         admitted: impl IntoIterator<Item = (DeliveryId, EndpointId, Admission)>,
-    ) {
+    ) -> Pushed {
         let now = self.clock.steady();
         let mut inner = self.lock();
+        let mut pushed = Pushed::InTime;
         for (delivery, endpoint, admission) in admitted {
             let Some(lane) = inner.lanes.get_mut(&endpoint) else {
                 continue;
@@ -344,8 +361,12 @@ impl Queue {
                     });
                 }
             }
+            if lane.is_retired {
+                pushed = Pushed::TooLate;
+            }
             inner.update(endpoint);
         }
+        pushed
     }
 
     /// Notes that the store has a pending row of that endpoint, due then.
@@ -439,14 +460,18 @@ impl Queue {
         }
     }
 
-    /// Puts a delivery back whose record could not be written: it is tried again.
-    pub fn put_back(&self, job: Job) {
+    /// Puts a delivery back that could not go on, to be tried again; hands it back if its endpoint
+    /// was [retired](Queue::retire) meanwhile.
+    pub fn put_back(&self, job: Job) -> Option<Job> {
         let mut inner = self.lock();
         let endpoint = job.endpoint;
-        if let Some(lane) = inner.lanes.get_mut(&endpoint) {
-            lane.ready.push_back(job);
+        let lane = inner.lane(endpoint);
+        if lane.is_retired {
+            return Some(job);
         }
+        lane.ready.push_back(job);
         inner.update(endpoint);
+        None
     }
 
     /// Says that there is something to take: after a push.

@@ -79,6 +79,8 @@ impl Queue {
             };
             lane.end_refill();
             match batch {
+                // Its rows are being cancelled.
+                Ok(_) if lane.is_retired => {}
                 Ok(batch) => {
                     if let Some(next) = batch.next {
                         lane.note_stored(next);

@@ -21,6 +21,9 @@ const ROUNDS_WHILE_KEPT: u32 = 10;
 const BREATH_SHARE: u32 = 2;
 const BREATH_MAX: Duration = Duration::from_millis(200);
 
+/// How long what was deleted can be restored.
+const RESTORABLE: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Keep {
@@ -64,6 +67,11 @@ pub async fn run(
                 round
             }
         };
+        // At most a bite in each round: nobody makes so many.
+        let oldest = now.min(steady) - RESTORABLE;
+        if let Err(error) = store.forget_resources(oldest, BITE).await {
+            tracing::warn!(%error, "what was deleted long ago could not be removed; trying again");
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,

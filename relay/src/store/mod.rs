@@ -270,10 +270,12 @@ pub trait DeliveryQueue: Send + Sync {
     /// pending stay as they are.
     async fn give_up(&self, deliveries: Vec<DeliveryId>, reason: &str, now: Timestamp) -> Result<(), Error>;
 
-    /// Cancels up to `limit` deliveries of an endpoint that wait in the store; how many.
+    /// Cancels up to `limit` deliveries of an endpoint that wait in the store, with ids below
+    /// `before`; how many.
     async fn cancel_all(
         &self,
         endpoint: EndpointId,
+        before: DeliveryId,
         limit: usize,
         reason: &str,
         now: Timestamp,
@@ -465,6 +467,9 @@ pub trait Resources: Send + Sync {
 
     /// Every resource of all tenants that is not deleted, oldest first.
     async fn living(&self) -> Result<Vec<Resource>, Error>;
+
+    /// Whether that is the id of a resource that was deleted.
+    async fn is_deleted(&self, id: i64) -> Result<bool, Error>;
 
     /// Forgets up to `limit` resources deleted before then; how many.
     async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error>;

@@ -53,14 +53,19 @@ fn run(input: &[u8]) {
             let again = config::load(text, &Nowhere).map(|again| format!("{again:?}"));
             assert_eq!(again, Ok(format!("{config:?}")), "a text means one thing");
             assert!(!config.server.listen.is_empty());
-            assert!(config.endpoints.iter().all(|endpoint| !endpoint.name.is_empty()));
+            assert!(
+                config
+                    .endpoints
+                    .iter()
+                    .all(|declared| !declared.item.name.is_empty())
+            );
         }
         Err(faults) => {
             assert!(!faults.is_empty());
             assert!(
                 faults
                     .iter()
-                    .all(|fault| !fault.path.is_empty() && !fault.problem.is_empty()),
+                    .all(|fault| !fault.path.to_string().is_empty() && !fault.problem.is_empty()),
                 "{faults:?}"
             );
         }

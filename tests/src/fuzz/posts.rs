@@ -73,6 +73,9 @@ static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
     config::load(&text, &Nowhere)
         .expect("the sources are valid")
         .sources
+        .into_iter()
+        .map(|declared| declared.item)
+        .collect()
 });
 
 fn run(input: &[u8]) {

@@ -96,6 +96,9 @@ static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
     config::load(&text, &Nowhere)
         .expect("the sources are valid")
         .sources
+        .into_iter()
+        .map(|declared| declared.item)
+        .collect()
 });
 
 /// A genuine post to each door.

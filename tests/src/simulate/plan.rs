@@ -132,7 +132,12 @@ impl Plan {
             queue: self.queue.clone(),
             ..*self
         };
-        described.config().endpoints.iter().map(Terms::of).collect()
+        let config = described.config();
+        config
+            .endpoints
+            .iter()
+            .map(|declared| Terms::of(&declared.item))
+            .collect()
     }
 
     pub(super) const fn limits(&self) -> (usize, Duration) {

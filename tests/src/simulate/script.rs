@@ -196,7 +196,7 @@ impl Script {
     /// An operator enables an endpoint that a 410 disabled, as `PATCH /v1/endpoints/{id}` does.
     async fn enable(&self, flow: &Arc<Flow>, endpoint: usize) {
         let directory = flow.directories.current();
-        let Some(target) = directory.endpoint_named(&format!("e{endpoint}")) else {
+        let Some(target) = directory.endpoint_named(TenantId::DEFAULT, &format!("e{endpoint}")) else {
             return;
         };
         let id = target.endpoint.id;

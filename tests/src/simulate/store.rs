@@ -209,12 +209,16 @@ impl DeliveryQueue for FaultyStore {
     async fn cancel_all(
         &self,
         endpoint: EndpointId,
+        before: DeliveryId,
         limit: usize,
         reason: &str,
         now: Timestamp,
     ) -> Result<usize, Error> {
-        self.write("cancel_all", self.inner.cancel_all(endpoint, limit, reason, now))
-            .await
+        self.write(
+            "cancel_all",
+            self.inner.cancel_all(endpoint, before, limit, reason, now),
+        )
+        .await
     }
 
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
@@ -375,6 +379,10 @@ impl Resources for FaultyStore {
 
     async fn living(&self) -> Result<Vec<Resource>, Error> {
         self.read("living", self.inner.living()).await
+    }
+
+    async fn is_deleted(&self, id: i64) -> Result<bool, Error> {
+        self.read("is_deleted", self.inner.is_deleted(id)).await
     }
 
     async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error> {

@@ -23,5 +23,6 @@ mod hostile;
 mod config;
 mod plugins;
 mod log;
+mod resources;
 mod metrics;
 mod cli;

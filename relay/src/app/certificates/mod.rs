@@ -91,7 +91,7 @@ async fn keep_up(reload: &Reload, tls: &Tls) {
     loop {
         {
             // Not a moment longer: while this is held, no other configuration comes into force.
-            let config = reload.config.lock().await;
+            let config = reload.manager.lock().await;
             let Some(files) = &config.server.tls else { return };
             watch.follow(files, changed);
             take_up(tls, files, &mut told);

@@ -25,7 +25,7 @@ use crate::model::source::Source;
 
 use self::verify::Door;
 use super::reader::Section;
-use super::{NAME_REMEDY, is_name, plugin};
+use super::{NAME_REMEDY, is_name, label, plugin};
 
 /// Largest body of a post that a source may allow, in bytes.
 const BODY_LIMIT_MAX: usize = 64 << 20;
@@ -56,6 +56,7 @@ pub(super) fn read(section: &Section<'_>, usual: Usual<'_>) -> Option<Source> {
     let sender = preset.or_else(|| verify.as_ref().and_then(|(_, sender)| *sender));
     let mapping = event::read(section, sender);
     let plugins = plugin::plugin_uses(section, usual.limits);
+    label::check(section);
     let limit = section.bytes("body_limit", 1..=BODY_LIMIT_MAX);
     Some(Source {
         id: SourceId::from_raw(0),

@@ -8,7 +8,7 @@ use super::kit::{
     record, success,
 };
 use crate::model::delivery::State;
-use crate::model::id::EventId;
+use crate::model::id::{DeliveryId, EventId};
 use crate::store::{Retried, Store};
 
 pub(super) async fn waiting_deliveries_are_due_at_once(store: Arc<dyn Store>) {
@@ -247,8 +247,15 @@ pub(super) async fn cancelling_ends_what_waits_for_one_endpoint_in_bites(store: 
         accept(&store, &[new]).await;
     }
     done(store.record(&[success(&events[0], 0, 1, 5)]).await);
-    let cancel = async |limit| done(store.cancel_all(ENDPOINT, limit, "deleted", at(9)).await);
-    assert_eq!([cancel(1).await, cancel(5).await, cancel(5).await], [1, 1, 0]);
+    let cancel =
+        async |before, limit| done(store.cancel_all(ENDPOINT, before, limit, "deleted", at(9)).await);
+    let end = DeliveryId::from_raw(i64::MAX);
+    let first = events[1].event.id.delivery(0);
+    assert_eq!(cancel(first, 5).await, 0, "the bound is not among them");
+    assert_eq!(
+        [cancel(end, 1).await, cancel(end, 5).await, cancel(end, 5).await],
+        [1, 1, 0]
+    );
     let state = async |event: usize, number| {
         let id = events[event].event.id.delivery(number);
         done(store.delivery(TENANT, id).await).expect("a delivery").state

@@ -137,6 +137,12 @@ pub(super) async fn what_was_deleted_long_ago_is_forgotten(store: Arc<dyn Store>
     save(&store, &first).await;
     save(&store, &other).await;
     save(&store, &changed(&first, |next| next.deleted_at = Some(at(5)))).await;
+    let deleted = [first.id, other.id, -1].map(|id| store.is_deleted(id));
+    let [gone, living, unknown] = deleted;
+    assert_eq!(
+        [done(gone.await), done(living.await), done(unknown.await)],
+        [true, false, false]
+    );
     assert_eq!(done(store.forget_resources(at(5), 10).await), 0);
     assert_eq!(done(store.forget_resources(at(6), 10).await), 1);
     assert_eq!(done(store.resource(TENANT, Kind::Endpoint, first.id).await), None);

@@ -76,6 +76,7 @@ impl DeliveryQueue for MemoryStore {
     async fn cancel_all(
         &self,
         endpoint: EndpointId,
+        before: DeliveryId,
         limit: usize,
         reason: &str,
         now: Timestamp,
@@ -84,6 +85,7 @@ impl DeliveryQueue for MemoryStore {
         let waiting = tables.deliveries.values_mut().map(|row| &mut row.delivery);
         let waiting = waiting
             .filter(|delivery| delivery.endpoint == endpoint && delivery.state == State::Pending)
+            .filter(|delivery| delivery.id < before)
             .take(limit);
         let mut count = 0;
         for delivery in waiting {

@@ -78,6 +78,12 @@ impl Resources for MemoryStore {
             .collect())
     }
 
+    async fn is_deleted(&self, id: i64) -> Result<bool, Error> {
+        let tables = self.tables();
+        let found = tables.resources.get(&id);
+        Ok(found.is_some_and(|resource| resource.deleted_at.is_some()))
+    }
+
     async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error> {
         let mut tables = self.tables();
         let old: Vec<i64> = tables

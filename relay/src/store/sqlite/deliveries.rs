@@ -62,12 +62,14 @@ impl DeliveryQueue for SqliteStore {
     async fn cancel_all(
         &self,
         endpoint: EndpointId,
+        before: DeliveryId,
         limit: usize,
         reason: &str,
         now: Timestamp,
     ) -> Result<usize, Error> {
         let reason = reason.to_owned();
-        let work = move |session: &mut Session<'_>| cancel_all(session, endpoint, limit, &reason, now);
+        let work =
+            move |session: &mut Session<'_>| cancel_all(session, (endpoint, before), limit, &reason, now);
         self.writer.run(Weight::SMALL, work).await
     }
 
@@ -147,16 +149,23 @@ fn give_up(
 
 fn cancel_all(
     session: &Session<'_>,
-    endpoint: EndpointId,
+    (endpoint, before): (EndpointId, DeliveryId),
     limit: usize,
     reason: &str,
     now: Timestamp,
 ) -> Result<usize, Failure> {
     let sql = "UPDATE deliveries SET state = ?2, due = NULL, reason = ?3, updated_at = ?4 WHERE id IN
-        (SELECT id FROM deliveries WHERE endpoint = ?1 AND state = 0 LIMIT ?5)";
+        (SELECT id FROM deliveries WHERE endpoint = ?1 AND state = 0 AND id < ?6 LIMIT ?5)";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let cancelled = State::Cancelled.code();
-    let given = params![endpoint.raw(), cancelled, reason, now.as_millis(), limit];
+    let given = params![
+        endpoint.raw(),
+        cancelled,
+        reason,
+        now.as_millis(),
+        limit,
+        before.raw()
+    ];
     Ok(session.statement(sql)?.execute(given)?)
 }
 

@@ -43,10 +43,18 @@ impl Registry for SqliteStore {
         endpoint: EndpointId,
         fresh: SigningSecrets,
     ) -> Result<SigningSecrets, Error> {
-        let tenant = self
+        // Looked for first: at a start there are as many as endpoints, and a commit each takes long.
+        let vault = Arc::clone(&self.vault);
+        let (tenant, known) = self
             .readers
-            .run(move |connection| tenant_of(connection, endpoint.raw()))
+            .run(move |connection| {
+                let known = kept_secrets(connection, endpoint, &vault)?;
+                Ok((tenant_of(connection, endpoint.raw())?, known))
+            })
             .await?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
         let key = self.key(tenant).await?;
         let vault = Arc::clone(&self.vault);
         self.writer
@@ -161,11 +169,26 @@ fn signing_secrets(
             seal(SYMMETRIC, &fresh.symmetric),
             seal(ASYMMETRIC, &fresh.asymmetric),
         ])?;
-    let (tenant, symmetric, asymmetric) = session
-        .statement("SELECT tenant, symmetric, asymmetric FROM signing_secrets WHERE endpoint = ?1")?
-        .query_one([endpoint.raw()], |row| {
+    kept_secrets(session.connection(), endpoint, vault)?
+        .ok_or_else(|| Failure::Corrupt("signing secrets that were just kept are not there".to_owned()))
+}
+
+/// The secrets of an endpoint that are kept, if any are.
+fn kept_secrets(
+    connection: &Connection,
+    endpoint: EndpointId,
+    vault: &Vault,
+) -> Result<Option<SigningSecrets>, Failure> {
+    let row = endpoint.raw().to_le_bytes();
+    let found = connection
+        .prepare_cached("SELECT tenant, symmetric, asymmetric FROM signing_secrets WHERE endpoint = ?1")?
+        .query_row([endpoint.raw()], |row| {
             Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
-        })?;
+        })
+        .optional()?;
+    let Some((tenant, symmetric, asymmetric)) = found else {
+        return Ok(None);
+    };
     let open = |column, sealed: &[u8]| {
         let place = Place {
             tenant: TenantId::from_raw(tenant),
@@ -176,10 +199,10 @@ fn signing_secrets(
         text.map(Secret::new)
             .map_err(|_| Failure::Corrupt(format!("a sealed value of {column} is no text")))
     };
-    Ok(SigningSecrets {
+    Ok(Some(SigningSecrets {
         symmetric: open(SYMMETRIC, &symmetric)?,
         asymmetric: open(ASYMMETRIC, &asymmetric)?,
-    })
+    }))
 }
 
 fn set_disabled(

@@ -71,6 +71,14 @@ impl Resources for SqliteStore {
             .await
     }
 
+    async fn is_deleted(&self, id: i64) -> Result<bool, Error> {
+        let deleted = move |connection: &Connection| {
+            let sql = "SELECT 1 FROM resources WHERE id = ?1 AND deleted_at IS NOT NULL";
+            Ok(connection.prepare_cached(sql)?.exists([id])?)
+        };
+        self.readers.run(deleted).await
+    }
+
     async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.writer

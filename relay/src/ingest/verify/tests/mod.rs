@@ -44,7 +44,7 @@ fn settings(verify: &str) -> Verify {
         "server.public_url = \"https://hooks.example.com\"\n[[source]]\nname = \"x\"\nverify = {{ {verify} }}"
     );
     let config = config::load(&text, &Process).unwrap_or_else(|faults| panic!("{verify}: {faults:?}"));
-    config.sources.into_iter().next().expect("one source").verify
+    config.sources.into_iter().next().expect("one source").item.verify
 }
 
 fn token(at: Vec<Place>, secrets: Vec<Secret>) -> Verify {

@@ -22,14 +22,17 @@ use crate::metrics::{Change, Metrics};
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost, Trigger};
 use crate::model::delivery::{Progress, State};
 use crate::model::event::Event;
-use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, SourceId, TenantId};
+use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, TenantId};
 use crate::model::message::Messages;
+use crate::model::source::Source;
 use crate::model::time::Timestamp;
 use crate::plugins::{Call, Chained};
 use crate::queue::health::Verdict;
-use crate::queue::{Admission, Job, Queue, Sign, Turn, Turned};
+use crate::queue::{Admission, Job, Pushed, Queue, Sign, Turn, Turned};
 use crate::record::{Finished, Recorder};
 use crate::store::{self, Accepted, Disabled, NewEvent, Planned, Record, Store};
+
+mod end;
 
 /// See the module.
 pub struct Flow {
@@ -83,7 +86,7 @@ impl Flow {
     pub async fn accept(
         self: &Arc<Self>,
         tenant: TenantId,
-        source: Option<SourceId>,
+        source: Option<&Source>,
         posts: Vec<Post>,
     ) -> Result<Vec<Receipt>, store::Error> {
         let watch = Instant::now();
@@ -100,7 +103,7 @@ impl Flow {
         let committed = self.tasks.spawn(async move { flow.commit(offered).await }).await;
         let receipts = committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))?;
         self.metrics.accepted_in(watch.elapsed());
-        let source = source.and_then(|id| directory.source_name(id));
+        let source = source.map(|source| source.name.as_str());
         for receipt in &receipts {
             self.metrics.accepted(source, receipt.duplicate);
         }
@@ -111,20 +114,21 @@ impl Flow {
         &self,
         directory: &Directory,
         tenant: TenantId,
-        source: Option<SourceId>,
+        source: Option<&Source>,
         post: Post,
         now: Timestamp,
     ) -> Offered {
         let mut event = Event {
             id: EventId::from_raw(0),
             tenant,
-            source,
+            source: source.map(|source| source.id),
             received_at: now,
             envelope: post.envelope,
             headers: post.headers,
             data: post.data,
         };
-        let source_name = source.and_then(|id| directory.source_name(id));
+        // As the source was called when the post came, whatever became of it since.
+        let source_name = source.map(|source| source.name.as_str());
         let endpoints: Vec<EndpointId> = directory
             .table
             .route(&event, source_name)
@@ -164,14 +168,16 @@ impl Flow {
     }
 
     /// Lets an accepted event's deliveries go on; gives the room of a duplicate's back.
-    fn release(&self, offered: Offered, accepted: Accepted) -> Receipt {
+    fn release(self: &Arc<Self>, offered: Offered, accepted: Accepted) -> Receipt {
         match accepted {
             Accepted::New => {
                 let id = offered.event.id;
                 let deliveries = offered.waits.iter().enumerate();
                 let deliveries =
                     deliveries.map(|(index, (endpoint, waits))| (id.delivery(index), *endpoint, *waits));
-                self.queue.push(&offered.event, deliveries);
+                if self.queue.push(&offered.event, deliveries) == Pushed::TooLate {
+                    self.cancel_late(&offered);
+                }
                 Receipt { id, duplicate: false }
             }
             Accepted::Duplicate(id) => {
@@ -234,7 +240,9 @@ impl Flow {
         let Some(target) = directory.target(endpoint) else {
             // Taken out of the configuration just now: it waits, as for any lane without terms.
             self.queue.release(endpoint, Sign::Nothing);
-            self.queue.put_back(job);
+            if let Some(job) = self.queue.put_back(job) {
+                self.cancel(job).await;
+            }
             return;
         };
         if self.is_too_old(target, &job) {
@@ -352,6 +360,10 @@ impl Flow {
                 jitter,
             )
         };
+        let next = match next.state() {
+            State::Pending if self.queue.is_retired(job.endpoint) => Next::Cancelled,
+            _ => next,
+        };
         let failed = !attempted.outcome.is_success();
         let mut reason = failed.then(|| attempted.outcome.summary());
         if next == Next::Expired {
@@ -406,37 +418,6 @@ impl Flow {
         let received_at = job.event.received_at;
         let age = now.since(received_at).min(steady.since(received_at));
         decide::expiry(&target.endpoint.retry, age, steady)
-    }
-
-    /// Whether a delivery is older than its endpoint wants. One that a person asks for is not.
-    fn is_too_old(&self, target: &Target, job: &Job) -> bool {
-        let expires = self.expiry(target, job);
-        !job.manual && expires.is_some_and(|expires| self.clock.steady() >= expires)
-    }
-
-    /// What is written of a delivery that was too old when its turn came.
-    fn too_old(&self, target: &Target, job: Job) -> Finished<Settled> {
-        self.metrics.expired(&target.endpoint.name);
-        self.metrics.ended(&target.endpoint.name, State::Failed);
-        let reason = "not sent: when its turn came it was older than the endpoint's retry.max_age";
-        let record = Record {
-            delivery: job.delivery,
-            event: job.event.id,
-            endpoint: job.endpoint,
-            tenant: job.event.tenant,
-            attempts: job.attempts,
-            progress: Progress {
-                state: State::Failed,
-                due: None,
-                reason: Some(reason.to_owned()),
-                attempt: None,
-                messages: None,
-            },
-        };
-        Finished {
-            record,
-            held: (job, None),
-        }
     }
 
     /// Says and counts what an attempt turned in how its endpoint is treated; whether it

@@ -1,0 +1,407 @@
+//! What sources and endpoints have in common: made, shown, changed, deleted and restored by the
+//! same requests.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::auth::Caller;
+use super::errors::{self, Failure};
+use super::page::{List, page};
+use super::{Api, conditions};
+use crate::http::problem::{Flaw, Problem};
+use crate::manage::{Entry, Handle, Left, Origin, Refused, Write};
+use crate::model::id::{EndpointId, SourceId, TenantId};
+use crate::model::page::Page;
+use crate::model::resource::{Kind, Resource};
+use crate::model::time::Timestamp;
+use crate::store::Which;
+
+/// What is asked of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    limit: Option<String>,
+    cursor: Option<String>,
+    /// Text in the name, the URL or the description, in any case.
+    q: Option<String>,
+    tag: Option<String>,
+    owner: Option<String>,
+    /// `true`: those that were deleted and can be restored.
+    deleted: Option<String>,
+}
+
+/// A resource as it is shown: the keys of its definition, and what the relay adds.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    id: String,
+    #[serde(flatten)]
+    keys: Map<String, Value>,
+    /// `file`: the configuration file declares it, and it is changed there; `api`.
+    managed_by: &'static str,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<Timestamp>,
+    /// Why the definition as it stands is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unusable: Option<String>,
+}
+
+impl Shown {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let managed_by = match entry.origin {
+            Origin::File => "file",
+            Origin::Api => "api",
+        };
+        Self {
+            unusable: entry.unusable.clone(),
+            managed_by,
+            ..Self::of_deleted(&entry.resource)
+        }
+    }
+
+    fn of_deleted(resource: &Resource) -> Self {
+        let mut keys = resource.definition.shown();
+        if resource.kind == Kind::Endpoint {
+            // What most look for first, whether it was said or not.
+            keys.entry("enabled").or_insert(Value::Bool(true));
+        }
+        Self {
+            id: id(resource.kind, resource.id),
+            keys,
+            managed_by: "api",
+            created_at: resource.created_at,
+            updated_at: resource.updated_at,
+            deleted_at: resource.deleted_at,
+            unusable: None,
+        }
+    }
+
+    /// Changes a key that is shown.
+    pub(super) fn set(&mut self, key: &str, value: Value) {
+        self.keys.insert(key.to_owned(), value);
+    }
+}
+
+/// An id as it is written outside.
+fn id(kind: Kind, raw: i64) -> String {
+    match kind {
+        Kind::Source => SourceId::from_raw(raw).to_string(),
+        Kind::Endpoint => EndpointId::from_raw(raw).to_string(),
+    }
+}
+
+fn parse(kind: Kind, text: &str) -> Option<i64> {
+    match kind {
+        Kind::Source => text.parse().ok().map(SourceId::raw),
+        Kind::Endpoint => text.parse().ok().map(EndpointId::raw),
+    }
+}
+
+/// Finds one in force by its id or name.
+pub(super) fn find(api: &Api, caller: &Caller, kind: Kind, asked: &str) -> Result<Arc<Entry>, Failure> {
+    api.manager
+        .find(caller.tenant, kind, parse(kind, asked), asked)
+        .ok_or_else(|| unknown(kind, asked))
+}
+
+fn unknown(kind: Kind, asked: &str) -> Failure {
+    Failure(Problem::not_found(format!(
+        "there is no {} {asked:?}",
+        kind.word()
+    )))
+}
+
+/// A page of those in force, or of those deleted.
+pub(super) async fn list(
+    api: &Api,
+    caller: &Caller,
+    kind: Kind,
+    asked: Asked,
+    show: impl Fn(&Entry) -> Shown,
+) -> Result<Json<List<Shown>>, Failure> {
+    let page = page(asked.limit.as_deref(), asked.cursor.as_deref())?;
+    match asked.deleted.as_deref() {
+        None | Some("false") => Ok(Json(living(api, caller.tenant, kind, page, &asked, show))),
+        Some("true") => {
+            let listed = api
+                .store
+                .resources(caller.tenant, kind, Which::Deleted, page)
+                .await?;
+            let mut listed = listed;
+            listed.items.retain(|resource| asked.wants(resource));
+            Ok(Json(List::of(listed, |resource| Shown::of_deleted(&resource))))
+        }
+        Some(other) => Err(Problem::new(
+            400,
+            "bad_parameter",
+            "Bad parameter",
+            format!("the parameter deleted is {other:?}; use true or false"),
+        )
+        .into()),
+    }
+}
+
+fn living(
+    api: &Api,
+    tenant: TenantId,
+    kind: Kind,
+    page: Page,
+    asked: &Asked,
+    show: impl Fn(&Entry) -> Shown,
+) -> List<Shown> {
+    let all = api.manager.list(tenant, kind, page.before);
+    let mut wanted = all.iter().filter(|entry| asked.wants(&entry.resource));
+    let items: Vec<_> = wanted.by_ref().take(page.limit).collect();
+    let next = wanted
+        .next()
+        .and_then(|_| items.last())
+        .map(|last| last.resource.id);
+    List {
+        next_cursor: next.map(|raw| format!("{raw:x}")),
+        data: items.into_iter().map(|entry| show(entry)).collect(),
+    }
+}
+
+impl Asked {
+    fn wants(&self, resource: &Resource) -> bool {
+        let keys = &resource.definition.keys;
+        let text = |key: &str| keys.get(key).and_then(Value::as_str).unwrap_or_default();
+        let tags = || keys.get("tags").and_then(Value::as_array).into_iter().flatten();
+        self.q.as_ref().is_none_or(|wanted| {
+            let wanted = wanted.to_lowercase();
+            ["name", "url", "description"]
+                .iter()
+                .any(|key| text(key).to_lowercase().contains(&wanted))
+        }) && self.owner.as_ref().is_none_or(|owner| owner == text("owner"))
+            && self
+                .tag
+                .as_ref()
+                .is_none_or(|tag| tags().any(|own| own.as_str() == Some(tag)))
+    }
+}
+
+/// What only the relay says: passed over in a body, so that what was read can be sent back.
+const READ_ONLY: [&str; 9] = [
+    "id",
+    "managed_by",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "unusable",
+    "condition",
+    "disabled",
+    "path",
+];
+
+/// The body of a request that has to be a JSON object.
+pub(super) struct Keys(pub(super) Map<String, Value>);
+
+impl FromRequest<Api> for Keys {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
+        let Json(mut keys) = Json::<Map<String, Value>>::from_request(request, api)
+            .await
+            .map_err(|error| errors::of_body(&error))?;
+        keys.retain(|key, _| !READ_ONLY.contains(&key.as_str()));
+        Ok(Self(keys))
+    }
+}
+
+/// The same, of a JSON Merge Patch, whatever its media type is called.
+pub(super) struct Patch(pub(super) Map<String, Value>);
+
+impl FromRequest<Api> for Patch {
+    type Rejection = Failure;
+
+    async fn from_request(mut request: Request, api: &Api) -> Result<Self, Failure> {
+        let is_patch = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/merge-patch+json"));
+        if is_patch {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
+        let Keys(keys) = Keys::from_request(request, api).await?;
+        Ok(Self(keys))
+    }
+}
+
+/// Does something in a task of its own, to its end even if the caller hangs up: a change is never
+/// left half done.
+pub(super) async fn undisturbed<T: Send + 'static>(
+    api: &Api,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = api.flow.tasks.spawn(work).await;
+    done.map_err(|error| errors::broken(&error.to_string()))
+}
+
+/// Makes a new one.
+pub(super) async fn create(
+    api: &Api,
+    caller: &Caller,
+    kind: Kind,
+    keys: Map<String, Value>,
+    show: impl Fn(&Entry) -> Shown,
+) -> Result<Response, Failure> {
+    let (manager, tenant) = (Arc::clone(&api.manager), caller.tenant);
+    let made = undisturbed(api, async move { manager.create(tenant, kind, keys).await }).await?;
+    let entry = made.map_err(|refused| problem(kind, refused))?;
+    tracing::info!(by = %caller.key, kind = kind.word(), name = entry.resource.name, "created");
+    Ok(answer(StatusCode::CREATED, &entry, show))
+}
+
+/// Shows one in force.
+pub(super) fn one(entry: &Entry, show: impl Fn(&Entry) -> Shown) -> Response {
+    answer(StatusCode::OK, entry, show)
+}
+
+/// Changes one; `If-Match` makes sure of the revision that the caller knows.
+pub(super) async fn change(
+    api: &Api,
+    caller: &Caller,
+    (kind, asked): (Kind, &str),
+    headers: &HeaderMap,
+    write: Write,
+    show: impl Fn(&Entry) -> Shown,
+) -> Result<Response, Failure> {
+    let entry = find(api, caller, kind, asked)?;
+    let (manager, handle) = (Arc::clone(&api.manager), handle(&entry.resource, headers)?);
+    let changed = undisturbed(api, async move { manager.change(handle, write).await }).await?;
+    let entry = changed.map_err(|refused| problem(kind, refused))?;
+    tracing::info!(by = %caller.key, kind = kind.word(), name = entry.resource.name, "changed");
+    Ok(answer(StatusCode::OK, &entry, show))
+}
+
+/// Takes one out of force; how many deliveries that cancelled.
+pub(super) async fn delete(
+    api: &Api,
+    caller: &Caller,
+    (kind, asked): (Kind, &str),
+    headers: &HeaderMap,
+) -> Result<(i64, usize), Failure> {
+    let entry = find(api, caller, kind, asked)?;
+    let handle = handle(&entry.resource, headers)?;
+    let (manager, flow) = (Arc::clone(&api.manager), Arc::clone(&api.flow));
+    let deleted = undisturbed(api, async move {
+        let left = manager.delete(handle, &flow).await?;
+        let Left { entry, jobs, before } = left;
+        let cancelled = match kind {
+            Kind::Endpoint => {
+                let endpoint = EndpointId::from_raw(entry.resource.id);
+                flow.cancel_waiting(endpoint, jobs, before).await?
+            }
+            Kind::Source => 0,
+        };
+        Ok((entry.resource.id, cancelled))
+    });
+    let deleted = deleted.await?.map_err(|refused| problem(kind, refused))?;
+    tracing::info!(by = %caller.key, kind = kind.word(), name = entry.resource.name, "deleted");
+    Ok(deleted)
+}
+
+/// Puts a deleted one in force again.
+pub(super) async fn restore(
+    api: &Api,
+    caller: &Caller,
+    (kind, asked): (Kind, &str),
+    show: impl Fn(&Entry) -> Shown,
+) -> Result<Response, Failure> {
+    let id = parse(kind, asked).ok_or_else(|| unknown(kind, asked))?;
+    let handle = Handle {
+        tenant: caller.tenant,
+        kind,
+        id,
+        revision: None,
+    };
+    let manager = Arc::clone(&api.manager);
+    let restored = undisturbed(api, async move { manager.restore(handle).await }).await?;
+    let entry = restored.map_err(|refused| match refused {
+        Refused::Unknown => Failure(Problem::not_found(format!(
+            "there is no deleted {} {asked:?}",
+            kind.word()
+        ))),
+        other => problem(kind, other),
+    })?;
+    tracing::info!(by = %caller.key, kind = kind.word(), name = entry.resource.name, "restored");
+    Ok(answer(StatusCode::OK, &entry, show))
+}
+
+fn handle(resource: &Resource, headers: &HeaderMap) -> Result<Handle, Failure> {
+    Ok(Handle {
+        tenant: resource.tenant,
+        kind: resource.kind,
+        id: resource.id,
+        revision: conditions::if_match(headers)?,
+    })
+}
+
+fn answer(status: StatusCode, entry: &Entry, show: impl Fn(&Entry) -> Shown) -> Response {
+    let headers: [(HeaderName, HeaderValue); 1] = [(header::ETAG, conditions::etag(entry.resource.revision))];
+    (status, headers, Json(show(entry))).into_response()
+}
+
+/// What a caller is told of a change that was not made.
+pub(super) fn problem(kind: Kind, refused: Refused) -> Failure {
+    let word = kind.word();
+    Failure(match refused {
+        Refused::Invalid(faults) => {
+            let flaws = faults.into_iter().map(|fault| {
+                let message = match fault.remedy.as_str() {
+                    "" => fault.problem,
+                    remedy => format!("{}; {remedy}", fault.problem),
+                };
+                Flaw::new(fault.path.pointer(), "invalid", message)
+            });
+            Problem::new(
+                422,
+                "invalid_definition",
+                "Invalid definition",
+                format!("this {word} cannot be: see each error"),
+            )
+            .with_errors(flaws)
+        }
+        Refused::Unusable(why) => Problem::new(422, "unusable", "Unusable", why),
+        Refused::NameTaken(name) => Problem::new(
+            409,
+            "name_taken",
+            "Name taken",
+            format!("there is a {word} {name:?} already"),
+        ),
+        Refused::Changed { revision } => Problem::new(
+            412,
+            "changed_meanwhile",
+            "Changed meanwhile",
+            format!("this {word} is at revision {revision} now; read it again"),
+        ),
+        Refused::Unknown => Problem::not_found(format!("there is no such {word} any more")),
+        Refused::Declared(name) => Problem::new(
+            409,
+            "declared_in_file",
+            "Declared in the file",
+            format!("the configuration file declares the {word} {name:?}; change it there"),
+        ),
+        Refused::TooMany(max) => Problem::new(
+            409,
+            "too_many",
+            "Too many",
+            format!("there are {max} of this kind, which is as many as there may be"),
+        ),
+        Refused::TooLarge(bytes) => Problem::new(
+            413,
+            "definition_too_large",
+            "Definition too large",
+            format!("it would have {bytes} bytes"),
+        ),
+        Refused::Store(error) => errors::of_store(&error),
+    })
+}

@@ -1,0 +1,108 @@
+//! Deliveries that end without another attempt: too old, or their endpoint deleted.
+
+use std::sync::Arc;
+
+use super::{Flow, Offered, Settled};
+use crate::directory::Target;
+use crate::model::delivery::{Progress, State};
+use crate::model::id::{DeliveryId, EndpointId};
+use crate::queue::Job;
+use crate::record::Finished;
+use crate::store::{self, Record};
+
+/// Why a delivery was cancelled.
+const DELETED: &str = "its endpoint was deleted";
+
+impl Flow {
+    /// Whether a delivery is older than its endpoint wants. One that a person asks for is not.
+    pub(super) fn is_too_old(&self, target: &Target, job: &Job) -> bool {
+        let expires = self.expiry(target, job);
+        !job.manual && expires.is_some_and(|expires| self.clock.steady() >= expires)
+    }
+
+    /// What is written of a delivery that was too old when its turn came.
+    pub(super) fn too_old(&self, target: &Target, job: Job) -> Finished<Settled> {
+        self.metrics.expired(&target.endpoint.name);
+        self.metrics.ended(&target.endpoint.name, State::Failed);
+        let reason = "not sent: when its turn came it was older than the endpoint's retry.max_age";
+        let record = ended(&job, State::Failed, reason);
+        Finished {
+            record,
+            held: (job, None),
+        }
+    }
+
+    /// Cancels what waits for an endpoint that was deleted: `jobs`, which were taken out of its
+    /// lane, and what waits in the store with an id below `before`; how many. Not to be dropped
+    /// half way: what it has taken out of the lane is known nowhere else.
+    ///
+    /// # Errors
+    /// If the store cannot write; what waits there is cancelled at the next start.
+    pub async fn cancel_waiting(
+        &self,
+        endpoint: EndpointId,
+        jobs: Vec<Job>,
+        before: DeliveryId,
+    ) -> Result<usize, store::Error> {
+        const BITE: usize = 1000;
+        let (with_row, without): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::has_row);
+        let mut count = without.len();
+        for job in without.into_iter().chain(with_row) {
+            self.cancel(job).await;
+        }
+        loop {
+            let now = self.clock.now();
+            let cancelled = self
+                .store
+                .cancel_all(endpoint, before, BITE, DELETED, now)
+                .await?;
+            count += cancelled;
+            if cancelled < BITE {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Ends a delivery whose endpoint was deleted.
+    pub(super) async fn cancel(&self, job: Job) {
+        let record = ended(&job, State::Cancelled, DELETED);
+        let held = (job, None);
+        self.recorder.hand_in(Finished { record, held }).await;
+    }
+
+    /// An endpoint may be deleted between routing and commit: what came too late for it is
+    /// cancelled like all else.
+    pub(super) fn cancel_late(self: &Arc<Self>, offered: &Offered) {
+        for (index, (endpoint, _)) in offered.waits.iter().enumerate() {
+            if !self.queue.is_retired(*endpoint) {
+                continue;
+            }
+            let (flow, endpoint) = (Arc::clone(self), *endpoint);
+            let after = DeliveryId::from_raw(offered.event.id.delivery(index).raw() + 1);
+            self.tasks.spawn(async move {
+                let jobs = flow.queue.retire(endpoint);
+                if let Err(error) = flow.cancel_waiting(endpoint, jobs, after).await {
+                    tracing::warn!(%error, %endpoint, "deliveries of a deleted endpoint were not cancelled");
+                }
+            });
+        }
+    }
+}
+
+/// What is written of a delivery that ends without another attempt.
+fn ended(job: &Job, state: State, reason: &str) -> Record {
+    Record {
+        delivery: job.delivery,
+        event: job.event.id,
+        endpoint: job.endpoint,
+        tenant: job.event.tenant,
+        attempts: job.attempts,
+        progress: Progress {
+            state,
+            due: None,
+            reason: Some(reason.to_owned()),
+            attempt: None,
+            messages: None,
+        },
+    }
+}

@@ -1,0 +1,288 @@
+//! From definitions to what the path uses: names get their ids, plugins are bound, chains and
+//! signers are made, and all of it becomes a directory.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+
+use super::Shelf;
+use super::entry::{Entry, Made, Origin};
+use crate::clock::Clock;
+use crate::config::{Config, Declared, definition};
+use crate::crypto::standard_webhooks::SigningKey;
+use crate::deliver::send::Sender;
+use crate::directory::{Directory, Door, Target};
+use crate::model::endpoint::Endpoint;
+use crate::model::id::{EndpointId, SourceId, TenantId};
+use crate::model::plugin::{OnFault, PluginUse};
+use crate::model::resource::{Definition, Kind, Resource};
+use crate::model::source::Source;
+use crate::plugins::{Bound, Chain, Owner, Plugins};
+use crate::store::{Named, Store};
+
+/// What of a configuration cannot be used although it reads well: plugins that are not there
+/// or do not take their configuration, above all.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration cannot be used:\n  {}", .0.join("\n  "))]
+pub struct Unusable(pub(super) Vec<String>);
+
+/// How the only tenant is called in what plugins see.
+const TENANT_NAME: &str = "default";
+
+/// What makes definitions into what the path uses.
+pub(super) struct Workshop {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) plugins: Plugins,
+    pub(super) sender: Arc<Sender>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// A checked definition, ready to be made into something.
+pub(super) enum Checked {
+    Source(Source),
+    Endpoint(Endpoint),
+}
+
+impl Workshop {
+    /// Everything that a configuration declares.
+    pub(super) async fn declared(&self, config: &Config) -> anyhow::Result<Shelf> {
+        let mut faults = Vec::new();
+        let mut shelf = Shelf::new();
+        let sources = config.sources.iter().map(|declared| &declared.item.name);
+        let sources = self.identify(Named::Source, sources).await?;
+        let endpoints = config.endpoints.iter().map(|declared| &declared.item.name);
+        let endpoints = self.identify(Named::Endpoint, endpoints).await?;
+        let sources = config.sources.iter().zip(sources).map(|(declared, id)| {
+            let Declared { item, definition } = declared.clone();
+            (Checked::Source(item), definition, id)
+        });
+        let endpoints = config.endpoints.iter().zip(endpoints).map(|(declared, id)| {
+            let Declared { item, definition } = declared.clone();
+            (Checked::Endpoint(item), definition, id)
+        });
+        for (checked, definition, id) in sources.chain(endpoints) {
+            let checked = checked.called(id, TenantId::DEFAULT);
+            let resource = checked.resource(definition);
+            match self.make(checked).await {
+                Ok(made) => {
+                    let entry = Entry {
+                        made,
+                        origin: Origin::File,
+                        unusable: None,
+                        resource,
+                    };
+                    let key = (entry.resource.tenant, entry.resource.kind, id);
+                    shelf.insert(key, Arc::new(entry));
+                }
+                Err(fault) => faults.push(format!("{fault:#}")),
+            }
+        }
+        if faults.is_empty() {
+            Ok(shelf)
+        } else {
+            Err(Unusable(faults).into())
+        }
+    }
+
+    async fn identify(&self, kind: Named, names: impl Iterator<Item = &String>) -> anyhow::Result<Vec<i64>> {
+        let names = names.cloned().collect();
+        let ids = self
+            .store
+            .identify(TenantId::DEFAULT, kind, names, self.clock.now());
+        Ok(ids.await?)
+    }
+
+    /// A resource of the store as it can be put in force; if it cannot be used, as it was
+    /// `before`, or at rest.
+    pub(super) async fn managed(
+        &self,
+        config: &Config,
+        resource: Resource,
+        before: Option<&Arc<Entry>>,
+    ) -> Entry {
+        let usable = match Checked::read(config, resource.kind, &resource.definition) {
+            Ok(checked) => {
+                let checked = checked.called(resource.id, resource.tenant);
+                let resting = checked.resting();
+                self.make(checked)
+                    .await
+                    .map_err(|fault| (format!("{fault:#}"), resting))
+            }
+            Err(faults) => Err((faults.join("; "), Made::Nothing)),
+        };
+        let (made, unusable) = match usable {
+            Ok(made) => (made, None),
+            Err((fault, resting)) => {
+                tracing::error!(
+                    kind = resource.kind.word(),
+                    name = resource.name,
+                    fault,
+                    "a definition in the store cannot be used"
+                );
+                (before.map_or(resting, |before| before.made.clone()), Some(fault))
+            }
+        };
+        Entry {
+            resource,
+            origin: Origin::Api,
+            made,
+            unusable,
+        }
+    }
+
+    /// Makes what a definition describes.
+    ///
+    /// # Errors
+    /// What of it cannot be used.
+    pub(super) async fn make(&self, checked: Checked) -> anyhow::Result<Made> {
+        match checked {
+            Checked::Source(source) => Ok(Made::Door(Arc::new(self.door(source).await?))),
+            Checked::Endpoint(endpoint) => Ok(Made::Target(Arc::new(self.target(endpoint).await?))),
+        }
+    }
+
+    async fn door(&self, source: Source) -> anyhow::Result<Door> {
+        let owner = Owner {
+            tenant: source.tenant,
+            tenant_name: TENANT_NAME.to_owned(),
+            kind: Named::Source,
+            id: source.id.raw(),
+            name: source.name.clone(),
+        };
+        let bound = self.bind(&source.plugins, &owner).await?;
+        let authenticators = bound
+            .iter()
+            .filter(|bound| bound.hooks().authenticate)
+            .cloned()
+            .collect();
+        // A plugin that breaks here has no delivery to be retried: the sender is told instead.
+        Ok(Door {
+            chain: Chain::new(bound, OnFault::Retry),
+            authenticators,
+            source,
+        })
+    }
+
+    async fn target(&self, endpoint: Endpoint) -> anyhow::Result<Target> {
+        let owner = Owner {
+            tenant: endpoint.tenant,
+            tenant_name: TENANT_NAME.to_owned(),
+            kind: Named::Endpoint,
+            id: endpoint.id.raw(),
+            name: endpoint.name.clone(),
+        };
+        let chain = Chain::new(self.bind(&endpoint.plugins, &owner).await?, endpoint.on_fault);
+        let own = self
+            .store
+            .signing_secrets(endpoint.id, SigningKey::generate())
+            .await?;
+        let name = endpoint.name.clone();
+        Target::new(endpoint, chain, &own, &self.sender).with_context(|| format!("endpoint {name}"))
+    }
+
+    /// Binds every plugin of a list, or says of each that cannot be used why.
+    async fn bind(&self, uses: &[PluginUse], owner: &Owner) -> anyhow::Result<Vec<Bound>> {
+        let kind = match owner.kind {
+            Named::Source => "source",
+            Named::Endpoint => "endpoint",
+        };
+        let mut bound = Vec::new();
+        let mut faults = Vec::new();
+        for used in uses {
+            match self.plugins.bind(used, owner.clone()).await {
+                Ok(made) => bound.push(made),
+                Err(error) => faults.push(format!("{kind} {}: {:#}", owner.name, anyhow::Error::new(error))),
+            }
+        }
+        if faults.is_empty() {
+            Ok(bound)
+        } else {
+            Err(anyhow!(faults.join("\n  ")))
+        }
+    }
+}
+
+impl Checked {
+    /// Reads a definition by the rules of a configuration.
+    ///
+    /// # Errors
+    /// Every fault, in a line each.
+    fn read(config: &Config, kind: Kind, definition: &Definition) -> Result<Self, Vec<String>> {
+        let keys = &definition.keys;
+        let read = match kind {
+            Kind::Source => definition::source(config, keys).map(|read| Self::Source(read.item)),
+            Kind::Endpoint => definition::endpoint(config, keys).map(|read| Self::Endpoint(read.item)),
+        };
+        read.map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    /// The same with its id, in its tenant.
+    pub(super) fn called(self, id: i64, tenant: TenantId) -> Self {
+        match self {
+            Self::Source(source) => Self::Source(Source {
+                id: SourceId::from_raw(id),
+                tenant,
+                ..source
+            }),
+            Self::Endpoint(endpoint) => Self::Endpoint(Endpoint {
+                id: EndpointId::from_raw(id),
+                tenant,
+                ..endpoint
+            }),
+        }
+    }
+
+    /// How the file's declaration is shown among the resources.
+    fn resource(&self, definition: Definition) -> Resource {
+        let (kind, id, tenant, name, made_at) = match self {
+            Self::Source(source) => (
+                Kind::Source,
+                source.id.raw(),
+                source.tenant,
+                &source.name,
+                source.id.made_at(),
+            ),
+            Self::Endpoint(endpoint) => (
+                Kind::Endpoint,
+                endpoint.id.raw(),
+                endpoint.tenant,
+                &endpoint.name,
+                endpoint.id.made_at(),
+            ),
+        };
+        Resource {
+            id,
+            tenant,
+            kind,
+            name: name.clone(),
+            definition,
+            revision: 0,
+            created_at: made_at,
+            updated_at: made_at,
+            deleted_at: None,
+        }
+    }
+
+    /// What stays of it when its plugins cannot be used.
+    fn resting(&self) -> Made {
+        match self {
+            Self::Source(_) => Made::Nothing,
+            Self::Endpoint(endpoint) => Made::Resting(Arc::new(endpoint.clone())),
+        }
+    }
+}
+
+/// The snapshot of all that is in force.
+pub(super) fn directory(shelf: &Shelf) -> Result<Directory, Unusable> {
+    let (mut doors, mut targets, mut resting) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in shelf.values() {
+        match &entry.made {
+            Made::Door(door) => doors.push(Arc::clone(door)),
+            Made::Target(target) => targets.push(Arc::clone(target)),
+            Made::Resting(endpoint) => resting.push(Arc::clone(endpoint)),
+            Made::Nothing => {}
+        }
+    }
+    Directory::new(doors, targets, resting)
+        .map_err(|malformed| Unusable(malformed.iter().map(ToString::to_string).collect()))
+}

@@ -1,0 +1,262 @@
+//! One change at a time: checked whole, kept, put in force.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::assemble::{self, Checked};
+use super::entry::{Entry, Origin};
+use super::{Manager, Prepared, Shelf};
+use crate::config::reader::Fault;
+use crate::config::{Config, definition};
+use crate::flow::Flow;
+use crate::model::id::{DeliveryId, EndpointId, TenantId};
+use crate::model::resource::{Definition, Kind, Resource, merge};
+use crate::queue::Job;
+use crate::store::{self, Saved};
+
+/// Living resources of one kind in one tenant.
+const RESOURCES_MAX: usize = 20_000;
+/// Bytes of a definition as JSON.
+const DEFINITION_BYTES_MAX: usize = 256 << 10;
+
+/// What becomes of a definition.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// These keys and no others.
+    Replace(Map<String, Value>),
+    /// A JSON Merge Patch (RFC 7396).
+    Patch(Map<String, Value>),
+}
+
+/// Why a change was not made.
+#[derive(Debug)]
+pub enum Refused {
+    /// What is wrong with the definition.
+    Invalid(Vec<Fault>),
+    /// It reads well but cannot be used: a plugin that is not there, or does not take its
+    /// configuration.
+    Unusable(String),
+    NameTaken(String),
+    /// It is not of the revision that the caller knows.
+    Changed {
+        revision: u64,
+    },
+    Unknown,
+    /// The configuration file declares it.
+    Declared(String),
+    /// There are as many as there may be.
+    TooMany(usize),
+    TooLarge(usize),
+    Store(store::Error),
+}
+
+impl From<store::Error> for Refused {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Which one, and what the caller knows of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Handle {
+    pub tenant: TenantId,
+    pub kind: Kind,
+    pub id: i64,
+    /// The revision that the change is meant for; `None`: whichever it is.
+    pub revision: Option<u64>,
+}
+
+/// What is left of one that was deleted.
+pub struct Left {
+    pub entry: Arc<Entry>,
+    /// What waited for it in memory: to be cancelled, with what waits in the store.
+    pub jobs: Vec<Job>,
+    /// Deliveries made later have larger ids.
+    pub before: DeliveryId,
+}
+
+impl Manager {
+    /// Makes a new one.
+    ///
+    /// # Errors
+    /// Why not; then nothing has changed.
+    pub async fn create(
+        &self,
+        tenant: TenantId,
+        kind: Kind,
+        keys: Map<String, Value>,
+    ) -> Result<Arc<Entry>, Refused> {
+        let config = self.lock().await;
+        if self.count(tenant, kind) >= RESOURCES_MAX {
+            return Err(Refused::TooMany(RESOURCES_MAX));
+        }
+        let now = self.workshop.clock.now();
+        let resource = Resource {
+            id: self.workshop.store.fresh_id(now),
+            tenant,
+            kind,
+            name: String::new(),
+            definition: Definition::default(),
+            revision: 0,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        };
+        self.write(&config, resource, keys).await
+    }
+
+    /// Changes one.
+    ///
+    /// # Errors
+    /// Why not; then nothing has changed.
+    pub async fn change(&self, handle: Handle, write: Write) -> Result<Arc<Entry>, Refused> {
+        let config = self.lock().await;
+        let entry = self.of_the_api(handle)?;
+        let before = &entry.resource.definition;
+        let mut keys = match write {
+            Write::Replace(keys) => keys,
+            Write::Patch(patch) => {
+                let mut keys = before.keys.clone();
+                merge(&mut keys, patch);
+                keys
+            }
+        };
+        before.lend_secrets(&mut keys);
+        self.write(&config, entry.resource.clone(), keys).await
+    }
+
+    /// Deletes one: it is no longer in force, and can be restored.
+    ///
+    /// # Errors
+    /// Why not; then nothing has changed.
+    pub async fn delete(&self, handle: Handle, flow: &Flow) -> Result<Left, Refused> {
+        let _config = self.lock().await;
+        let entry = self.of_the_api(handle)?;
+        let now = self.workshop.clock.now();
+        let mut resource = entry.resource.clone();
+        resource.revision += 1;
+        resource.updated_at = now;
+        resource.deleted_at = Some(now);
+        let key = (resource.tenant, resource.kind, resource.id);
+        let mut shelf = Shelf::clone(&self.shelf());
+        shelf.remove(&key);
+        let (kind, id) = (resource.kind, resource.id);
+        self.keep(resource, shelf).await?;
+        // Still under the lock: were it restored first, what comes after would be cancelled.
+        let jobs = match kind {
+            Kind::Endpoint => self.queue.retire(EndpointId::from_raw(id)),
+            Kind::Source => Vec::new(),
+        };
+        let before = DeliveryId::from_raw(flow.ids.next(now));
+        Ok(Left { entry, jobs, before })
+    }
+
+    /// Puts a deleted one in force again, as it was.
+    ///
+    /// # Errors
+    /// Why not; then nothing has changed.
+    pub async fn restore(&self, handle: Handle) -> Result<Arc<Entry>, Refused> {
+        let config = self.lock().await;
+        let store = &self.workshop.store;
+        let found = store.resource(handle.tenant, handle.kind, handle.id).await?;
+        let mut resource = found
+            .filter(|found| found.deleted_at.is_some())
+            .ok_or(Refused::Unknown)?;
+        expect(handle, resource.revision)?;
+        resource.deleted_at = None;
+        let keys = resource.definition.keys.clone();
+        self.write(&config, resource, keys).await
+    }
+
+    /// Checks a definition, keeps it as the next revision of a resource, and puts it in force.
+    async fn write(
+        &self,
+        config: &Config,
+        resource: Resource,
+        keys: Map<String, Value>,
+    ) -> Result<Arc<Entry>, Refused> {
+        let bytes = serde_json::to_vec(&keys).map_or(usize::MAX, |json| json.len());
+        if bytes > DEFINITION_BYTES_MAX {
+            return Err(Refused::TooLarge(bytes));
+        }
+        let (checked, name, definition) = read(config, resource.kind, &keys)?;
+        let next = Resource {
+            name,
+            definition,
+            revision: resource.revision + 1,
+            updated_at: self.workshop.clock.now(),
+            ..resource
+        };
+        let rival = self.find(next.tenant, next.kind, None, &next.name);
+        if rival.is_some_and(|rival| rival.resource.id != next.id) {
+            return Err(Refused::NameTaken(next.name));
+        }
+        let made = self.workshop.make(checked.called(next.id, next.tenant)).await;
+        let made = made.map_err(|fault| Refused::Unusable(format!("{fault:#}")))?;
+        let entry = Arc::new(Entry {
+            resource: next.clone(),
+            origin: Origin::Api,
+            made,
+            unusable: None,
+        });
+        let mut shelf = Shelf::clone(&self.shelf());
+        let key = (next.tenant, next.kind, next.id);
+        shelf.insert(key, Arc::clone(&entry));
+        self.keep(next, shelf).await?;
+        Ok(entry)
+    }
+
+    /// Keeps a resource and puts a shelf in force that has it.
+    async fn keep(&self, resource: Resource, shelf: Shelf) -> Result<(), Refused> {
+        let directory =
+            assemble::directory(&shelf).map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
+        let name = resource.name.clone();
+        // Asked for first: between keeping and putting in force nothing may fail.
+        let disabled = self.disabled().await?;
+        match self.workshop.store.save(resource).await? {
+            Saved::Done => {}
+            Saved::NameTaken => return Err(Refused::NameTaken(name)),
+            Saved::Changed => return Err(Refused::Unknown),
+        }
+        self.swap(Prepared { shelf, directory }, &disabled);
+        Ok(())
+    }
+
+    /// One that may be changed here.
+    fn of_the_api(&self, handle: Handle) -> Result<Arc<Entry>, Refused> {
+        let entry = self
+            .find(handle.tenant, handle.kind, Some(handle.id), "")
+            .ok_or(Refused::Unknown)?;
+        if entry.origin == Origin::File {
+            return Err(Refused::Declared(entry.resource.name.clone()));
+        }
+        expect(handle, entry.resource.revision)?;
+        Ok(entry)
+    }
+}
+
+const fn expect(handle: Handle, revision: u64) -> Result<(), Refused> {
+    match handle.revision {
+        Some(expected) if expected != revision => Err(Refused::Changed { revision }),
+        _ => Ok(()),
+    }
+}
+
+fn read(
+    config: &Config,
+    kind: Kind,
+    keys: &Map<String, Value>,
+) -> Result<(Checked, String, Definition), Refused> {
+    match kind {
+        Kind::Source => definition::source(config, keys).map(|read| {
+            let name = read.item.name.clone();
+            (Checked::Source(read.item), name, read.definition)
+        }),
+        Kind::Endpoint => definition::endpoint(config, keys).map(|read| {
+            let name = read.item.name.clone();
+            (Checked::Endpoint(read.item), name, read.definition)
+        }),
+    }
+    .map_err(Refused::Invalid)
+}

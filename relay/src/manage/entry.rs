@@ -1,0 +1,54 @@
+//! One source or endpoint that is managed: how it was defined, and what was made of it.
+
+use std::sync::Arc;
+
+use crate::directory::{Door, Target};
+use crate::model::endpoint::Endpoint;
+use crate::model::id::TenantId;
+use crate::model::resource::{Kind, Resource};
+
+/// Where a definition comes from, and so where it is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration file.
+    File,
+    /// The management API.
+    Api,
+}
+
+/// What is in force of a resource.
+pub struct Entry {
+    pub resource: Resource,
+    pub origin: Origin,
+    pub(super) made: Made,
+    /// Why the definition as it stands is not what is in force, if it is not.
+    pub unusable: Option<String>,
+}
+
+/// What a definition comes to.
+#[derive(Clone)]
+pub(super) enum Made {
+    Door(Arc<Door>),
+    Target(Arc<Target>),
+    /// An endpoint whose plugins cannot be used: events are still routed to it, and wait.
+    Resting(Arc<Endpoint>),
+    Nothing,
+}
+
+impl Entry {
+    /// The endpoint as it is in force.
+    pub fn target(&self) -> Option<&Arc<Target>> {
+        match &self.made {
+            Made::Target(target) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// What no two in force share.
+    pub(super) fn called(&self) -> (TenantId, Kind, String) {
+        let Resource {
+            tenant, kind, name, ..
+        } = &self.resource;
+        (*tenant, *kind, name.clone())
+    }
+}

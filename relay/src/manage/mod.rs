@@ -1,0 +1,213 @@
+//! What is in force, and every way to change it: one set of calls for the management API, the
+//! configuration file and whatever else wants to change a source or an endpoint.
+//!
+//! A change is checked whole, kept in the store, and then put in force as a new directory that
+//! is swapped in at once; what is under way ends on the old one. What the configuration file
+//! declares is read here and changed there.
+
+mod assemble;
+mod change;
+mod entry;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use assemble::Unusable;
+pub use change::{Handle, Left, Refused, Write};
+pub use entry::{Entry, Origin};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::deliver::send::Sender;
+use crate::directory::{Directories, Directory};
+use crate::model::id::{EndpointId, TenantId};
+use crate::model::resource::Kind;
+use crate::plugins::Plugins;
+use crate::queue::{Queue, Terms};
+use crate::store::{self, Store};
+use assemble::Workshop;
+
+/// Everything in force, by tenant, kind and id.
+type Shelf = BTreeMap<(TenantId, Kind, i64), Arc<Entry>>;
+
+/// See the module.
+pub struct Manager {
+    workshop: Workshop,
+    directories: Arc<Directories>,
+    queue: Arc<Queue>,
+    /// The configuration whose rules definitions are read by. Locked while anything changes, so
+    /// that of two changes the later one wins.
+    config: Mutex<Config>,
+    shelf: RwLock<Arc<Shelf>>,
+}
+
+/// What a manager is made of.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub plugins: Plugins,
+    pub sender: Arc<Sender>,
+    pub clock: Arc<dyn Clock>,
+    pub directories: Arc<Directories>,
+    pub queue: Arc<Queue>,
+}
+
+/// Something checked and made, not yet in force.
+pub struct Prepared {
+    shelf: Shelf,
+    directory: Directory,
+}
+
+impl Manager {
+    /// Puts in force what the configuration declares and what the store holds.
+    ///
+    /// # Errors
+    /// What of the configuration cannot be used. What of the store cannot be used is logged, and
+    /// its deliveries wait.
+    pub async fn start(parts: Parts, config: Config) -> anyhow::Result<Self> {
+        let manager = Self {
+            workshop: Workshop {
+                store: parts.store,
+                plugins: parts.plugins,
+                sender: parts.sender,
+                clock: parts.clock,
+            },
+            directories: parts.directories,
+            queue: parts.queue,
+            config: Mutex::new(config),
+            shelf: RwLock::default(),
+        };
+        let config = manager.lock().await;
+        let prepared = manager.prepare(&config).await?;
+        manager.put_in_force(prepared).await?;
+        drop(config);
+        Ok(manager)
+    }
+
+    /// The configuration in force; nothing changes while it is held.
+    pub async fn lock(&self) -> MutexGuard<'_, Config> {
+        self.config.lock().await
+    }
+
+    /// Makes everything anew by the rules of a configuration: what it declares, and what the
+    /// store holds. Of the latter, what cannot be used any more stays as it was.
+    ///
+    /// # Errors
+    /// What of the configuration cannot be used.
+    pub async fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
+        let mut shelf = self.workshop.declared(config).await?;
+        let declared: HashSet<_> = shelf.values().map(|entry| entry.called()).collect();
+        let before = self.shelf();
+        for resource in self.workshop.store.living().await? {
+            let key = (resource.tenant, resource.kind, resource.id);
+            let entry = self.workshop.managed(config, resource, before.get(&key)).await;
+            if declared.contains(&entry.called()) {
+                tracing::warn!(
+                    kind = entry.resource.kind.word(),
+                    name = entry.resource.name,
+                    "the configuration file declares one of the same name, which counts; this one rests"
+                );
+                continue;
+            }
+            shelf.insert(key, Arc::new(entry));
+        }
+        let directory = assemble::directory(&shelf)?;
+        Ok(Prepared { shelf, directory })
+    }
+
+    /// Puts what was prepared in force.
+    ///
+    /// # Errors
+    /// The store does not say which endpoints are disabled; then nothing has changed.
+    pub async fn put_in_force(&self, prepared: Prepared) -> Result<(), store::Error> {
+        let disabled = self.disabled().await?;
+        self.swap(prepared, &disabled);
+        Ok(())
+    }
+
+    /// The endpoints that the relay sends nothing to at present.
+    async fn disabled(&self) -> Result<HashSet<EndpointId>, store::Error> {
+        let disabled = self.workshop.store.disabled().await?;
+        Ok(disabled.into_iter().map(|(endpoint, _)| endpoint).collect())
+    }
+
+    /// Puts what was prepared in force. Nothing here can fail: what is kept is in force.
+    fn swap(&self, prepared: Prepared, disabled: &HashSet<EndpointId>) {
+        let is_disabled = |id| disabled.contains(&id);
+        let Prepared { shelf, directory } = prepared;
+        let terms: Vec<_> = directory
+            .targets()
+            .map(|target| {
+                (
+                    target.endpoint.id,
+                    Terms::of(&target.endpoint, is_disabled(target.endpoint.id)),
+                )
+            })
+            .collect();
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shelf);
+        // The directory first: a delivery of a lane without a target would be put back.
+        self.directories.replace(directory);
+        self.queue.configure(terms);
+    }
+
+    /// Everything in force.
+    fn shelf(&self) -> Arc<Shelf> {
+        Arc::clone(&self.shelf.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Those of a tenant and kind, newest first, from below an id.
+    pub fn list(&self, tenant: TenantId, kind: Kind, below: Option<i64>) -> Vec<Arc<Entry>> {
+        let shelf = self.shelf();
+        let last = below.unwrap_or(i64::MAX);
+        let range = shelf.range((tenant, kind, i64::MIN)..(tenant, kind, last));
+        range.rev().map(|(_, entry)| Arc::clone(entry)).collect()
+    }
+
+    /// The one of that id or name.
+    pub fn find(&self, tenant: TenantId, kind: Kind, id: Option<i64>, name: &str) -> Option<Arc<Entry>> {
+        let shelf = self.shelf();
+        match id {
+            Some(id) => shelf.get(&(tenant, kind, id)).cloned(),
+            None => shelf
+                .range((tenant, kind, i64::MIN)..=(tenant, kind, i64::MAX))
+                .map(|(_, entry)| entry)
+                .find(|entry| entry.resource.name == name)
+                .cloned(),
+        }
+    }
+
+    /// How many a tenant has of a kind.
+    fn count(&self, tenant: TenantId, kind: Kind) -> usize {
+        let shelf = self.shelf();
+        shelf
+            .range((tenant, kind, i64::MIN)..=(tenant, kind, i64::MAX))
+            .count()
+    }
+
+    /// Follows changes in the plugin folder: makes everything anew on each.
+    pub async fn follow_plugins(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+        let mut changed = self.workshop.plugins.changed();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                changed = changed.changed() => if changed.is_err() { return },
+            }
+            match self.renew().await {
+                Ok(()) => tracing::info!("plugins reloaded"),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "a changed plugin cannot be used; the old one stays in force"
+                ),
+            }
+        }
+    }
+
+    async fn renew(&self) -> anyhow::Result<()> {
+        let config = self.lock().await;
+        let prepared = self.prepare(&config).await?;
+        self.put_in_force(prepared).await?;
+        Ok(())
+    }
+}
