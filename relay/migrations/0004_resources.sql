@@ -14,3 +14,4 @@ CREATE TABLE resources (
 
 CREATE UNIQUE INDEX resources_living ON resources (tenant, kind, name) WHERE deleted_at IS NULL;
 CREATE INDEX resources_listed ON resources (tenant, kind, id);
+CREATE INDEX resources_deleted ON resources (deleted_at) WHERE deleted_at IS NOT NULL;

@@ -23,6 +23,8 @@ const BREATH_MAX: Duration = Duration::from_millis(200);
 
 /// How long what was deleted can be restored.
 const RESTORABLE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many of one kind in one tenant can be restored: the latest.
+const RESTORABLE_MAX: usize = 1000;
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +71,7 @@ pub async fn run(
         };
         // At most a bite in each round: nobody makes so many.
         let oldest = now.min(steady) - RESTORABLE;
-        if let Err(error) = store.forget_resources(oldest, BITE).await {
+        if let Err(error) = store.forget_resources(oldest, RESTORABLE_MAX, BITE).await {
             tracing::warn!(%error, "what was deleted long ago could not be removed; trying again");
         }
         tokio::select! {

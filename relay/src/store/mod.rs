@@ -465,14 +465,22 @@ pub trait Resources: Send + Sync {
         page: Page,
     ) -> Result<Listed<Resource>, Error>;
 
-    /// Every resource of all tenants that is not deleted, oldest first.
+    /// Every resource of all tenants that is not deleted, oldest first. Those that are damaged are
+    /// left out, and logged.
     async fn living(&self) -> Result<Vec<Resource>, Error>;
 
     /// Whether that is the id of a resource that was deleted.
     async fn is_deleted(&self, id: i64) -> Result<bool, Error>;
 
-    /// Forgets up to `limit` resources deleted before then; how many.
-    async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error>;
+    /// Forgets up to `limit` deleted resources, with the secrets and the state that belonged to
+    /// them: those deleted before then, and the oldest of those that are more than `kept_max` of
+    /// one kind in one tenant. How many.
+    async fn forget_resources(
+        &self,
+        deleted_before: Timestamp,
+        kept_max: usize,
+        limit: usize,
+    ) -> Result<usize, Error>;
 }
 
 // ---- plugin state ----------------------------------------------------------------------

@@ -385,10 +385,15 @@ impl Resources for FaultyStore {
         self.read("is_deleted", self.inner.is_deleted(id)).await
     }
 
-    async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error> {
+    async fn forget_resources(
+        &self,
+        deleted_before: Timestamp,
+        kept_max: usize,
+        limit: usize,
+    ) -> Result<usize, Error> {
         self.write(
             "forget_resources",
-            self.inner.forget_resources(deleted_before, limit),
+            self.inner.forget_resources(deleted_before, kept_max, limit),
         )
         .await
     }

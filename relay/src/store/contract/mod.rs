@@ -84,6 +84,7 @@ where
         resources::a_name_is_free_again_once_its_owner_is_deleted,
         resources::resources_are_listed_newest_first_in_pages,
         resources::what_was_deleted_long_ago_is_forgotten,
+        resources::of_many_that_were_deleted_the_latest_are_kept,
         state::a_value_is_read_until_its_time,
         state::scopes_do_not_see_each_other,
         state::a_claim_is_won_once_until_it_ends,

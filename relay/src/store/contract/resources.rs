@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::kit::{OTHER_TENANT, TENANT, at, done};
+use crate::model::id::EndpointId;
 use crate::model::page::Page;
 use crate::model::resource::{Definition, Kind, Resource};
-use crate::store::{Saved, Store, Which};
+use crate::store::{Disabled, Saved, Store, Which};
 
 fn endpoint(store: &Arc<dyn Store>, name: &str) -> Resource {
     let keys = json!({"name": name, "url": "https://example.com", "secret": "whsec_x"});
@@ -143,8 +144,35 @@ pub(super) async fn what_was_deleted_long_ago_is_forgotten(store: Arc<dyn Store>
         [done(gone.await), done(living.await), done(unknown.await)],
         [true, false, false]
     );
-    assert_eq!(done(store.forget_resources(at(5), 10).await), 0);
-    assert_eq!(done(store.forget_resources(at(6), 10).await), 1);
+    let id = EndpointId::from_raw(first.id);
+    let why = Disabled {
+        at: at(1),
+        reason: "by hand".to_owned(),
+    };
+    done(store.set_disabled(id, Some(why)).await);
+    assert_eq!(done(store.forget_resources(at(5), 10, 10).await), 0);
+    assert_eq!(done(store.forget_resources(at(6), 10, 10).await), 1);
+    assert_eq!(done(store.disabled().await), []);
     assert_eq!(done(store.resource(TENANT, Kind::Endpoint, first.id).await), None);
     assert_eq!(done(store.living().await), [other]);
+}
+
+pub(super) async fn of_many_that_were_deleted_the_latest_are_kept(store: Arc<dyn Store>) {
+    for (name, deleted_at) in [("a", 7), ("b", 5), ("c", 6), ("d", 8)] {
+        let resource = endpoint(&store, name);
+        save(&store, &resource).await;
+        let deleted = changed(&resource, |next| next.deleted_at = Some(at(deleted_at)));
+        save(&store, &deleted).await;
+    }
+    let living = endpoint(&store, "e");
+    save(&store, &living).await;
+    assert_eq!(done(store.forget_resources(at(0), 2, 1).await), 1);
+    assert_eq!(done(store.forget_resources(at(0), 2, 10).await), 1);
+    assert_eq!(done(store.forget_resources(at(0), 2, 10).await), 0);
+    let all = Page {
+        limit: 10,
+        before: None,
+    };
+    assert_eq!(names(&store, Which::Deleted, all).await.0, ["d", "a"]);
+    assert_eq!(done(store.living().await), [living]);
 }

@@ -1,9 +1,11 @@
 //! Resources.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
-use super::MemoryStore;
-use crate::model::id::TenantId;
+use super::{MemoryStore, Tables};
+use crate::model::id::{EndpointId, TenantId};
 use crate::model::page::{LIMIT_MAX, Listed, Page};
 use crate::model::resource::{Kind, Resource};
 use crate::model::time::Timestamp;
@@ -84,18 +86,41 @@ impl Resources for MemoryStore {
         Ok(found.is_some_and(|resource| resource.deleted_at.is_some()))
     }
 
-    async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error> {
+    async fn forget_resources(
+        &self,
+        deleted_before: Timestamp,
+        kept_max: usize,
+        limit: usize,
+    ) -> Result<usize, Error> {
         let mut tables = self.tables();
-        let old: Vec<i64> = tables
+        let mut deleted: Vec<_> = tables
             .resources
             .values()
-            .filter(|resource| resource.deleted_at.is_some_and(|at| at < deleted_before))
-            .map(|resource| resource.id)
-            .take(limit)
+            .filter_map(|resource| Some((resource.deleted_at?, resource.id, resource.tenant, resource.kind)))
             .collect();
-        for id in &old {
+        deleted.sort_unstable_by(|one, other| other.cmp(one));
+        let mut kept: HashMap<_, usize> = HashMap::new();
+        deleted.retain(|(at, _, tenant, kind)| {
+            let kept = kept.entry((*tenant, *kind)).or_default();
+            *kept += 1;
+            *at < deleted_before || *kept > kept_max
+        });
+        deleted.truncate(limit);
+        for (_, id, ..) in &deleted {
             tables.resources.remove(id);
+            tables.forget_owner(*id);
         }
-        Ok(old.len())
+        Ok(deleted.len())
+    }
+}
+
+impl Tables {
+    /// Forgets what belonged to a source or endpoint.
+    fn forget_owner(&mut self, id: i64) {
+        let endpoint = EndpointId::from_raw(id);
+        self.secrets.remove(&endpoint);
+        self.disabled.remove(&endpoint);
+        self.failing.remove(&endpoint);
+        self.state.retain(|scope, _| scope.owner != id);
     }
 }

@@ -66,7 +66,7 @@ impl Resources for SqliteStore {
         self.readers
             .run(move |connection| {
                 let sql = format!("SELECT {COLUMNS} WHERE deleted_at IS NULL ORDER BY id");
-                collect(connection.prepare(&sql)?.query([])?, &vault)
+                readable(connection.prepare(&sql)?.query([])?, &vault)
             })
             .await
     }
@@ -79,18 +79,65 @@ impl Resources for SqliteStore {
         self.readers.run(deleted).await
     }
 
-    async fn forget_resources(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, Error> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    async fn forget_resources(
+        &self,
+        deleted_before: Timestamp,
+        kept_max: usize,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        let old = move |connection: &Connection| forgettable(connection, deleted_before, kept_max, limit);
+        // Looked for first: most times there is none, and the writer has better to do.
+        let old = self.readers.run(old).await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
         self.writer
-            .run(Weight::SMALL, move |session| {
-                let sql = "DELETE FROM resources WHERE id IN
-                    (SELECT id FROM resources WHERE deleted_at < ?1 LIMIT ?2)";
-                Ok(session
-                    .statement(sql)?
-                    .execute(params![deleted_before.as_millis(), limit])?)
-            })
+            .run(Weight::SMALL, move |session| forget(session, &old))
             .await
     }
+}
+
+/// Deleted resources that are too old or too many.
+fn forgettable(
+    connection: &Connection,
+    deleted_before: Timestamp,
+    kept_max: usize,
+    limit: usize,
+) -> Result<Vec<i64>, Failure> {
+    let sql = "SELECT id FROM
+            (SELECT id, deleted_at, row_number() OVER
+                (PARTITION BY tenant, kind ORDER BY deleted_at DESC, id DESC) AS place
+             FROM resources WHERE deleted_at IS NOT NULL)
+        WHERE deleted_at < ?1 OR place > ?2 LIMIT ?3";
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(sql)?;
+    let ids = statement.query_map(
+        params![deleted_before.as_millis(), count(kept_max), count(limit)],
+        |row| row.get(0),
+    )?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// Removes resources that are still deleted, with what belonged to them.
+fn forget(session: &Session<'_>, ids: &[i64]) -> Result<usize, Failure> {
+    let mut forgotten = 0;
+    for id in ids {
+        let sql = "DELETE FROM resources WHERE id = ?1 AND deleted_at IS NOT NULL";
+        if session.statement(sql)?.execute([id])? == 0 {
+            continue;
+        }
+        forgotten += 1;
+        for sql in [
+            "DELETE FROM signing_secrets WHERE endpoint = ?1",
+            "DELETE FROM disabled WHERE endpoint = ?1",
+            "DELETE FROM failing WHERE endpoint = ?1",
+            "DELETE FROM state WHERE owner = ?1",
+            "DELETE FROM state_sizes WHERE owner = ?1",
+        ] {
+            session.statement(sql)?.execute([id])?;
+        }
+    }
+    Ok(forgotten)
 }
 
 /// The largest id given to a resource; 0 without any.
@@ -196,6 +243,22 @@ fn collect(mut rows: rusqlite::Rows<'_>, vault: &Vault) -> Result<Vec<Resource>,
     let mut resources = Vec::new();
     while let Some(row) = rows.next()? {
         resources.push(read(row, vault)?);
+    }
+    Ok(resources)
+}
+
+/// Those that can be read: a damaged definition must not keep the others from being in force.
+fn readable(mut rows: rusqlite::Rows<'_>, vault: &Vault) -> Result<Vec<Resource>, Failure> {
+    let mut resources = Vec::new();
+    while let Some(row) = rows.next()? {
+        match read(row, vault) {
+            Ok(resource) => resources.push(resource),
+            Err(Failure::Corrupt(problem)) => {
+                let id: i64 = row.get(0)?;
+                tracing::error!(id, problem, "a damaged definition is left out");
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     Ok(resources)
 }
