@@ -10,12 +10,12 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::Api;
 use super::auth::{Caller, Manager, Reader};
 use super::errors::{self, Failure};
 use super::managed::{self, Asked, Keys, Patch, Shown};
 use super::page::List;
 use super::params::{Params, PathId};
+use super::{Api, conditions};
 use crate::directory::Target;
 use crate::http::problem::Problem;
 use crate::manage::{Entry, Origin, Refused, Write};
@@ -54,20 +54,17 @@ impl From<Condition> for ShownCondition {
     }
 }
 
-/// Those that get nothing at present, and why.
-type AllDisabled = Vec<(EndpointId, Disabled)>;
-
 /// An endpoint with how it stands with its receiver, and why the relay sends nothing to it if it
 /// stopped by itself.
-fn show(api: &Api, disabled: AllDisabled) -> impl Fn(&Entry) -> Shown {
+fn show(api: &Api) -> impl Fn(&Entry) -> Shown {
     move |entry| {
         let id = EndpointId::from_raw(entry.resource.id);
-        let why = disabled.iter().find(|(disabled, _)| *disabled == id);
+        let why = api.queue.disabled(id);
         let mut shown = Shown::of(entry);
         if why.is_some() {
             shown.set("enabled", Value::Bool(false));
         }
-        let why = why.map(|(_, why)| json!({"at": why.at, "reason": why.reason}));
+        let why = why.map(|why| json!({"at": why.at, "reason": why.reason}));
         shown.set("disabled", why.unwrap_or(Value::Null));
         let condition = ShownCondition::from(api.queue.condition(id));
         shown.set("condition", serde_json::to_value(condition).unwrap_or_default());
@@ -80,8 +77,7 @@ pub(super) async fn list(
     State(api): State<Api>,
     Params(asked): Params<Asked>,
 ) -> Result<Json<List<Shown>>, Failure> {
-    let disabled = api.store.disabled().await?;
-    managed::list(&api, &caller, KIND, asked, show(&api, disabled)).await
+    managed::list(&api, &caller, KIND, asked, show(&api)).await
 }
 
 pub(super) async fn create(
@@ -89,7 +85,7 @@ pub(super) async fn create(
     State(api): State<Api>,
     Keys(keys): Keys,
 ) -> Result<Response, Failure> {
-    managed::create(&api, &caller, KIND, keys, show(&api, AllDisabled::new())).await
+    managed::create(&api, &caller, KIND, keys, show(&api)).await
 }
 
 pub(super) async fn one(
@@ -98,8 +94,7 @@ pub(super) async fn one(
     PathId(id): PathId,
 ) -> Result<Response, Failure> {
     let entry = managed::find(&api, &caller, KIND, &id)?;
-    let disabled = api.store.disabled().await?;
-    Ok(managed::one(&entry, show(&api, disabled)))
+    Ok(managed::one(&entry, show(&api)))
 }
 
 pub(super) async fn replace(
@@ -109,9 +104,8 @@ pub(super) async fn replace(
     headers: HeaderMap,
     Keys(keys): Keys,
 ) -> Result<Response, Failure> {
-    let disabled = api.store.disabled().await?;
     let write = Write::Replace(keys);
-    managed::change(&api, &caller, (KIND, &id), &headers, write, show(&api, disabled)).await
+    managed::change(&api, &caller, (KIND, &id), &headers, write, show(&api)).await
 }
 
 /// Besides what the definition says, `enabled` decides whether anything is sent: `true` also
@@ -126,14 +120,13 @@ pub(super) async fn patch(
     let entry = managed::find(&api, &caller, KIND, &id)?;
     let enabled = enabled(&patch)?;
     if entry.origin == Origin::File {
-        return switch(&api, &entry, &patch, enabled).await;
+        return switch(&api, &entry, &headers, &patch, enabled).await;
     }
     let write = Write::Patch(patch);
-    let shown = show(&api, AllDisabled::new());
-    let changed = managed::change(&api, &caller, (KIND, &id), &headers, write, shown).await?;
+    let shown = show(&api);
+    managed::change(&api, &caller, (KIND, &id), &headers, write, shown).await?;
     if enabled == Some(true) {
         set_disabled(&api, &entry, None).await?;
-        return Ok(changed);
     }
     one(Reader(caller), State(api), PathId(id)).await
 }
@@ -158,6 +151,7 @@ fn enabled(patch: &Map<String, Value>) -> Result<Option<bool>, Failure> {
 async fn switch(
     api: &Api,
     entry: &Entry,
+    headers: &HeaderMap,
     patch: &Map<String, Value>,
     enabled: Option<bool>,
 ) -> Result<Response, Failure> {
@@ -165,25 +159,22 @@ async fn switch(
         let declared = Refused::Declared(entry.resource.name.clone());
         return Err(managed::problem(KIND, declared));
     };
+    let revision = entry.resource.revision;
+    if conditions::if_match(headers)?.is_some_and(|expected| expected != revision) {
+        return Err(managed::problem(KIND, Refused::Changed { revision }));
+    }
     let why = (!enabled).then(|| Disabled {
         at: api.clock.now(),
         reason: "disabled by hand".to_owned(),
     });
     set_disabled(api, entry, why).await?;
-    let disabled = api.store.disabled().await?;
-    Ok(managed::one(entry, show(api, disabled)))
+    Ok(managed::one(entry, show(api)))
 }
 
 async fn set_disabled(api: &Api, entry: &Entry, why: Option<Disabled>) -> Result<(), Failure> {
     let id = EndpointId::from_raw(entry.resource.id);
-    let is_wanted = api
-        .directories
-        .current()
-        .target(id)
-        .is_some_and(|target| target.endpoint.enabled);
-    let enabled = why.is_none() && is_wanted;
-    api.store.set_disabled(id, why).await?;
-    api.queue.set_enabled(id, enabled);
+    let flow = Arc::clone(&api.flow);
+    managed::undisturbed(api, async move { flow.set_disabled(id, why).await }).await??;
     Ok(())
 }
 
@@ -211,8 +202,7 @@ pub(super) async fn restore(
     State(api): State<Api>,
     PathId(id): PathId,
 ) -> Result<Response, Failure> {
-    let disabled = api.store.disabled().await?;
-    managed::restore(&api, &caller, (KIND, &id), show(&api, disabled)).await
+    managed::restore(&api, &caller, (KIND, &id), show(&api)).await
 }
 
 /// What a receiver verifies with.

@@ -184,7 +184,7 @@ impl App {
             queue: Arc::clone(&queue),
         };
         let manager = Arc::new(Manager::start(manager, config.clone()).await?);
-        queue.restore(store.failing().await?);
+        queue.restore(store.disabled().await?, store.failing().await?);
         let keys = Arc::new(Keys::default());
         let fresh_key = prepare_keys(&config, &keys, store.as_ref(), &ids, clock.as_ref()).await?;
 
@@ -214,6 +214,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             ids: Arc::clone(&ids),
             random: std::sync::Mutex::new(random),
+            disabling: tokio::sync::Mutex::default(),
             tasks: work.clone(),
         });
         let app = Self {

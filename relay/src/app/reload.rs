@@ -60,7 +60,7 @@ impl Reload {
             certificates::show(tls, identity);
             self.certificates_changed.notify_one();
         }
-        self.manager.put_in_force(prepared).await?;
+        self.manager.put_in_force(prepared);
         *config = merged;
         Ok(read_at_start(&config, &new))
     }

@@ -22,6 +22,18 @@ pub fn endpoint(config: &Config, table: &Map<String, Value>) -> Read<Endpoint> {
     })
 }
 
+/// What decides which events an endpoint gets.
+const ROUTING: [&str; 4] = ["name", "event_types", "sources", "filter"];
+
+/// Reads of an endpoint only what decides which events it gets: where they would go is nowhere.
+/// `None` if that does not read either.
+pub fn routing(config: &Config, table: &Map<String, Value>) -> Option<Endpoint> {
+    let mut table = table.clone();
+    table.retain(|key, _| ROUTING.contains(&key.as_str()));
+    table.insert("url".to_owned(), "https://nowhere.invalid/".into());
+    endpoint(config, &table).ok().map(|read| read.item)
+}
+
 /// Reads a source by the rules of a configuration; its id is 0.
 ///
 /// # Errors

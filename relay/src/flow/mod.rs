@@ -30,8 +30,9 @@ use crate::plugins::{Call, Chained};
 use crate::queue::health::Verdict;
 use crate::queue::{Admission, Job, Pushed, Queue, Sign, Turn, Turned};
 use crate::record::{Finished, Recorder};
-use crate::store::{self, Accepted, Disabled, NewEvent, Planned, Record, Store};
+use crate::store::{self, Accepted, NewEvent, Planned, Record, Store};
 
+mod disable;
 mod end;
 
 /// See the module.
@@ -45,6 +46,8 @@ pub struct Flow {
     pub metrics: Arc<Metrics>,
     pub ids: Arc<IdMaker>,
     pub random: Mutex<StdRng>,
+    /// Held while an endpoint is disabled or enabled.
+    pub disabling: tokio::sync::Mutex<()>,
     /// Every task of the path, so that a stop can wait for them.
     pub tasks: TaskTracker,
 }
@@ -432,33 +435,6 @@ impl Flow {
         };
         Box::pin(self.disable(target, verdict, outcome)).await;
         true
-    }
-
-    /// Disables an endpoint: its deliveries wait until someone enables it again.
-    async fn disable(&self, target: &Target, verdict: Verdict, outcome: &Outcome) {
-        let endpoint = &target.endpoint;
-        let last = outcome.summary();
-        let reason = match verdict {
-            Verdict::Failed(failing) => format!(
-                "nothing but failures since {}, {} of them; the last: {last}",
-                failing.since, failing.failures
-            ),
-            Verdict::Gone | Verdict::Failing { .. } => format!("{last} more than once in a row"),
-        };
-        tracing::warn!(
-            endpoint = endpoint.name,
-            reason,
-            "endpoint disabled; its deliveries wait until someone enables it"
-        );
-        self.queue.set_enabled(endpoint.id, false);
-        let at = self.clock.now();
-        if let Err(error) = self
-            .store
-            .set_disabled(endpoint.id, Some(Disabled { at, reason }))
-            .await
-        {
-            tracing::error!(endpoint = endpoint.name, %error, "that it is disabled could not be stored");
-        }
     }
 }
 

@@ -108,7 +108,7 @@ impl Workshop {
                     .await
                     .map_err(|fault| (format!("{fault:#}"), resting))
             }
-            Err(faults) => Err((faults.join("; "), Made::Nothing)),
+            Err(faults) => Err((faults.join("; "), routed(config, &resource))),
         };
         let (made, unusable) = match usable {
             Ok(made) => (made, None),
@@ -269,6 +269,37 @@ impl Checked {
             Self::Source(_) => Made::Nothing,
             Self::Endpoint(endpoint) => Made::Resting(Arc::new(endpoint.clone())),
         }
+    }
+}
+
+/// What stays of a definition that does not read any more, since the rules have changed: an
+/// endpoint is still routed to, as far as that part of its definition reads.
+fn routed(config: &Config, resource: &Resource) -> Made {
+    let read = match resource.kind {
+        Kind::Source => None,
+        Kind::Endpoint => definition::routing(config, &resource.definition.keys),
+    };
+    let called = |endpoint| Checked::Endpoint(endpoint).called(resource.id, resource.tenant);
+    read.map_or(Made::Nothing, |endpoint| called(endpoint).resting())
+}
+
+/// A resource of the store whose name the configuration file declares, too: that one counts.
+pub(super) fn shadowed(resource: Resource) -> Entry {
+    let kind = resource.kind.word();
+    let why = format!(
+        "the configuration file declares the {kind} {:?}, which counts",
+        resource.name
+    );
+    tracing::warn!(
+        kind,
+        name = resource.name,
+        "{why}; the one that was made by the API rests"
+    );
+    Entry {
+        resource,
+        origin: Origin::Api,
+        made: Made::Nothing,
+        unusable: Some(why),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::{Config, definition};
 use crate::flow::Flow;
 use crate::model::id::{DeliveryId, EndpointId, TenantId};
 use crate::model::resource::{Definition, Kind, Resource, merge};
-use crate::queue::Job;
+use crate::queue::{Job, Terms};
 use crate::store::{self, Saved};
 
 /// Living resources of one kind in one tenant.
@@ -207,19 +207,25 @@ impl Manager {
         Ok(entry)
     }
 
-    /// Keeps a resource and puts a shelf in force that has it.
+    /// Keeps a resource and puts a shelf in force that has it, or has it no more.
     async fn keep(&self, resource: Resource, shelf: Shelf) -> Result<(), Refused> {
         let directory =
             assemble::directory(&shelf).map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
-        let name = resource.name.clone();
-        // Asked for first: between keeping and putting in force nothing may fail.
-        let disabled = self.disabled().await?;
+        let (kind, id, name) = (resource.kind, resource.id, resource.name.clone());
         match self.workshop.store.save(resource).await? {
             Saved::Done => {}
             Saved::NameTaken => return Err(Refused::NameTaken(name)),
             Saved::Changed => return Err(Refused::Unknown),
         }
-        self.swap(Prepared { shelf, directory }, &disabled);
+        self.swap(Prepared { shelf, directory });
+        if kind == Kind::Endpoint {
+            let endpoint = EndpointId::from_raw(id);
+            let directory = self.directories.current();
+            let terms = directory
+                .target(endpoint)
+                .map(|target| Terms::of(&target.endpoint));
+            self.queue.set_terms(endpoint, terms);
+        }
         Ok(())
     }
 

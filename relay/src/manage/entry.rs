@@ -8,7 +8,7 @@ use crate::model::id::TenantId;
 use crate::model::resource::{Kind, Resource};
 
 /// Where a definition comes from, and so where it is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// The configuration file.
     File,
@@ -43,12 +43,9 @@ impl Entry {
             _ => None,
         }
     }
+}
 
-    /// What no two in force share.
-    pub(super) fn called(&self) -> (TenantId, Kind, String) {
-        let Resource {
-            tenant, kind, name, ..
-        } = &self.resource;
-        (*tenant, *kind, name.clone())
-    }
+/// What no two in force share.
+pub(super) fn called(resource: &Resource) -> (TenantId, Kind, String) {
+    (resource.tenant, resource.kind, resource.name.clone())
 }

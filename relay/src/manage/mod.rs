@@ -22,11 +22,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::send::Sender;
 use crate::directory::{Directories, Directory};
-use crate::model::id::{EndpointId, TenantId};
+use crate::model::id::TenantId;
 use crate::model::resource::Kind;
 use crate::plugins::Plugins;
 use crate::queue::{Queue, Terms};
-use crate::store::{self, Store};
+use crate::store::Store;
 use assemble::Workshop;
 
 /// Everything in force, by tenant, kind and id.
@@ -80,7 +80,7 @@ impl Manager {
         };
         let config = manager.lock().await;
         let prepared = manager.prepare(&config).await?;
-        manager.put_in_force(prepared).await?;
+        manager.put_in_force(prepared);
         drop(config);
         Ok(manager)
     }
@@ -97,19 +97,18 @@ impl Manager {
     /// What of the configuration cannot be used.
     pub async fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
         let mut shelf = self.workshop.declared(config).await?;
-        let declared: HashSet<_> = shelf.values().map(|entry| entry.called()).collect();
+        let declared: HashSet<_> = shelf
+            .values()
+            .map(|entry| entry::called(&entry.resource))
+            .collect();
         let before = self.shelf();
         for resource in self.workshop.store.living().await? {
             let key = (resource.tenant, resource.kind, resource.id);
-            let entry = self.workshop.managed(config, resource, before.get(&key)).await;
-            if declared.contains(&entry.called()) {
-                tracing::warn!(
-                    kind = entry.resource.kind.word(),
-                    name = entry.resource.name,
-                    "the configuration file declares one of the same name, which counts; this one rests"
-                );
-                continue;
-            }
+            let entry = if declared.contains(&entry::called(&resource)) {
+                assemble::shadowed(resource)
+            } else {
+                self.workshop.managed(config, resource, before.get(&key)).await
+            };
             shelf.insert(key, Arc::new(entry));
         }
         let directory = assemble::directory(&shelf)?;
@@ -117,38 +116,20 @@ impl Manager {
     }
 
     /// Puts what was prepared in force.
-    ///
-    /// # Errors
-    /// The store does not say which endpoints are disabled; then nothing has changed.
-    pub async fn put_in_force(&self, prepared: Prepared) -> Result<(), store::Error> {
-        let disabled = self.disabled().await?;
-        self.swap(prepared, &disabled);
-        Ok(())
-    }
-
-    /// The endpoints that the relay sends nothing to at present.
-    async fn disabled(&self) -> Result<HashSet<EndpointId>, store::Error> {
-        let disabled = self.workshop.store.disabled().await?;
-        Ok(disabled.into_iter().map(|(endpoint, _)| endpoint).collect())
-    }
-
-    /// Puts what was prepared in force. Nothing here can fail: what is kept is in force.
-    fn swap(&self, prepared: Prepared, disabled: &HashSet<EndpointId>) {
-        let is_disabled = |id| disabled.contains(&id);
-        let Prepared { shelf, directory } = prepared;
-        let terms: Vec<_> = directory
-            .targets()
-            .map(|target| {
-                (
-                    target.endpoint.id,
-                    Terms::of(&target.endpoint, is_disabled(target.endpoint.id)),
-                )
-            })
+    pub fn put_in_force(&self, prepared: Prepared) {
+        let targets = prepared.directory.targets();
+        let terms: Vec<_> = targets
+            .map(|target| (target.endpoint.id, Terms::of(&target.endpoint)))
             .collect();
-        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shelf);
-        // The directory first: a delivery of a lane without a target would be put back.
-        self.directories.replace(directory);
+        self.swap(prepared);
         self.queue.configure(terms);
+    }
+
+    /// Puts what was prepared in force, but for the terms of its endpoints: those come second,
+    /// since a delivery of a lane without a target would be put back.
+    fn swap(&self, Prepared { shelf, directory }: Prepared) {
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shelf);
+        self.directories.replace(directory);
     }
 
     /// Everything in force.
@@ -164,7 +145,7 @@ impl Manager {
         range.rev().map(|(_, entry)| Arc::clone(entry)).collect()
     }
 
-    /// The one of that id or name.
+    /// The one of that id or name; if two have the name, the one that the file declares.
     pub fn find(&self, tenant: TenantId, kind: Kind, id: Option<i64>, name: &str) -> Option<Arc<Entry>> {
         let shelf = self.shelf();
         match id {
@@ -172,7 +153,8 @@ impl Manager {
             None => shelf
                 .range((tenant, kind, i64::MIN)..=(tenant, kind, i64::MAX))
                 .map(|(_, entry)| entry)
-                .find(|entry| entry.resource.name == name)
+                .filter(|entry| entry.resource.name == name)
+                .min_by_key(|entry| entry.origin)
                 .cloned(),
         }
     }
@@ -207,7 +189,7 @@ impl Manager {
     async fn renew(&self) -> anyhow::Result<()> {
         let config = self.lock().await;
         let prepared = self.prepare(&config).await?;
-        self.put_in_force(prepared).await?;
+        self.put_in_force(prepared);
         Ok(())
     }
 }

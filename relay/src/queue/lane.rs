@@ -44,8 +44,10 @@ pub(super) struct Lane {
     /// Deliveries in memory that have, or are just getting, a row: not to be read again.
     pub(super) held: HashSet<DeliveryId>,
     pub(super) in_ring: bool,
-    /// Its endpoint was deleted.
-    pub(super) is_retired: bool,
+    /// When its endpoint was deleted, if it was.
+    pub(super) retired_at: Option<Timestamp>,
+    /// The relay or a person has disabled its endpoint, whatever its terms say.
+    pub(super) is_disabled: bool,
     /// When the earliest pending row that is not in memory is due; `None`: there is none.
     pub(super) stored_due: Option<Timestamp>,
     pub(super) refilling: bool,
@@ -92,7 +94,8 @@ impl Lane {
             reserved: 0,
             held: HashSet::new(),
             in_ring: false,
-            is_retired: false,
+            retired_at: None,
+            is_disabled: false,
             stored_due: None,
             refilling: false,
             coming: 0,
@@ -124,7 +127,7 @@ impl Lane {
     }
 
     pub(super) fn set_terms(&mut self, terms: Terms) {
-        self.is_retired = false;
+        self.retired_at = None;
         let before = self.pace();
         if terms.concurrency != self.terms.concurrency {
             self.width = terms.concurrency;
@@ -177,9 +180,24 @@ impl Lane {
         self.terms.enabled = false;
     }
 
-    pub(super) fn set_enabled(&mut self, enabled: bool) {
-        self.terms.enabled = enabled;
-        if enabled {
+    /// Whether anything may go.
+    const fn is_enabled(&self) -> bool {
+        self.terms.enabled && !self.is_disabled
+    }
+
+    /// Whether its endpoint was deleted.
+    pub(super) const fn is_retired(&self) -> bool {
+        self.retired_at.is_some()
+    }
+
+    /// Whether no delivery is in it, under way, or about to come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.holds_nothing() && self.in_flight == 0 && self.reserved == 0 && !self.refilling
+    }
+
+    pub(super) fn set_disabled(&mut self, disabled: bool) {
+        self.is_disabled = disabled;
+        if !disabled {
             self.health.forget();
         }
         self.lend_trust();
@@ -225,7 +243,7 @@ impl Lane {
     /// Whether a fresh delivery may go into memory: there is room, the endpoint takes
     /// deliveries, and none that waits in the store would be overtaken.
     pub(super) fn takes_fresh(&self, now: Timestamp) -> bool {
-        self.terms.enabled
+        self.is_enabled()
             && !self.breaker.is_open()
             && self.room() > 0
             && self.stored_due.is_none_or(|due| due > now)
@@ -257,7 +275,7 @@ impl Lane {
 
     /// Whether there is a delivery that could go, rate limit aside.
     pub(super) fn can_give(&self) -> bool {
-        self.terms.enabled
+        self.is_enabled()
             && !self.ready.is_empty()
             && self.in_flight < if self.has_consented { self.width } else { 1 }
             && self.blocked_until.is_none()
@@ -270,7 +288,7 @@ impl Lane {
             endpoint,
             ready: self.ready.len(),
             in_flight: self.in_flight,
-            is_enabled: self.terms.enabled,
+            is_enabled: self.is_enabled(),
             is_cut_off: self.breaker.is_open(),
             overdue: self.stored_due.map(|due| now.since(due)),
             rate_limit_waits: self.rate_limit_waits,
@@ -372,7 +390,7 @@ impl Lane {
 
     /// Whether it is time to read deliveries back from the store.
     pub(super) fn wants_refill(&self, now: Timestamp) -> bool {
-        self.terms.enabled
+        self.is_enabled()
             && !self.refilling
             && self.has_appetite()
             && self.stored_due.is_some_and(|due| due <= now)
@@ -400,7 +418,7 @@ impl Lane {
 
     /// When something changes here by itself: a rate limit frees, a row becomes due.
     pub(super) fn wakes_at(&self) -> Option<Timestamp> {
-        if !self.terms.enabled {
+        if !self.is_enabled() {
             return None;
         }
         let stored = self.stored_due.filter(|_| !self.refilling && self.has_appetite());

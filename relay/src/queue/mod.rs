@@ -8,7 +8,7 @@
 //! Nothing here does I/O under the lock: [`Queue::take`], [`Queue::admit`] and the like only
 //! move entries; [`Queue::tend`] is the one loop that reads the store.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,12 +16,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::model::endpoint::{Endpoint, RateLimit};
+use crate::model::endpoint::RateLimit;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId};
 use crate::model::message::Messages;
 use crate::model::time::Timestamp;
-use crate::store::{Due, Failing, Store};
+use crate::store::{Disabled, Due, Store};
 
 mod breaker;
 mod checkpoint;
@@ -30,12 +30,14 @@ mod lane;
 mod load;
 mod retire;
 mod tend;
+mod terms;
 mod throttle;
 
 use checkpoint::Checkpoint;
-use health::{Health, Verdict};
+use health::Verdict;
 use lane::Lane;
 pub use load::{Condition, LaneLoad, Load};
+pub use terms::Terms;
 
 /// The bounds of the queue.
 #[derive(Debug, Clone, Copy)]
@@ -91,32 +93,6 @@ pub enum Pushed {
     TooLate,
 }
 
-/// What the queue needs to know of an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Terms {
-    pub concurrency: usize,
-    pub rate_limit: Option<RateLimit>,
-    /// While false, deliveries wait.
-    pub enabled: bool,
-    /// Whether its receiver has to consent before more than one delivery is under way.
-    pub asks_consent: bool,
-    /// How long its receiver may do nothing but fail.
-    pub disable_after: Duration,
-}
-
-impl Terms {
-    /// The terms that an endpoint asks for.
-    pub fn of(endpoint: &Endpoint, disabled: bool) -> Self {
-        Self {
-            concurrency: endpoint.concurrency.get() as usize,
-            rate_limit: endpoint.rate_limit,
-            enabled: endpoint.enabled && !disabled,
-            asks_consent: endpoint.consent_origin.is_some(),
-            disable_after: endpoint.disable_after,
-        }
-    }
-}
-
 /// What an attempt said of its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
@@ -170,6 +146,8 @@ type Lanes = HashMap<EndpointId, Lane, BuildHasherDefault<DefaultHasher>>;
 
 struct Inner {
     lanes: Lanes,
+    /// Endpoints that the relay or a person has disabled, and why.
+    disabled: HashMap<EndpointId, Disabled>,
     /// Lanes that have something to give, in turn.
     ring: VecDeque<EndpointId>,
     /// When something changes in a lane by itself, each lane's earliest moment.
@@ -193,6 +171,7 @@ impl Queue {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, checkpoint: EventId) -> Self {
         let inner = Inner {
             lanes: Lanes::default(),
+            disabled: HashMap::new(),
             lane_deliveries_max: settings.endpoint_deliveries_max,
             ring: VecDeque::new(),
             alarms: BTreeSet::new(),
@@ -216,47 +195,6 @@ impl Queue {
         // Every section under the lock leaves the lanes consistent, so a poisoned lock, which
         // means a panic in one of them, is still good to use.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets the terms of these endpoints and stops giving out deliveries of all others.
-    pub fn configure(&self, terms: impl IntoIterator<Item = (EndpointId, Terms)>) {
-        let mut inner = self.lock();
-        let mut seen = HashSet::new();
-        for (endpoint, terms) in terms {
-            seen.insert(endpoint);
-            inner.lane(endpoint).set_terms(terms);
-            inner.update(endpoint);
-        }
-        let known: Vec<EndpointId> = inner.lanes.keys().copied().collect();
-        for endpoint in known.into_iter().filter(|endpoint| !seen.contains(endpoint)) {
-            if let Some(lane) = inner.lanes.get_mut(&endpoint) {
-                lane.pause();
-            }
-            inner.update(endpoint);
-        }
-        drop(inner);
-        self.ring_both();
-    }
-
-    /// Takes up what the receivers had failed at when the relay stopped.
-    pub fn restore(&self, failing: impl IntoIterator<Item = (EndpointId, Failing)>) {
-        let mut inner = self.lock();
-        for (endpoint, failing) in failing {
-            if let Some(lane) = inner.lanes.get_mut(&endpoint) {
-                lane.health = Health::restored(failing);
-            }
-        }
-    }
-
-    /// Enables or disables one endpoint.
-    pub fn set_enabled(&self, endpoint: EndpointId, enabled: bool) {
-        let mut inner = self.lock();
-        if let Some(lane) = inner.lanes.get_mut(&endpoint) {
-            lane.set_enabled(enabled);
-        }
-        inner.update(endpoint);
-        drop(inner);
-        self.ring_both();
     }
 
     /// Says that the receiver of an endpoint has consented, to no more than that pace if it named
@@ -361,7 +299,7 @@ impl Queue {
                     });
                 }
             }
-            if lane.is_retired {
+            if lane.is_retired() {
                 pushed = Pushed::TooLate;
             }
             inner.update(endpoint);
@@ -466,7 +404,7 @@ impl Queue {
         let mut inner = self.lock();
         let endpoint = job.endpoint;
         let lane = inner.lane(endpoint);
-        if lane.is_retired {
+        if lane.is_retired() {
             return Some(job);
         }
         lane.ready.push_back(job);

@@ -1,9 +1,11 @@
 //! What the queue does by itself: reads back what is due, frees rate limits, writes rows for
 //! deliveries that wait for long, and moves the checkpoint.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::clock::AHEAD_MIN_MS;
-use crate::store::Record;
+use crate::store::{Failing, Record};
 
 /// Deliveries read back from the store at once.
 const REFILL_DELIVERIES: usize = 256;
@@ -80,7 +82,7 @@ impl Queue {
             lane.end_refill();
             match batch {
                 // Its rows are being cancelled.
-                Ok(_) if lane.is_retired => {}
+                Ok(_) if lane.is_retired() => {}
                 Ok(batch) => {
                     if let Some(next) = batch.next {
                         lane.note_stored(next);

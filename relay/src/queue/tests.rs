@@ -8,7 +8,7 @@ use crate::model::delivery::{Progress, State};
 use crate::model::event::Envelope;
 use crate::model::id::TenantId;
 use crate::store::memory::MemoryStore;
-use crate::store::{NewEvent, Planned, Record};
+use crate::store::{Failing, NewEvent, Planned, Record};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -29,6 +29,13 @@ const fn terms(concurrency: usize) -> Terms {
         enabled: true,
         asks_consent: false,
         disable_after: Duration::from_secs(5 * 24 * 3600),
+    }
+}
+
+fn by_hand() -> Disabled {
+    Disabled {
+        at: START,
+        reason: "by hand".to_owned(),
     }
 }
 
@@ -130,9 +137,39 @@ fn what_exceeds_a_lane_waits_in_the_store_and_nothing_overtakes_it() {
 }
 
 #[test]
+fn new_terms_leave_a_disabled_endpoint_disabled() {
+    let mut bench = Bench::new([(endpoint(1), terms(1))]);
+    bench.queue.set_disabled(endpoint(1), Some(by_hand()));
+    bench.queue.set_disabled(endpoint(2), Some(by_hand()));
+    bench
+        .queue
+        .configure([(endpoint(1), terms(2)), (endpoint(2), terms(2))]);
+    assert_eq!(bench.accept(&[1, 2]).1, [Admission::Store; 2]);
+    bench.queue.set_disabled(endpoint(2), None);
+    assert_eq!(bench.queue.disabled(endpoint(1)), Some(by_hand()));
+    assert_eq!(bench.queue.disabled(endpoint(2)), None);
+}
+
+#[test]
+fn lanes_of_deleted_endpoints_are_forgotten_in_the_end() {
+    let mut bench = Bench::new([(endpoint(1), terms(1)), (endpoint(2), terms(1))]);
+    bench.accept(&[1]);
+    let job = bench.queue.take().expect("one goes");
+    bench.queue.retire(endpoint(1));
+    bench.clock.advance(Duration::from_secs(3601));
+    bench.queue.retire(endpoint(2));
+    assert!(bench.queue.is_retired(endpoint(1)), "an attempt is under way");
+    bench.queue.release(endpoint(1), Sign::Took);
+    bench.queue.settle(&job, None);
+    bench.queue.retire(endpoint(2));
+    assert!(!bench.queue.is_retired(endpoint(1)) && bench.queue.is_retired(endpoint(2)));
+    assert_eq!(bench.queue.lanes().len(), 1);
+}
+
+#[test]
 fn a_disabled_endpoint_keeps_its_deliveries_in_the_store() {
     let mut bench = Bench::new([(endpoint(1), terms(1))]);
-    bench.queue.set_enabled(endpoint(1), false);
+    bench.queue.set_disabled(endpoint(1), Some(by_hand()));
     assert_eq!(bench.accept(&[1]).1, [Admission::Store]);
     assert!(bench.queue.take().is_none());
 }
@@ -308,15 +345,15 @@ fn what_a_receiver_failed_at_before_a_restart_counts() {
     };
     bench
         .queue
-        .restore([(endpoint(1), failing), (endpoint(7), failing)]);
+        .restore([], [(endpoint(1), failing), (endpoint(7), failing)]);
     let turned = bench.attempt(Sign::Declined).expect("one goes");
     assert!(turned.health.is_some_and(Verdict::is_enough), "{turned:?}");
-    bench.queue.set_enabled(endpoint(1), false);
+    bench.queue.set_disabled(endpoint(1), Some(by_hand()));
     assert!(
         bench.queue.condition(endpoint(1)).failing.is_some(),
         "why it is disabled can be seen"
     );
-    bench.queue.set_enabled(endpoint(1), true);
+    bench.queue.set_disabled(endpoint(1), None);
     assert_eq!(bench.queue.condition(endpoint(1)), Condition::default());
 }
 

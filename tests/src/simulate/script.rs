@@ -200,9 +200,8 @@ impl Script {
             return;
         };
         let id = target.endpoint.id;
-        if flow.store.set_disabled(id, None).await.is_ok() {
+        if flow.set_disabled(id, None).await.is_ok() {
             self.world.trace(format_args!("e{endpoint} is enabled"));
-            flow.queue.set_enabled(id, target.endpoint.enabled);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use http::Method;
 use relay_tests::client::Answer;
-use relay_tests::instance::{ADMIN_KEY, Relay, accepted};
+use relay_tests::instance::{ADMIN_KEY, Relay, Setup, accepted};
 use relay_tests::receiver::{Receiver, Reply, endpoint};
 use relay_tests::wait::eventually;
 use serde_json::{Value, json};
@@ -482,4 +482,70 @@ async fn a_reload_keeps_what_was_made_over_the_api() {
     relay.event("a.b", json!(1)).await;
     declared.received(1).await;
     made.received(1).await;
+}
+
+#[tokio::test]
+async fn what_the_rules_refuse_after_a_restart_keeps_its_events() {
+    let receiver = Receiver::start();
+    let lax = "[outbound]\nhttps_only = false\nallow_networks = [\"127.0.0.0/8\"]\n";
+    let setup = Setup::new(lax)
+        .without("RELAY_OUTBOUND__HTTPS_ONLY")
+        .without("RELAY_OUTBOUND__ALLOW_NETWORKS");
+    let mut relay = setup.start().await;
+    let crm = json!({"name": "crm", "url": receiver.url(), "event_types": ["a.*"]});
+    make(&relay, ENDPOINTS, crm).await;
+    relay.stop().await;
+    relay.setup().file("relay.toml", "");
+    relay.start_again().await;
+    let shown = relay.read("/v1/endpoints/crm").await;
+    assert!(text(&shown["unusable"]).contains("https"), "{shown}");
+    let other = relay.event("b.c", json!(1)).await;
+    let wanted = relay.event("a.b", json!(1)).await;
+    relay.delivery(&wanted, "pending").await;
+    assert_eq!(relay.deliveries(&other).await, [] as [Value; 0]);
+    relay.stop().await;
+    relay.setup().file("relay.toml", lax);
+    relay.start_again().await;
+    relay.delivery(&wanted, "succeeded").await;
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_file_declares_counts_and_the_other_of_that_name_can_be_seen() {
+    let (declared, made) = (Receiver::start(), Receiver::start());
+    let relay = Relay::start("").await;
+    let id = make(&relay, ENDPOINTS, json!({"name": "crm", "url": made.url()})).await["id"].clone();
+    relay.reconfigure(&declared.endpoint("crm", ""));
+    eventually("the declared one", || async {
+        let list = relay.read(ENDPOINTS).await;
+        let by = |at: usize| list["data"][at]["managed_by"].clone();
+        if [by(0), by(1)] == ["file", "api"] {
+            Ok(())
+        } else {
+            Err(list)
+        }
+    })
+    .await;
+    let shadowed = relay.read(&format!("{ENDPOINTS}/{}", text(&id))).await;
+    assert!(text(&shadowed["unusable"]).contains("declares"), "{shadowed}");
+    relay.event("a.b", json!(1)).await;
+    declared.received(1).await;
+    assert_eq!(made.requests().len(), 0);
+    let renamed = json!({"name": "crm-two"});
+    let path = format!("{ENDPOINTS}/{}", text(&id));
+    let answer = relay.admin(Method::PATCH, &path, Some(renamed)).await;
+    assert_eq!((answer.status, &answer.json()["unusable"]), (200, &Value::Null));
+    relay.event("a.b", json!(2)).await;
+    made.received(1).await;
+}
+
+#[tokio::test]
+async fn a_switch_of_what_the_file_declares_heeds_if_match() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&receiver.endpoint("crm", "")).await;
+    let off = json!({"enabled": false});
+    let stale = conditional(&relay, "/v1/endpoints/crm", "\"7\"", off.clone()).await;
+    assert_eq!(stale.status, 412, "{}", stale.text());
+    let current = conditional(&relay, "/v1/endpoints/crm", "\"0\"", off).await;
+    assert_eq!((current.status, &current.json()["enabled"]), (200, &json!(false)));
 }
