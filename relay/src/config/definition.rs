@@ -1,9 +1,10 @@
 //! Reads one source or endpoint by itself, as the management API takes it: the keys are those
 //! of the file, and so are the rules.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::reader::{Fault, Findings, Section, Surroundings};
+use super::sketch::Node;
 use super::{Config, Declared, check, endpoint, source};
 use crate::model::endpoint::Endpoint;
 use crate::model::source::Source;
@@ -47,6 +48,50 @@ pub fn source(config: &Config, table: &Map<String, Value>) -> Read<Source> {
     read(table, |section| source::read(section, usual))
 }
 
+/// What an endpoint is defined by, as a JSON Schema; the bounds are those of a relay that is not
+/// configured.
+pub fn endpoint_schema() -> Value {
+    let Some(config) = unconfigured() else {
+        return json!({});
+    };
+    let guard = check::guard(&config.outbound, &config.server);
+    let read = |section: &Section<'_>| {
+        endpoint::read(section, config.plugins.limits, &guard);
+    };
+    drawn(&json!({}), read).schema()
+}
+
+/// What a source is defined by, as a JSON Schema.
+pub fn source_schema() -> Value {
+    let Some(config) = unconfigured() else {
+        return json!({});
+    };
+    let usual = source::Usual {
+        limits: config.plugins.limits,
+        body_bytes_max: config.server.body_bytes_max,
+        public_url: config.server.public_url.as_ref(),
+    };
+    let read = |section: &Section<'_>| {
+        source::read(section, usual);
+    };
+    let drawings = source::openings().into_iter().map(|table| drawn(&table, read));
+    drawings.reduce(Node::or).unwrap_or_default().schema()
+}
+
+fn unconfigured() -> Option<Config> {
+    super::load("", &Strangers).ok()
+}
+
+/// What a reader asks for, given this much.
+fn drawn(table: &Value, read: impl FnOnce(&Section<'_>)) -> Node {
+    let findings = Findings::sketching();
+    let nothing = Map::new();
+    let section = Section::root(table.as_object().unwrap_or(&nothing), &findings, &Strangers);
+    read(&section);
+    drop(section);
+    findings.into_node()
+}
+
 fn read<T>(table: &Map<String, Value>, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Read<T> {
     let findings = Findings::default();
     let section = Section::root(table, &findings, &Strangers);
@@ -87,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     fn config() -> Config {
-        super::super::load("", &Strangers).expect("an empty file is valid")
+        unconfigured().expect("an empty file is valid")
     }
 
     fn faults(definition: Value) -> Vec<String> {
@@ -129,6 +174,139 @@ mod tests {
             let found =
                 faults(json!({"name": "a", "url": "https://example.com", "headers": {"x-a": reference}}));
             assert!(found[0].contains("only a configuration file"), "{found:?}");
+        }
+    }
+
+    fn properties(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(keys) => {
+                if let Some(properties) = keys.get("properties").and_then(Value::as_object) {
+                    found.extend(properties.keys().cloned());
+                }
+                keys.values().for_each(|value| properties(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| properties(value, found)),
+            _ => {}
+        }
+    }
+
+    /// The readers' own text is searched, so that a key is not left out because no opening leads
+    /// to it.
+    #[test]
+    fn every_key_that_is_read_is_in_the_schemas() {
+        let readers = [
+            include_str!("endpoint.rs"),
+            include_str!("plugin.rs"),
+            include_str!("label.rs"),
+            include_str!("source/mod.rs"),
+            include_str!("source/event.rs"),
+            include_str!("source/verify/mod.rs"),
+            include_str!("source/verify/handshake.rs"),
+            include_str!("source/verify/jwt.rs"),
+            include_str!("source/verify/keys.rs"),
+            include_str!("source/verify/signature.rs"),
+        ];
+        let mut known = Vec::new();
+        properties(&endpoint_schema(), &mut known);
+        properties(&source_schema(), &mut known);
+        let questions = [
+            "string",
+            "strings",
+            "required",
+            "boolean",
+            "integer",
+            "number",
+            "duration",
+            "durations",
+            "bytes",
+            "choice",
+            "section",
+            "sections",
+            "secret",
+            "secrets",
+            "value",
+        ];
+        let mut asked = 0;
+        for reader in readers {
+            let reader = reader.split("#[cfg(test)]").next().unwrap_or_default();
+            let questions = questions.iter().map(|question| format!(".{question}("));
+            for question in questions.chain(["(section, ".to_owned()]) {
+                for (at, _) in reader.match_indices(&question) {
+                    let rest = reader[at + question.len()..].trim_start();
+                    let Some(key) = rest.strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                        continue;
+                    };
+                    asked += 1;
+                    assert!(
+                        known.iter().any(|known| known == key),
+                        "{key} is not in the schemas"
+                    );
+                }
+            }
+        }
+        assert!(asked > 50, "{asked} questions were found");
+    }
+
+    fn agree<T>(schema: &Value, definition: &Value, read: &Read<T>) {
+        let validator = jsonschema::validator_for(schema).expect("a schema");
+        let faults = read.as_ref().err();
+        let errors: Vec<_> = validator.iter_errors(definition).collect();
+        assert_eq!(
+            errors.is_empty(),
+            read.is_ok(),
+            "{definition}: the reader says {faults:?}, the schema {errors:?}"
+        );
+    }
+
+    #[test]
+    fn the_schemas_take_what_the_readers_take() {
+        let endpoints = [
+            json!({"name": "crm", "url": "https://example.com"}),
+            json!({
+                "name": "crm", "url": "https://example.com", "event_types": "a.*", "method": "PUT",
+                "filter": {"type": ["a.b"]}, "headers": {"x-a": "b", "x-n": 1}, "timeout": "1s500ms",
+                "retry": {"schedule": ["5s", "1m"], "jitter": 0.5, "max_age": null},
+                "plugins": [{"use": "p", "config": {"a": [1]}, "secrets": {"t": "u"}, "memory": "1MiB"}],
+                "rate_limit": "50/s", "signatures": ["v1"], "secret": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+                "tags": ["a"], "concurrency": 3, "enabled": false,
+            }),
+            json!({"name": "crm"}),
+            json!({"name": "crm", "url": "https://example.com", "nmae": 1}),
+            json!({"name": null, "url": "https://example.com"}),
+            json!({"name": "crm", "url": "https://example.com", "retry": {"jiter": 1}}),
+            json!({"name": "crm", "url": "https://example.com", "retry": {"jitter": 2}}),
+            json!({"name": "crm", "url": "https://example.com", "format": "xml"}),
+            json!({"name": "crm", "url": "https://example.com", "concurrency": 0}),
+            json!({"name": "crm", "url": "https://example.com", "timeout": 5}),
+            json!({"name": "crm", "url": "https://example.com", "headers": {"x-a": ["b"]}}),
+            json!({"name": "crm", "url": "https://example.com", "plugins": [{"config": {}}]}),
+        ];
+        let schema = endpoint_schema();
+        for definition in &endpoints {
+            let read = endpoint(&config(), definition.as_object().expect("an object"));
+            agree(&schema, definition, &read);
+        }
+        let verify = [
+            json!({"scheme": "none"}),
+            json!({"scheme": "token", "secret": "s", "in": ["header:x-a", "query:b"]}),
+            json!({"scheme": "basic", "user": "u", "password": "p"}),
+            json!({"scheme": "hmac", "header": "x-s", "secrets": ["a", "b"], "encoding": "hex", "prefix": "sha256="}),
+            json!({"scheme": "jwt", "algorithm": "HS256", "secret": "s", "issuer": "i"}),
+            json!({"scheme": "github", "secret": "s"}),
+            json!({"scheme": "none", "handshake": "cloudevents", "allow_origins": ["*"], "allow_rate": 1}),
+            json!({"scheme": "nonesuch"}),
+            json!({"secret": "s"}),
+            json!({"scheme": "token", "secret": ""}),
+            json!({"scheme": "token", "secret": "s", "other": 1}),
+        ];
+        let schema = source_schema();
+        for verify in verify {
+            let definition = json!({
+                "name": "shop", "verify": verify, "body_limit": "1MiB",
+                "event": {"type": "a.{/event}", "dedupe": ["/id"], "words": {"a": "b.c"}},
+            });
+            let read = source(&config(), definition.as_object().expect("an object"));
+            agree(&schema, &definition, &read);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct KeyPath(Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Key(String),
     Item(usize),
 }
@@ -30,6 +30,11 @@ impl KeyPath {
         self.0
             .strip_prefix(place.0.as_slice())
             .map(|rest| Self(rest.to_vec()))
+    }
+
+    /// The steps from the top.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.0
     }
 
     fn then(&self, step: Step) -> Self {

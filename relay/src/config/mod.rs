@@ -22,7 +22,9 @@ pub mod environment;
 mod plugin;
 pub mod key_path;
 mod label;
+mod quantity;
 pub mod reader;
+pub mod sketch;
 mod source;
 
 use key_path::KeyPath;

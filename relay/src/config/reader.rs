@@ -6,11 +6,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::key_path::KeyPath;
+pub use super::quantity::{parse_bytes, parse_duration};
+use super::sketch::{self, Sketch};
 use crate::model::resource::Definition;
 use crate::model::secret::Secret;
 use crate::model::words::nearest;
@@ -41,9 +44,24 @@ impl fmt::Display for Fault {
 pub struct Findings {
     faults: RefCell<Vec<Fault>>,
     secrets: RefCell<Vec<KeyPath>>,
+    /// What was asked for, where the reader is to be drawn.
+    pub(super) sketch: Option<Sketch>,
 }
 
 impl Findings {
+    /// Findings that draw the reader.
+    pub(super) fn sketching() -> Self {
+        Self {
+            sketch: Some(Sketch::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The reader as it was drawn.
+    pub(super) fn into_node(self) -> sketch::Node {
+        self.sketch.map(Sketch::into_node).unwrap_or_default()
+    }
+
     /// Notes a fault.
     pub fn fault(&self, path: KeyPath, problem: impl Into<String>, remedy: impl Into<String>) {
         self.faults.borrow_mut().push(Fault {
@@ -142,7 +160,15 @@ impl<'a> Section<'a> {
     /// The value under a key, whatever it is.
     pub fn value(&self, key: &'static str) -> Option<&'a Value> {
         self.known.borrow_mut().insert(key);
+        self.draw(key, || Value::Object(Map::new()));
         self.table.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Draws what may stand under a key, if the reader is drawn.
+    pub(super) fn draw(&self, key: &str, shape: impl FnOnce() -> Value) {
+        if let Some(sketch) = &self.findings.sketch {
+            sketch.note(&self.path.key(key), shape());
+        }
     }
 
     /// Whether a key is there, without reading it.
@@ -160,13 +186,18 @@ impl<'a> Section<'a> {
     }
 
     pub fn string(&self, key: &'static str) -> Option<&'a str> {
+        self.draw(key, sketch::text);
         self.expect(key, "a string", Value::as_str)
     }
 
     /// A string that has to be there.
     pub fn required(&self, key: &'static str, example: &str) -> Option<&'a str> {
+        if let Some(sketch) = &self.findings.sketch {
+            sketch.require(&self.path.key(key));
+        }
         if !self.has(key) {
             self.known.borrow_mut().insert(key);
+            self.draw(key, sketch::text);
             self.fault(key, "is missing", format!("give it, as in {key} = {example}"));
             return None;
         }
@@ -174,11 +205,13 @@ impl<'a> Section<'a> {
     }
 
     pub fn boolean(&self, key: &'static str) -> Option<bool> {
+        self.draw(key, || serde_json::json!({"type": "boolean"}));
         self.expect(key, "true or false", Value::as_bool)
     }
 
     /// A whole number within a range.
     pub fn integer(&self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        self.draw(key, || sketch::integer(&range));
         let number = self.expect(key, "a whole number", Value::as_u64)?;
         if range.contains(&number) {
             return Some(number);
@@ -193,6 +226,7 @@ impl<'a> Section<'a> {
 
     /// A number within a range.
     pub fn number(&self, key: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+        self.draw(key, || sketch::number(&range));
         let number = self.expect(key, "a number", Value::as_f64)?;
         if range.contains(&number) {
             return Some(number);
@@ -207,6 +241,7 @@ impl<'a> Section<'a> {
 
     /// A span of time such as `"30s"`.
     pub fn duration(&self, key: &'static str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
+        self.draw(key, sketch::duration);
         let text = self.string(key)?;
         self.checked_duration(key, text, &range)
     }
@@ -217,6 +252,7 @@ impl<'a> Section<'a> {
         key: &'static str,
         range: std::ops::RangeInclusive<Duration>,
     ) -> Option<Vec<Duration>> {
+        self.draw(key, || sketch::texts(&sketch::duration()));
         let texts = self.strings(key)?;
         Some(
             texts
@@ -253,6 +289,7 @@ impl<'a> Section<'a> {
 
     /// A size such as `"1MiB"` or a number of bytes.
     pub fn bytes(&self, key: &'static str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+        self.draw(key, || sketch::bytes(&range));
         let value = self.value(key)?;
         let size = match value {
             Value::Number(number) => number.as_u64().and_then(|size| usize::try_from(size).ok()),
@@ -282,6 +319,7 @@ impl<'a> Section<'a> {
 
     /// A list of strings; a single string is a list of one.
     pub fn strings(&self, key: &'static str) -> Option<Vec<&'a str>> {
+        self.draw(key, || sketch::texts(&sketch::text()));
         self.expect(key, "a list of strings", |value| match value {
             Value::String(text) => Some(vec![text.as_str()]),
             Value::Array(items) => items.iter().map(Value::as_str).collect(),
@@ -291,6 +329,7 @@ impl<'a> Section<'a> {
 
     /// One of several words.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        self.draw(key, || sketch::words(choices.iter().map(|(word, _)| *word)));
         let text = self.string(key)?;
         if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
             return Some(*choice);
@@ -306,12 +345,22 @@ impl<'a> Section<'a> {
 
     /// A table below this one.
     pub fn section(&self, key: &'static str) -> Option<Self> {
+        if let Some(sketch) = &self.findings.sketch {
+            self.value(key);
+            sketch.table(&self.path.key(key));
+            let table = self.table.get(key).and_then(Value::as_object);
+            return Some(self.below(self.path.key(key), table.unwrap_or(&NOTHING)));
+        }
         let table = self.expect(key, "a table", Value::as_object)?;
         Some(self.below(self.path.key(key), table))
     }
 
     /// A list of tables below this one.
     pub fn sections(&self, key: &'static str) -> Vec<Self> {
+        if self.findings.sketch.is_some() {
+            self.value(key);
+            return vec![self.below(self.path.key(key).item(0), &NOTHING)];
+        }
         let Some(list) = self.expect(key, "a list of tables", Value::as_array) else {
             return Vec::new();
         };
@@ -331,7 +380,11 @@ impl<'a> Section<'a> {
 
     /// The keys of this table that nobody has read, to be read as a map: each counts as known.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        let table = self.table;
+        let table = if self.findings.sketch.is_some() {
+            &*ANYTHING
+        } else {
+            self.table
+        };
         table.iter().map(|(key, value)| (key.as_str(), value))
     }
 
@@ -370,12 +423,14 @@ impl<'a> Section<'a> {
     /// A secret: text, `{ env = "NAME" }` or `{ file = "path" }`. An empty one is a fault, so
     /// that nothing is ever checked against nothing.
     pub fn secret(&self, key: &'static str) -> Option<Secret> {
+        self.draw(key, sketch::secret);
         let value = self.value(key)?;
         self.read_secret(key, value)
     }
 
     /// One secret or a list of them, the first being the one in use.
     pub fn secrets(&self, key: &'static str) -> Option<Vec<Secret>> {
+        self.draw(key, sketch::secrets);
         match self.value(key)? {
             Value::Array(items) => Some(
                 items
@@ -389,6 +444,7 @@ impl<'a> Section<'a> {
 
     /// Reads a secret from a value that stands under `key`.
     pub fn read_secret(&self, key: &str, value: &Value) -> Option<Secret> {
+        self.draw(key, sketch::secret);
         self.findings.secret(self.path.key(key));
         let found = match value {
             Value::String(text) => Ok(text.clone()),
@@ -465,6 +521,12 @@ impl<'a> Section<'a> {
     }
 }
 
+/// What is read where a reader is drawn and nothing stands.
+static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+/// A map with one entry that stands for all.
+static ANYTHING: LazyLock<Map<String, Value>> =
+    LazyLock::new(|| [(sketch::ANY_KEY.to_owned(), Value::Null)].into_iter().collect());
+
 const SECRET_REMEDY: &str = "write { env = \"NAME\" }, { file = \"path\" } or the secret itself";
 
 /// What a value is, for a message: its kind, and itself if it is short and no secret.
@@ -481,71 +543,4 @@ fn describe(value: &Value) -> String {
 
 fn nearest_hint(text: &str, words: &[&str]) -> String {
     nearest(text, words).map_or_else(String::new, |near| format!("did you mean {near}? "))
-}
-
-/// Reads `500ms`, `30s`, `5m`, `2h`, `7d`, or several in a row as in `1h30m`.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let count: u64 = rest[..digits].parse().ok()?;
-        let unit_end = rest[digits..]
-            .find(|c: char| c.is_ascii_digit())
-            .map_or(rest.len(), |at| digits + at);
-        let milliseconds = match &rest[digits..unit_end] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_millis(count.checked_mul(milliseconds)?))?;
-        rest = &rest[unit_end..];
-    }
-    Some(total)
-}
-
-/// Reads `512`, `64KiB`, `1MiB`, `2GiB`, and the decimal `kB`, `MB`, `GB`.
-pub fn parse_bytes(text: &str) -> Option<usize> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let count: usize = text[..digits].parse().ok()?;
-    let unit = match text[digits..].trim() {
-        "" | "B" => 1,
-        "kB" | "KB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    count.checked_mul(unit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_and_sizes_are_read_with_their_units() {
-        for (text, ms) in [
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("1h30m", 5_400_000),
-            ("7d", 604_800_000),
-        ] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
-        }
-        for text in ["", "5", "s", "5 s", "5y", "-5s", "99999999999999999999s"] {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-        assert_eq!(parse_bytes("64KiB"), Some(65_536));
-        assert_eq!(parse_bytes("64 bananas"), None);
-    }
 }

@@ -1,8 +1,9 @@
 //! Reads how a post becomes an event, over what the preset says.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::reader::{Findings, Process, Section};
+use crate::config::sketch;
 use crate::model::event_type;
 use crate::model::source::{Mapping, Origin, Origins, Template};
 
@@ -11,6 +12,11 @@ use super::preset::Preset;
 
 /// Most places that are looked at for one value, and most parts of a dedupe key.
 const ORIGINS_MAX: usize = 16;
+
+/// A beginning that leads the reader through every key that it knows.
+pub(super) fn opening() -> Value {
+    json!({"dedupe": "/id"})
+}
 
 /// Each key replaces what the preset says of the same value.
 pub(super) fn read(source: &Section<'_>, preset: Option<&Preset>) -> Mapping {
@@ -63,6 +69,7 @@ fn read_kind(section: &Section<'_>, kind: &mut Template) {
         kind.fallback = fallback.to_owned();
     }
     if let Some(words) = section.section("words") {
+        words.draw(sketch::ANY_KEY, sketch::text);
         for (word, ours) in words.entries() {
             match ours.as_str() {
                 Some(ours) => kind.words.push((word.to_owned(), ours.to_owned())),
@@ -126,6 +133,7 @@ fn origins(section: &Section<'_>, key: &str, texts: &[&str]) -> Origins {
 /// A list of parts; a part is a text, or a list of texts of which the first with a value
 /// counts.
 fn parts(section: &Section<'_>, key: &'static str) -> Vec<Origins> {
+    section.draw(key, || sketch::texts(&sketch::texts(&sketch::text())));
     let list = match section.value(key) {
         None => return Vec::new(),
         Some(Value::Array(list)) => list.as_slice(),

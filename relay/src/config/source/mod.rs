@@ -69,6 +69,15 @@ pub(super) fn read(section: &Section<'_>, usual: Usual<'_>) -> Option<Source> {
     })
 }
 
+/// Beginnings of sections that lead the reader through every key that it knows.
+pub(super) fn openings() -> Vec<serde_json::Value> {
+    let event = event::opening();
+    let verify = verify::openings().into_iter();
+    verify
+        .map(|verify| serde_json::json!({"verify": verify, "event": event}))
+        .collect()
+}
+
 fn name(section: &Section<'_>) -> Option<String> {
     let name = section.required("name", "\"shop\"")?;
     if !is_name(name) {

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use serde_json::{Value, json};
+
 use crate::config::reader::Section;
 use crate::model::verify::{Handshake, Scheme};
 
@@ -30,6 +32,14 @@ const KINDS: [(&str, Kind); 7] = [
     ("woocommerce", Kind::WooCommerce),
     ("cloudevents", Kind::CloudEvents),
 ];
+
+/// Beginnings that lead the reader through every key that it knows.
+pub(super) fn openings(scheme: &str) -> Vec<Value> {
+    let kinds = KINDS.iter();
+    kinds
+        .map(|(kind, _)| json!({"scheme": scheme, "handshake": kind}))
+        .collect()
+}
 
 /// The handshake; `None` if it cannot be told.
 pub(super) fn read(section: &Section<'_>, scheme: Option<&Scheme>) -> Option<Handshake> {

@@ -1,5 +1,7 @@
 //! Reads how signed tokens (JWT) are checked.
 
+use serde_json::{Value, json};
+
 use crate::config::reader::Section;
 use crate::model::verify::{Algorithm, Digest, Jwt, PublicKeyAlgorithm};
 
@@ -23,6 +25,14 @@ const ALGORITHMS: [(&str, Algorithm); 9] = [
     ),
     ("EdDSA", Algorithm::PublicKey(PublicKeyAlgorithm::Ed25519)),
 ];
+
+/// Beginnings that lead the reader through every key that it knows.
+pub(super) fn openings(scheme: &str) -> Vec<Value> {
+    let named = ALGORITHMS.iter();
+    named
+        .map(|(algorithm, _)| json!({"scheme": scheme, "algorithm": algorithm}))
+        .collect()
+}
 
 pub(super) fn read(section: &Section<'_>) -> Option<Jwt> {
     let at = place(

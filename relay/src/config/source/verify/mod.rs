@@ -8,6 +8,7 @@ mod signature;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::config::reader::Section;
@@ -100,6 +101,18 @@ pub(super) fn read(
         handshake: handshake?,
     };
     Some((verify, sender))
+}
+
+/// Beginnings of `verify` that lead the reader through every key that it knows.
+pub(super) fn openings() -> Vec<Value> {
+    let schemes = KINDS.iter().flat_map(|(scheme, kind)| match kind {
+        Kind::Jwt => jwt::openings(scheme),
+        Kind::Hmac | Kind::Ecdsa | Kind::Ed25519 | Kind::Rsa => signature::openings(scheme),
+        _ => vec![json!({ "scheme": scheme })],
+    });
+    let handshakes = handshake::openings("none");
+    // A scheme that is none: the words that would be.
+    schemes.chain(handshakes).chain([json!({"scheme": ""})]).collect()
 }
 
 /// The kind of scheme; a fault names the senders too.

@@ -1,5 +1,7 @@
 //! Reads a signature that is described as data.
 
+use serde_json::{Value, json};
+
 use crate::config::reader::Section;
 use crate::model::verify::{
     Algorithm, Digest, Encoding, Part, Place, PublicKeyAlgorithm, Signature, SignedTime, TOLERANCE_DEFAULT,
@@ -43,6 +45,14 @@ const UNITS: [(&str, TimeUnit); 3] = [
     ("ms", TimeUnit::Milliseconds),
     ("rfc3339", TimeUnit::Rfc3339),
 ];
+
+/// Beginnings that lead the reader through every key that it knows.
+pub(super) fn openings(scheme: &str) -> Vec<Value> {
+    vec![
+        json!({"scheme": scheme, "parts": ["body", "url", "sorted-form"]}),
+        json!({"scheme": scheme, "in": "header:x", "parts": ["body"]}),
+    ]
+}
 
 pub(super) fn hmac(section: &Section<'_>) -> Algorithm {
     Algorithm::Hmac(section.choice("digest", &DIGESTS).unwrap_or(Digest::Sha256))
