@@ -15,7 +15,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::{Either, Limited};
 use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt as _;
+use utoipa::OpenApi as _;
 
+use crate::api;
 use crate::api::auth::{Keys, Right};
 use crate::clock::Clock;
 use crate::directory::{Directories, Door};
@@ -25,6 +27,7 @@ use crate::http::connection::Closed;
 use crate::http::head;
 use crate::http::problem::Problem;
 use crate::http::server::Service;
+use crate::ingest::decode::{CloudEvent, NewEvent};
 use crate::ingest::refuse::Refusal;
 use crate::ingest::verify::{self, Verified};
 use crate::ingest::{self, Post};
@@ -63,17 +66,10 @@ impl Service for Arc<Gate> {
         }
         let path = request.uri().path();
         if path == "/v1/events" && request.method() == Method::POST {
-            return self
-                .events(request)
-                .await
-                .unwrap_or_else(|refused| self.refuse("/v1/events", peer, refused));
+            return create(self, request, peer).await;
         }
-        if let Some(name) = path.strip_prefix("/in/") {
-            let name = name.to_owned();
-            return self
-                .source(&name, request, peer)
-                .await
-                .unwrap_or_else(|refused| self.refuse(&name, peer, refused));
+        if path.starts_with("/in/") {
+            return post(self, request, peer).await;
         }
         self.api(request, peer).await
     }
@@ -81,6 +77,80 @@ impl Service for Arc<Gate> {
     fn closed(&self, peer: SocketAddr, why: Closed) {
         self.refusals.closed(peer, why);
     }
+}
+
+// ---- as the document has them -----------------------------------------------------------
+
+/// Everything that is answered over HTTP, as an OpenAPI document.
+pub fn document() -> Bytes {
+    #[derive(utoipa::OpenApi)]
+    #[openapi(paths(create, post))]
+    struct Doors;
+    let mut described = api::described();
+    described.merge(Doors::openapi());
+    Bytes::from(api::openapi::document(described).to_string())
+}
+
+/// What became of one event, or of several, in their order.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "written by hand, for speed")]
+enum Receipts {
+    One(Receipt),
+    Batch { data: Vec<Receipt> },
+}
+
+/// Accepts one event, or a batch of CloudEvents
+///
+/// CloudEvents in binary mode are accepted too: their attributes in `ce-` headers, and any body.
+/// The answer comes when the events are on disk. The same id or `Idempotency-Key` again within the
+/// window is answered with the id that the event has, and nothing is sent twice.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    params(("Idempotency-Key" = Option<String>, Header, description = "tells the event from others")),
+    request_body(content(
+        (NewEvent = "application/json"),
+        (CloudEvent = "application/cloudevents+json"),
+        (Vec<CloudEvent> = "application/cloudevents-batch+json"),
+    )),
+    responses(
+        (status = 202, description = "on disk; a list for a batch", body = Receipts),
+        (status = 415, description = "`unsupported_media_type` or `unsupported_content_encoding`"),
+    )
+)]
+async fn create(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    let answered = gate.events(request).await;
+    answered.unwrap_or_else(|refused| gate.refuse("/v1/events", peer, refused))
+}
+
+/// Accepts what a platform posts, in its own format
+///
+/// How a post proves that it is genuine is for the source to say, and so is what its sender may
+/// ask first: those requests are answered as the platform expects.
+#[utoipa::path(
+    post,
+    path = "/in/{source}",
+    tag = "in",
+    security(()),
+    params(("source" = String, Path, description = "a source's name or id")),
+    request_body(content = [u8], content_type = "*/*"),
+    responses(
+        (status = 200, description = "the answer to what a sender asks first"),
+        (status = 202, description = "on disk; a list if the source's plugins made several or none"),
+        (status = 401, description = "`unauthenticated`: it is not genuine"),
+        (status = 404, description = "`unknown_source`"),
+        (status = 405, description = "`method_not_allowed`"),
+        (status = 415, description = "`unsupported_content_encoding`"),
+        (status = 500, description = "`store_broken`"),
+        (status = 503, description = "`store_unavailable`, `store_full` or `authentication_unavailable`"),
+    )
+)]
+async fn post(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    let name = request.uri().path().strip_prefix("/in/").unwrap_or_default();
+    let name = name.to_owned();
+    let answered = gate.source(&name, request, peer).await;
+    answered.unwrap_or_else(|refused| gate.refuse(&name, peer, refused))
 }
 
 /// Why a request is not answered with a success.

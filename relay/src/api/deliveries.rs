@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::{Manager, Reader};
@@ -19,28 +21,51 @@ use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryFilter, Retried};
 
-#[derive(Debug, Deserialize)]
+/// Every route of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+        .routes(routes!(attempts))
+        .routes(routes!(retry))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
     /// An endpoint's name or id.
     endpoint: Option<String>,
+    #[param(value_type = Option<Standing>)]
     status: Option<String>,
+    /// An event's id.
+    #[param(value_type = Option<EventId>)]
     event: Option<String>,
+    /// The type of the event.
     r#type: Option<String>,
+    /// At or after this time.
+    #[param(value_type = Option<Timestamp>)]
     since: Option<String>,
+    /// Before this time.
+    #[param(value_type = Option<Timestamp>)]
     until: Option<String>,
 }
 
 /// A delivery as lists show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Delivery)]
 pub(super) struct Shown {
     id: DeliveryId,
     event: EventId,
     r#type: String,
     endpoint: EndpointId,
     endpoint_name: Option<String>,
+    #[schema(value_type = Standing)]
     status: &'static str,
     attempts: u32,
     next_attempt_at: Option<Timestamp>,
@@ -65,6 +90,20 @@ pub(super) fn show(directory: &Directory, clock: &dyn Clock, delivery: Delivery)
     }
 }
 
+/// Where a delivery stands.
+#[derive(utoipa::ToSchema)]
+#[schema(as = DeliveryStatus, rename_all = "snake_case")]
+#[expect(dead_code, reason = "the words of `State` as the document lists them")]
+pub(super) enum Standing {
+    Pending,
+    Succeeded,
+    Failed,
+    Dropped,
+    Cancelled,
+}
+
+/// Lists deliveries
+#[utoipa::path(get, path = "/v1/deliveries", params(Asked), responses((status = 200, body = List<Shown>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -109,6 +148,13 @@ pub(super) fn endpoint(
     }
 }
 
+/// Shows a delivery
+#[utoipa::path(
+    get,
+    path = "/v1/deliveries/{id}",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Shown))
+)]
 pub(super) async fn one(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -128,12 +174,13 @@ pub(super) async fn one(
 }
 
 /// The attempts of a delivery, first to last.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Attempts {
     data: Vec<ShownAttempt>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DeliveryAttempt)]
 pub(super) struct ShownAttempt {
     #[serde(flatten)]
     attempt: Attempt,
@@ -144,6 +191,13 @@ pub(super) struct ShownAttempt {
     summary: String,
 }
 
+/// Lists the attempts of a delivery, first to last
+#[utoipa::path(
+    get,
+    path = "/v1/deliveries/{id}/attempts",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Attempts))
+)]
 pub(super) async fn attempts(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -166,12 +220,24 @@ pub(super) async fn attempts(
 }
 
 /// What became of a retry.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Retry)]
 pub(super) struct Accepted {
     id: DeliveryId,
+    #[schema(value_type = Standing)]
     status: &'static str,
 }
 
+/// Sends a delivery once more
+#[utoipa::path(
+    post,
+    path = "/v1/deliveries/{id}/retry",
+    params(("id" = String, Path)),
+    responses(
+        (status = 202, description = "it is due now", body = Accepted),
+        (status = 409, description = "`endpoint_gone`: its endpoint is not there any more"),
+    )
+)]
 pub(super) async fn retry(
     Manager(caller): Manager,
     State(api): State<Api>,

@@ -8,13 +8,16 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::{Caller, Manager, Reader};
 use super::errors::{self, Failure};
 use super::managed::{self, Asked, Keys, Patch, Shown};
 use super::page::List;
 use super::params::{Params, PathId};
+use super::schemas::{self, EndpointDefinition, EndpointPatch};
 use super::{Api, conditions};
 use crate::directory::Target;
 use crate::http::problem::Problem;
@@ -27,8 +30,39 @@ use crate::store::Disabled;
 
 const KIND: Kind = Kind::Endpoint;
 
+/// Every route of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(one, replace, patch, delete))
+        .routes(routes!(restore))
+        .routes(routes!(secret))
+}
+
+/// What an endpoint shows besides its definition and what every resource shows.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = EndpointStanding)]
+pub(super) struct Standing {
+    /// Whether anything is sent.
+    enabled: bool,
+    /// Why the relay sends nothing, if it stopped by itself or somebody switched a declared one
+    /// off; left out of those deleted.
+    #[schema(required = false)]
+    disabled: Option<ShownDisabled>,
+    #[schema(required = false)]
+    condition: ShownCondition,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Disabled)]
+struct ShownDisabled {
+    at: Timestamp,
+    reason: String,
+}
+
 /// How it stands with a receiver.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Condition)]
 struct ShownCondition {
     /// Since when it has done nothing but fail.
     failing_since: Option<Timestamp>,
@@ -61,17 +95,21 @@ fn show(api: &Api) -> impl Fn(&Entry) -> Shown {
         let id = EndpointId::from_raw(entry.resource.id);
         let why = api.queue.disabled(id);
         let mut shown = Shown::of(entry);
-        if why.is_some() {
-            shown.set("enabled", Value::Bool(false));
-        }
-        let why = why.map(|why| json!({"at": why.at, "reason": why.reason}));
-        shown.set("disabled", why.unwrap_or(Value::Null));
-        let condition = ShownCondition::from(api.queue.condition(id));
-        shown.set("condition", serde_json::to_value(condition).unwrap_or_default());
+        let wanted = shown.is_set("enabled");
+        shown.add(&Standing {
+            enabled: wanted && why.is_none(),
+            disabled: why.map(|why| ShownDisabled {
+                at: why.at,
+                reason: why.reason,
+            }),
+            condition: api.queue.condition(id).into(),
+        });
         shown
     }
 }
 
+/// Lists endpoints
+#[utoipa::path(get, path = "/v1/endpoints", params(Asked), responses((status = 200, body = List<schemas::Endpoint>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -80,6 +118,18 @@ pub(super) async fn list(
     managed::list(&api, &caller, KIND, asked, show(&api)).await
 }
 
+/// Makes an endpoint
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints",
+    request_body = EndpointDefinition,
+    responses(
+        (status = 201, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken` or `too_many`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn create(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -88,6 +138,13 @@ pub(super) async fn create(
     managed::create(&api, &caller, KIND, keys, show(&api)).await
 }
 
+/// Shows an endpoint
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{id}",
+    params(("id" = String, Path, description = "name or id")),
+    responses((status = 200, body = schemas::Endpoint, headers(("ETag" = String))))
+)]
 pub(super) async fn one(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -97,6 +154,25 @@ pub(super) async fn one(
     Ok(managed::one(&entry, show(&api)))
 }
 
+/// Replaces the definition of an endpoint
+///
+/// What only the relay says is passed over, so that what was read can be sent back.
+#[utoipa::path(
+    put,
+    path = "/v1/endpoints/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body = EndpointDefinition,
+    responses(
+        (status = 200, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn replace(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -108,8 +184,26 @@ pub(super) async fn replace(
     managed::change(&api, &caller, (KIND, &id), &headers, write, show(&api)).await
 }
 
-/// Besides what the definition says, `enabled` decides whether anything is sent: `true` also
-/// takes back that the relay, or someone before, disabled the endpoint.
+/// Changes an endpoint, by a JSON Merge Patch (RFC 7396)
+///
+/// `enabled` also decides whether anything is sent: `true` takes back that the relay, or someone
+/// before, disabled the endpoint.
+#[utoipa::path(
+    patch,
+    path = "/v1/endpoints/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body(content((EndpointPatch = "application/merge-patch+json"), (EndpointPatch = "application/json"))),
+    responses(
+        (status = 200, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn patch(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -179,13 +273,30 @@ async fn set_disabled(api: &Api, entry: &Entry, why: Option<Disabled>) -> Result
 }
 
 /// What became of a deleted endpoint's deliveries.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DeletedEndpoint)]
 struct Deleted {
     id: EndpointId,
     /// Deliveries that waited and will not be made.
     cancelled: usize,
 }
 
+/// Deletes an endpoint
+///
+/// It can be restored for 30 days.
+#[utoipa::path(
+    delete,
+    path = "/v1/endpoints/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    responses(
+        (status = 200, body = Deleted),
+        (status = 409, description = "`declared_in_file`"),
+        (status = 412, description = "`changed_meanwhile`"),
+    )
+)]
 pub(super) async fn delete(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -197,6 +308,17 @@ pub(super) async fn delete(
     Ok((StatusCode::OK, Json(Deleted { id, cancelled })).into_response())
 }
 
+/// Puts a deleted endpoint in force again
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/restore",
+    params(("id" = String, Path, description = "its id")),
+    responses(
+        (status = 200, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken` or `too_many`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn restore(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -206,7 +328,8 @@ pub(super) async fn restore(
 }
 
 /// What a receiver verifies with.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = VerificationSecrets)]
 pub(super) struct Secrets {
     /// `whsec_…`, for `v1` signatures.
     secret: Option<String>,
@@ -214,6 +337,16 @@ pub(super) struct Secrets {
     public_key: Option<String>,
 }
 
+/// Reveals what the receiver of an endpoint verifies with
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{id}/secret",
+    params(("id" = String, Path, description = "name or id")),
+    responses(
+        (status = 200, body = Secrets),
+        (status = 409, description = "`unusable`: its definition cannot be used"),
+    )
+)]
 pub(super) async fn secret(
     Manager(caller): Manager,
     State(api): State<Api>,

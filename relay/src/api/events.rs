@@ -7,6 +7,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::Reader;
 use super::errors::Failure;
@@ -20,20 +22,37 @@ use crate::model::page::{LIMIT_MAX, Page};
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryFilter, EventFilter};
 
-#[derive(Debug, Deserialize)]
+/// Every route of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+        .routes(routes!(payload))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
     r#type: Option<String>,
     /// A source's name or id.
     source: Option<String>,
+    /// At or after this time.
+    #[param(value_type = Option<Timestamp>)]
     since: Option<String>,
+    /// Before this time.
+    #[param(value_type = Option<Timestamp>)]
     until: Option<String>,
 }
 
 /// An event as a list shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Event)]
 pub(super) struct Shown {
     id: EventId,
     r#type: String,
@@ -49,17 +68,21 @@ pub(super) struct Shown {
 }
 
 /// An event by itself: with its payload and what became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = EventWithDeliveries)]
 pub(super) struct Whole {
     #[serde(flatten)]
     event: Shown,
     headers: Vec<(String, String)>,
     extensions: Vec<(String, String)>,
     /// The payload, if it is JSON; else read `/payload`.
+    #[schema(value_type = Value)]
     data: Option<Box<serde_json::value::RawValue>>,
     deliveries: Vec<deliveries::Shown>,
 }
 
+/// Lists events
+#[utoipa::path(get, path = "/v1/events", params(Asked), responses((status = 200, body = List<Shown>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -90,6 +113,13 @@ fn source(api: &Api, tenant: TenantId, asked: Option<&str>) -> Result<Option<Sou
     }
 }
 
+/// Shows an event with its payload and deliveries
+#[utoipa::path(
+    get,
+    path = "/v1/events/{id}",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Whole))
+)]
 pub(super) async fn one(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -128,7 +158,15 @@ pub(super) async fn one(
     }))
 }
 
-/// The payload as it came. Never as a type that a browser would run.
+/// Gives the payload of an event as it came
+///
+/// Never as a type that a browser would run.
+#[utoipa::path(
+    get,
+    path = "/v1/events/{id}/payload",
+    params(("id" = String, Path)),
+    responses((status = 200, body = [u8], content_type = "application/octet-stream"))
+)]
 pub(super) async fn payload(
     Reader(caller): Reader,
     State(api): State<Api>,

@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::{Admin, fresh_key, key_record};
@@ -14,11 +16,19 @@ use crate::model::id::KeyId;
 use crate::model::time::Timestamp;
 use crate::store::{Key, Role};
 
-/// Longest name of a key, in bytes.
-const NAME_BYTES_MAX: usize = 100;
+/// Longest name of a key, in characters.
+const NAME_CHARS_MAX: usize = 100;
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+/// Every route of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(revoke))
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = Role)]
 enum RoleWord {
     Admin,
     Manage,
@@ -49,7 +59,8 @@ impl From<RoleWord> for Role {
 }
 
 /// A key without the key itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Key)]
 pub(super) struct Shown {
     id: KeyId,
     name: String,
@@ -58,11 +69,13 @@ pub(super) struct Shown {
     revoked_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct KeyList {
     data: Vec<Shown>,
 }
 
+/// Lists every key, oldest first
+#[utoipa::path(get, path = "/v1/keys", responses((status = 200, body = KeyList)))]
 pub(super) async fn list(_: Admin, State(api): State<Api>) -> Result<Json<KeyList>, Failure> {
     let keys = api.store.keys().await?;
     Ok(Json(KeyList {
@@ -80,29 +93,35 @@ fn show(key: Key) -> Shown {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewKey)]
 pub(super) struct New {
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     role: RoleWord,
 }
 
 /// A key just made: the only time that it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = MadeKey)]
 pub(super) struct Made {
     #[serde(flatten)]
     shown: Shown,
     key: String,
 }
 
+/// Makes a key
+#[utoipa::path(post, path = "/v1/keys", request_body = New, responses((status = 201, body = Made)))]
 pub(super) async fn create(
     Admin(caller): Admin,
     State(api): State<Api>,
     new: Result<Json<New>, axum::extract::rejection::JsonRejection>,
 ) -> Result<(StatusCode, Json<Made>), Failure> {
     let Json(new) = new.map_err(|error| errors::of_body(&error))?;
-    if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX {
-        let detail = format!("the name has {} bytes; use 1 to {NAME_BYTES_MAX}", new.name.len());
+    let length = new.name.chars().count();
+    if !(1..=NAME_CHARS_MAX).contains(&length) {
+        let detail = format!("the name has {length} characters; use 1 to {NAME_CHARS_MAX}");
         return Err(Problem::new(400, "bad_body", "Bad body", detail).into());
     }
     let now = api.clock.now();
@@ -133,6 +152,15 @@ pub(super) async fn create(
     ))
 }
 
+/// Revokes a key
+///
+/// It stops working at once.
+#[utoipa::path(
+    delete,
+    path = "/v1/keys/{id}",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "revoked"))
+)]
 pub(super) async fn revoke(
     Admin(caller): Admin,
     State(api): State<Api>,

@@ -23,26 +23,34 @@ use crate::model::time::Timestamp;
 use crate::store::Which;
 
 /// What is asked of a list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
     /// Text in the name, the URL or the description, in any case.
     q: Option<String>,
     tag: Option<String>,
     owner: Option<String>,
     /// `true`: those that were deleted and can be restored.
+    #[param(value_type = Option<bool>)]
     deleted: Option<String>,
 }
 
 /// A resource as it is shown: the keys of its definition, and what the relay adds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Managed)]
 pub(super) struct Shown {
     id: String,
     #[serde(flatten)]
+    #[schema(ignore)]
     keys: Map<String, Value>,
     /// `file`: the configuration file declares it, and it is changed there; `api`.
+    #[schema(value_type = ManagedBy)]
     managed_by: &'static str,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -51,6 +59,15 @@ pub(super) struct Shown {
     /// Why the definition as it stands is not in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     unusable: Option<String>,
+}
+
+/// The words of `managed_by`.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the words of `Origin` as the document lists them")]
+pub(super) enum ManagedBy {
+    File,
+    Api,
 }
 
 impl Shown {
@@ -83,9 +100,16 @@ impl Shown {
         }
     }
 
-    /// Changes a key that is shown.
-    pub(super) fn set(&mut self, key: &str, value: Value) {
-        self.keys.insert(key.to_owned(), value);
+    /// Shows more, in place of keys of the same names.
+    pub(super) fn add(&mut self, more: &impl Serialize) {
+        if let Ok(Value::Object(more)) = serde_json::to_value(more) {
+            self.keys.extend(more);
+        }
+    }
+
+    /// Whether that key is shown as true.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.keys.get(key) == Some(&Value::Bool(true))
     }
 }
 
@@ -188,7 +212,7 @@ impl Asked {
 }
 
 /// What only the relay says: passed over in a body, so that what was read can be sent back.
-const READ_ONLY: [&str; 9] = [
+pub(super) const READ_ONLY: [&str; 9] = [
     "id",
     "managed_by",
     "created_at",

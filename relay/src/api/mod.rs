@@ -5,9 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
-use axum::routing::{delete, get, post};
+use bytes::Bytes;
 use http::header;
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::clock::Clock;
 use crate::directory::Directories;
@@ -27,8 +30,10 @@ mod errors;
 mod events;
 mod keys;
 mod managed;
+pub mod openapi;
 mod page;
 mod params;
+mod schemas;
 mod sources;
 
 use errors::Failure;
@@ -45,50 +50,65 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub ids: Arc<IdMaker>,
+    /// What `/openapi.json` answers.
+    pub document: Bytes,
     /// Set when the relay is about to stop.
     pub stop: CancellationToken,
 }
 
 /// Every route of the management API.
 pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/v1/events", get(events::list))
-        .route("/v1/events/{id}", get(events::one))
-        .route("/v1/events/{id}/payload", get(events::payload))
-        .route("/v1/deliveries", get(deliveries::list))
-        .route("/v1/deliveries/{id}", get(deliveries::one))
-        .route("/v1/deliveries/{id}/attempts", get(deliveries::attempts))
-        .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
-        .route("/v1/endpoints", get(endpoints::list).post(endpoints::create))
-        .route(
-            "/v1/endpoints/{id}",
-            get(endpoints::one)
-                .put(endpoints::replace)
-                .patch(endpoints::patch)
-                .delete(endpoints::delete),
-        )
-        .route("/v1/endpoints/{id}/restore", post(endpoints::restore))
-        .route("/v1/endpoints/{id}/secret", get(endpoints::secret))
-        .route("/v1/sources", get(sources::list).post(sources::create))
-        .route(
-            "/v1/sources/{id}",
-            get(sources::one)
-                .put(sources::replace)
-                .patch(sources::patch)
-                .delete(sources::delete),
-        )
-        .route("/v1/sources/{id}/restore", post(sources::restore))
-        .route("/v1/keys", get(keys::list).post(keys::create))
-        .route("/v1/keys/{id}", delete(keys::revoke))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+    let (router, _) = routes().split_for_parts();
+    router
         .fallback(unknown)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(api)
 }
 
+/// Every route of the management API, as it is described.
+pub fn described() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// Each file has its routes with what the document says of them.
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(events::routes())
+        .merge(deliveries::routes())
+        .merge(endpoints::routes())
+        .merge(sources::routes())
+        .merge(keys::routes())
+        .routes(routes!(alive))
+        .routes(routes!(ready))
+        .routes(routes!(metrics))
+        .routes(routes!(document))
+}
+
+/// Says whether the relay runs
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "relay",
+    security(()),
+    responses((status = 200, body = String, content_type = "text/plain; charset=utf-8"))
+)]
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Says whether the relay takes events
+///
 /// Ready as long as the store takes events and answers, and the relay is not about to stop.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "relay",
+    security(()),
+    responses(
+        (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
+        (status = 503, description = "`stopping`, `store_full` or `store_unavailable`"),
+    )
+)]
 async fn ready(State(api): State<Api>) -> Result<&'static str, Failure> {
     if api.stop.is_cancelled() {
         return Err(Problem::new(503, "stopping", "Stopping", "the relay is about to stop").into());
@@ -102,9 +122,28 @@ async fn ready(State(api): State<Api>) -> Result<&'static str, Failure> {
 /// The media type of OpenMetrics, which Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Gives every metric, for Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "relay",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"))
+)]
 async fn metrics(_: auth::Reader, State(api): State<Api>) -> impl axum::response::IntoResponse {
     let text = api.metrics.text();
     ([(header::CONTENT_TYPE, OPENMETRICS)], text)
+}
+
+/// Gives this document
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "relay",
+    security(()),
+    responses((status = 200, body = serde_json::Value, content_type = "application/json"))
+)]
+async fn document(State(api): State<Api>) -> impl axum::response::IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], api.document)
 }
 
 async fn unknown(request: Request) -> axum::response::Response {

@@ -20,9 +20,9 @@ pub(super) fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, Fa
     let before = match cursor {
         None => None,
         Some(text) => Some(
-            i64::from_str_radix(text, 16)
-                .ok()
-                .filter(|raw| *raw >= 0)
+            Some(text)
+                .filter(|text| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+                .and_then(|text| i64::from_str_radix(text, 16).ok())
                 .ok_or_else(|| {
                     bad(
                         "cursor",
@@ -62,9 +62,10 @@ fn bad(name: &str, problem: String) -> Failure {
 }
 
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct List<T> {
     pub(super) data: Vec<T>,
+    /// Passed on as `cursor` it gives the next page; `null` at the end.
     pub(super) next_cursor: Option<String>,
 }
 

@@ -5,6 +5,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use http::StatusCode;
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::{Manager, Reader};
@@ -12,19 +15,41 @@ use super::errors::Failure;
 use super::managed::{self, Asked, Keys, Patch, Shown};
 use super::page::List;
 use super::params::{Params, PathId};
+use super::schemas::{Source, SourceDefinition, SourcePatch};
 use crate::manage::{Entry, Write};
 use crate::model::resource::Kind;
 
 const KIND: Kind = Kind::Source;
 
+/// Every route of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(one, replace, patch, delete))
+        .routes(routes!(restore))
+}
+
+/// What a source shows besides its definition and what every resource shows.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = SourceAddress)]
+pub(super) struct Address {
+    /// Where senders post; left out of those deleted.
+    #[schema(required = false)]
+    path: String,
+}
+
 /// With the path that nobody guesses beside the one that everybody may know.
 fn show(entry: &Entry) -> Shown {
     let mut shown = Shown::of(entry);
     let id = crate::model::id::SourceId::from_raw(entry.resource.id);
-    shown.set("path", format!("/in/{id}").into());
+    shown.add(&Address {
+        path: format!("/in/{id}"),
+    });
     shown
 }
 
+/// Lists sources
+#[utoipa::path(get, path = "/v1/sources", params(Asked), responses((status = 200, body = List<Source>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -33,6 +58,18 @@ pub(super) async fn list(
     managed::list(&api, &caller, KIND, asked, show).await
 }
 
+/// Makes a source
+#[utoipa::path(
+    post,
+    path = "/v1/sources",
+    request_body = SourceDefinition,
+    responses(
+        (status = 201, body = Source, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken` or `too_many`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn create(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -41,6 +78,13 @@ pub(super) async fn create(
     managed::create(&api, &caller, KIND, keys, show).await
 }
 
+/// Shows a source
+#[utoipa::path(
+    get,
+    path = "/v1/sources/{id}",
+    params(("id" = String, Path, description = "name or id")),
+    responses((status = 200, body = Source, headers(("ETag" = String))))
+)]
 pub(super) async fn one(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -49,6 +93,25 @@ pub(super) async fn one(
     Ok(managed::one(&*managed::find(&api, &caller, KIND, &id)?, show))
 }
 
+/// Replaces the definition of a source
+///
+/// What only the relay says is passed over, so that what was read can be sent back.
+#[utoipa::path(
+    put,
+    path = "/v1/sources/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body = SourceDefinition,
+    responses(
+        (status = 200, body = Source, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn replace(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -60,6 +123,23 @@ pub(super) async fn replace(
     managed::change(&api, &caller, (KIND, &id), &headers, write, show).await
 }
 
+/// Changes a source, by a JSON Merge Patch (RFC 7396)
+#[utoipa::path(
+    patch,
+    path = "/v1/sources/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body(content((SourcePatch = "application/merge-patch+json"), (SourcePatch = "application/json"))),
+    responses(
+        (status = 200, body = Source, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn patch(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -71,6 +151,22 @@ pub(super) async fn patch(
     managed::change(&api, &caller, (KIND, &id), &headers, write, show).await
 }
 
+/// Deletes a source
+///
+/// It can be restored for 30 days.
+#[utoipa::path(
+    delete,
+    path = "/v1/sources/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    responses(
+        (status = 204, description = "deleted"),
+        (status = 409, description = "`declared_in_file`"),
+        (status = 412, description = "`changed_meanwhile`"),
+    )
+)]
 pub(super) async fn delete(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -81,6 +177,17 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Puts a deleted source in force again
+#[utoipa::path(
+    post,
+    path = "/v1/sources/{id}/restore",
+    params(("id" = String, Path, description = "its id")),
+    responses(
+        (status = 200, body = Source, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken` or `too_many`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn restore(
     Manager(caller): Manager,
     State(api): State<Api>,

@@ -31,7 +31,7 @@ use crate::model::secret::Secret;
 use crate::plugins::compile::Compiler;
 use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
-use crate::receive::{Gate, Limits};
+use crate::receive::{self, Gate, Limits};
 use crate::record::{Recorder, retain};
 use crate::refusals::Refusals;
 use crate::store::memory::MemoryStore;
@@ -261,6 +261,7 @@ impl App {
                     clock,
                     metrics,
                     ids,
+                    document: receive::document(),
                     stop: app.stop.clone(),
                 }),
                 limits: Limits {

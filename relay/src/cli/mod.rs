@@ -13,6 +13,7 @@ mod client;
 mod demo;
 mod keys;
 mod listen;
+mod openapi;
 mod plugin;
 mod send;
 mod serve;
@@ -63,6 +64,9 @@ enum Command {
     /// Makes, lists and revokes keys of a relay that runs
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Prints the OpenAPI document of everything that a relay answers over HTTP
+    #[command(after_help = "Example:\n  relay openapi > openapi.json")]
+    Openapi(openapi::Openapi),
 }
 
 /// Where the configuration is.
@@ -87,6 +91,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Plugin(plugin) => plugin.run().await,
         Command::CompilePlugin => Ok(compile_plugin()),
         Command::Keys(keys) => keys.run().await,
+        Command::Openapi(openapi) => openapi.run(),
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Flow {
 pub type Settled = (Job, Option<Timestamp>);
 
 /// What a sender is told of one event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Receipt {
     pub id: EventId,
     /// Whether it was accepted before, and nothing is sent twice.

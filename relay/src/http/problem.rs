@@ -11,25 +11,28 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 pub const ERRORS_MAX: usize = 50;
 
 /// One refusal. The `code` is stable and meant for programs, the rest for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     pub status: u16,
     pub code: &'static str,
     pub title: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
     pub detail: String,
     /// What is wrong with the input, one entry per fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, max_items = 50)]
     pub errors: Vec<Flaw>,
 }
 
 /// One fault of the input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Flaw {
     /// A JSON Pointer (RFC 6901) into the request's body; empty for all of it, or for what
     /// stands in a header.
     pub pointer: String,
     #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String, required = false)]
     pub code: Cow<'static, str>,
     pub message: String,
 }

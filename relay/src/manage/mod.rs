@@ -8,6 +8,7 @@
 mod assemble;
 mod change;
 mod entry;
+mod schema;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use assemble::Unusable;
 pub use change::{Handle, Left, Refused, Write};
 pub use entry::{Entry, Origin};
+pub use schema::{definition, patch};
 
 use crate::clock::Clock;
 use crate::config::Config;

@@ -9,7 +9,7 @@ use super::time::Timestamp;
 pub const EXCERPT_BYTES_MAX: usize = 1024;
 
 /// One try of a delivery, as it is stored and shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Attempt {
     pub id: AttemptId,
     /// 1 for the first.
@@ -28,7 +28,7 @@ pub struct Attempt {
 }
 
 /// What set an attempt off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     Scheduled,
@@ -36,14 +36,14 @@ pub enum Trigger {
 }
 
 /// What a plugin cost within one attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PluginCost {
     pub name: String,
     pub duration_us: u64,
 }
 
 /// How an attempt ended. A failed attempt is not an error of the relay but data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
     /// The receiver answered; success is a 2xx.
@@ -133,7 +133,7 @@ impl Outcome {
 }
 
 /// Why no complete answer came; named after the error codes of wasi-http.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The name did not resolve.
@@ -168,7 +168,7 @@ impl Cause {
 }
 
 /// How a plugin failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// It said that this event can never be handled.

@@ -24,5 +24,6 @@ mod config;
 mod plugins;
 mod log;
 mod resources;
+mod openapi;
 mod metrics;
 mod cli;

@@ -14,7 +14,7 @@ use super::members::{Members, is_null, kind_of, text_of};
 use super::{Decoded, EXTENSIONS_MAX, attributes};
 
 /// Members that are no extension attributes.
-const KNOWN: [&str; 10] = [
+pub(super) const KNOWN: [&str; 10] = [
     "specversion",
     "id",
     "source",

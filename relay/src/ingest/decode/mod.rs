@@ -10,6 +10,7 @@ mod cloudevents;
 mod fault;
 mod members;
 mod plain;
+mod schema;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::model::json;
 use self::fault::Faults;
 pub use self::fault::{At, FAULTS_MAX, Fault, FaultKind};
 use self::members::Members;
+pub use self::schema::{CloudEvent, NewEvent};
 
 /// Most events of one batch.
 pub const BATCH_MAX: usize = 1000;

@@ -9,7 +9,7 @@ use super::fault::Faults;
 use super::members::Members;
 use super::{Decoded, attributes};
 
-const KNOWN: [&str; 6] = ["type", "data", "id", "source", "subject", "time"];
+pub(super) const KNOWN: [&str; 6] = ["type", "data", "id", "source", "subject", "time"];
 
 /// Data that is not given is `null`, so that every event of this kind has JSON data.
 const NO_DATA: &[u8] = b"null";
