@@ -1,7 +1,7 @@
 //! What is counted, for `GET /metrics` in the OpenMetrics text format that Prometheus reads.
 //!
-//! Labels have few values: names from the configuration, words of the relay's own. Nothing that
-//! a stranger sends becomes a label.
+//! Labels have few values: names of sources, endpoints and plugins, of which so many count by
+//! themselves, and words of the relay's own. Nothing that a stranger sends becomes a label.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,12 +13,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use self::bounded::{Bounded, Named};
 use self::process::Process;
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost};
 use crate::model::delivery::State;
 use crate::record::retain::Removed;
 use crate::store::sqlite::Commits;
 
+mod bounded;
 mod observed;
 mod process;
 
@@ -44,17 +46,17 @@ const NO_FAILURE: &str = "none";
 /// See the module.
 pub struct Metrics {
     registry: Registry,
-    events: Family<OfSource, Counter>,
+    events: Bounded<OfSource, Counter>,
     accept_seconds: Histogram,
     refused: Family<OfRefusal, Counter>,
     closed: Family<OfClosing, Counter>,
-    attempts: Family<OfAttempt, Counter>,
-    attempt_seconds: Family<OfEndpoint, Histogram>,
-    deliveries: Family<OfEnd, Counter>,
-    plugin_seconds: Family<OfPlugin, Histogram>,
-    plugin_faults: Family<OfFault, Counter>,
-    changes: Family<OfChange, Counter>,
-    expired: Family<OfEndpoint, Counter>,
+    attempts: Bounded<OfAttempt, Counter>,
+    attempt_seconds: Bounded<OfEndpoint, Histogram>,
+    deliveries: Bounded<OfEnd, Counter>,
+    plugin_seconds: Bounded<OfPlugin, Histogram>,
+    plugin_faults: Bounded<OfFault, Counter>,
+    changes: Bounded<OfChange, Counter>,
+    expired: Bounded<OfEndpoint, Counter>,
     /// What was removed for its age.
     pub removed: Removed,
 }
@@ -139,23 +141,45 @@ struct OfEnd {
     state: &'static str,
 }
 
+/// Which of its labels is a name that people choose.
+macro_rules! named {
+    ($labels:ident, $name:ident) => {
+        impl Named for $labels {
+            fn under(self, name: &str) -> Self {
+                Self {
+                    $name: name.to_owned(),
+                    ..self
+                }
+            }
+        }
+    };
+}
+
+named!(OfChange, endpoint);
+named!(OfSource, source);
+named!(OfEndpoint, endpoint);
+named!(OfAttempt, endpoint);
+named!(OfPlugin, plugin);
+named!(OfFault, plugin);
+named!(OfEnd, endpoint);
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process));
         let relay = registry.sub_registry_with_prefix("relay");
         let metrics = Self {
-            events: Family::default(),
+            events: Bounded::default(),
             accept_seconds: Histogram::new(ACCEPT_SECONDS),
             refused: Family::default(),
             closed: Family::default(),
-            attempts: Family::default(),
-            attempt_seconds: Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS)),
-            deliveries: Family::default(),
-            plugin_seconds: Family::new_with_constructor(|| Histogram::new(PLUGIN_SECONDS)),
-            plugin_faults: Family::default(),
-            changes: Family::default(),
-            expired: Family::default(),
+            attempts: Bounded::default(),
+            attempt_seconds: Bounded::of(Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS))),
+            deliveries: Bounded::default(),
+            plugin_seconds: Bounded::of(Family::new_with_constructor(|| Histogram::new(PLUGIN_SECONDS))),
+            plugin_faults: Bounded::default(),
+            changes: Bounded::default(),
+            expired: Bounded::default(),
             removed: Removed::default(),
             registry: Registry::default(),
         };
@@ -194,7 +218,7 @@ impl Metrics {
     fn register(&self, relay: &mut Registry) {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         relay.register("build", "The relay that runs", build);
-        relay.register("events", "Events taken in", self.events.clone());
+        relay.register("events", "Events taken in", self.events.family.clone());
         relay.register_with_unit(
             "accept",
             "Time from a post that was read and found genuine until its events are durable",
@@ -207,28 +231,28 @@ impl Metrics {
             "Connections from outside that the relay closed",
             self.closed.clone(),
         );
-        relay.register("attempts", "Attempts to deliver", self.attempts.clone());
+        relay.register("attempts", "Attempts to deliver", self.attempts.family.clone());
         relay.register_with_unit(
             "attempt",
             "Time of an attempt, plugins included",
             Unit::Seconds,
-            self.attempt_seconds.clone(),
+            self.attempt_seconds.family.clone(),
         );
         relay.register(
             "deliveries",
             "Deliveries that came to an end",
-            self.deliveries.clone(),
+            self.deliveries.family.clone(),
         );
         relay.register_with_unit(
             "plugin",
             "Time of one plugin in an attempt, or in front of the store",
             Unit::Seconds,
-            self.plugin_seconds.clone(),
+            self.plugin_seconds.family.clone(),
         );
         relay.register(
             "plugin_faults",
             "Calls of plugins that broke",
-            self.plugin_faults.clone(),
+            self.plugin_faults.family.clone(),
         );
         relay.register(
             "removed_events",
@@ -243,12 +267,12 @@ impl Metrics {
         relay.register(
             "endpoint_changes",
             "Changes in how an endpoint is treated",
-            self.changes.clone(),
+            self.changes.family.clone(),
         );
         relay.register(
             "deliveries_expired",
             "Deliveries given up because they were too old",
-            self.expired.clone(),
+            self.expired.family.clone(),
         );
     }
 }
@@ -271,7 +295,7 @@ impl Metrics {
             source: source.unwrap_or(BY_API).to_owned(),
             duplicate: if duplicate { "true" } else { "false" },
         };
-        self.events.get_or_create(&labels).inc();
+        self.events.with(labels, inc);
     }
 
     /// A request was refused with this status and problem code.
@@ -291,13 +315,13 @@ impl Metrics {
             outcome: word(&attempt.outcome),
             class: attempt.outcome.class().unwrap_or(NO_FAILURE),
         };
-        self.attempts.get_or_create(&labels).inc();
+        self.attempts.with(labels, inc);
         let labels = OfEndpoint {
-            endpoint: labels.endpoint,
+            endpoint: endpoint.to_owned(),
         };
+        let taken = seconds(attempt.duration_us);
         self.attempt_seconds
-            .get_or_create(&labels)
-            .observe(seconds(attempt.duration_us));
+            .with(labels, |histogram| histogram.observe(taken));
         self.plugins(&attempt.plugins);
         if let Outcome::PluginFault { plugin, fault, .. } = &attempt.outcome {
             self.plugin_fault(plugin, *fault);
@@ -310,9 +334,9 @@ impl Metrics {
             let labels = OfPlugin {
                 plugin: cost.name.clone(),
             };
+            let taken = seconds(cost.duration_us);
             self.plugin_seconds
-                .get_or_create(&labels)
-                .observe(seconds(cost.duration_us));
+                .with(labels, |histogram| histogram.observe(taken));
         }
     }
 
@@ -322,7 +346,7 @@ impl Metrics {
             plugin: plugin.to_owned(),
             fault: fault.as_str(),
         };
-        self.plugin_faults.get_or_create(&labels).inc();
+        self.plugin_faults.with(labels, inc);
     }
 
     /// A delivery came to its end.
@@ -331,7 +355,7 @@ impl Metrics {
             endpoint: endpoint.to_owned(),
             state: state.as_str(),
         };
-        self.deliveries.get_or_create(&labels).inc();
+        self.deliveries.with(labels, inc);
     }
 
     /// How an endpoint is treated has changed.
@@ -340,7 +364,7 @@ impl Metrics {
             endpoint: endpoint.to_owned(),
             change: change.as_str(),
         };
-        self.changes.get_or_create(&labels).inc();
+        self.changes.with(labels, inc);
     }
 
     /// A delivery was too old to be sent.
@@ -348,7 +372,7 @@ impl Metrics {
         let labels = OfEndpoint {
             endpoint: endpoint.to_owned(),
         };
-        self.expired.get_or_create(&labels).inc();
+        self.expired.with(labels, inc);
     }
 
     /// Everything counted so far, and how things stand.
@@ -360,6 +384,10 @@ impl Metrics {
         }
         text
     }
+}
+
+fn inc(counter: &Counter) {
+    counter.inc();
 }
 
 fn seconds(us: u64) -> f64 {
