@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::manage::Unusable;
 use crate::plugins::compile;
 
+mod backup;
 mod check;
 mod client;
 mod demo;
@@ -61,6 +62,14 @@ enum Command {
     /// Compiles the component on stdin, within limits; the relay calls itself so
     #[command(name = compile::COMMAND, hide = true)]
     CompilePlugin,
+    /// Copies the store to a file, while a relay uses it or not
+    #[command(
+        after_help = "Example:\n  relay backup --config relay.toml /backups/relay-2026-01-31.db\n\nThe copy is of use only with the master key that the store is sealed with."
+    )]
+    Backup(backup::Backup),
+    /// Puts a copy of the store in its place, which has to be empty
+    #[command(after_help = "Example:\n  relay restore --config relay.toml /backups/relay-2026-01-31.db")]
+    Restore(backup::Restore),
     /// Makes, lists and revokes keys of a relay that runs
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -90,6 +99,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Listen(listen) => listen.run().await,
         Command::Plugin(plugin) => plugin.run().await,
         Command::CompilePlugin => Ok(compile_plugin()),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
         Command::Keys(keys) => keys.run().await,
         Command::Openapi(openapi) => openapi.run(),
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::Error;
 use super::seal::MasterKey;
 use crate::model::id::{IdMaker, TenantId};
+pub use backup::{Copied, back_up, restore};
 pub use commits::Commits;
 use health::Health;
 use inbox::Inbox;
@@ -21,6 +22,7 @@ use vault::{DataKey, Vault};
 use writer::{Served, Writer};
 
 mod accept;
+mod backup;
 mod checksum;
 mod commits;
 mod deliveries;

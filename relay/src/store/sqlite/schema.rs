@@ -50,7 +50,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
 
 /// Creates the file so that only its owner reads it: it holds payloads.
 /// SQLite gives the files beside it the same mode.
-fn create(path: &Path) -> Result<(), Error> {
+pub(super) fn create(path: &Path) -> Result<(), Error> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
@@ -72,7 +72,7 @@ fn create(path: &Path) -> Result<(), Error> {
 
 /// Makes the name of a new file durable: SQLite does so for its log, not for the database. Like
 /// SQLite, it leaves it at that if the system cannot.
-fn sync_folder(path: &Path) {
+pub(super) fn sync_folder(path: &Path) {
     let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
     if let Err(error) = synced {
         tracing::debug!(%error, path = %path.display(), "the folder could not be synced");
@@ -128,14 +128,7 @@ fn set_up(connection: &Connection, cache: i64) -> rusqlite::Result<()> {
 
 /// Applies the steps that the file has not seen, each in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let application = number(connection, "application_id")?;
-    let found = number(connection, "user_version")?;
-    if application != APPLICATION && (application != 0 || found != 0) {
-        return Err(Error::Corrupt(format!(
-            "{} is a database of another program (application id {application:#x}); choose another file",
-            path.display()
-        )));
-    }
+    let found = found(connection, path)?;
     let known = MIGRATIONS.len() as i64;
     let Some(steps) = usize::try_from(found)
         .ok()
@@ -147,6 +140,37 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Er
         apply(connection, step, version).map_err(Failure::from)?;
     }
     Ok(())
+}
+
+/// The version of the schema of a relay's database that this relay knows.
+///
+/// # Errors
+/// It is the database of another program or of a newer relay, or an empty file.
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<i64, Error> {
+    match found(connection, path)? {
+        0 => Err(Error::Corrupt(format!(
+            "{} is no database of a relay",
+            path.display()
+        ))),
+        found if found > MIGRATIONS.len() as i64 => Err(Error::Schema {
+            found,
+            known: MIGRATIONS.len() as i64,
+        }),
+        found => Ok(found),
+    }
+}
+
+/// The version of the schema that a file has; 0 for an empty one.
+fn found(connection: &Connection, path: &Path) -> Result<i64, Error> {
+    let application = number(connection, "application_id")?;
+    let found = number(connection, "user_version")?;
+    if application != APPLICATION && (application != 0 || found != 0) {
+        return Err(Error::Corrupt(format!(
+            "{} is a database of another program (application id {application:#x}); choose another file",
+            path.display()
+        )));
+    }
+    Ok(found)
 }
 
 fn apply(connection: &mut Connection, step: &str, version: i64) -> rusqlite::Result<()> {
