@@ -187,6 +187,11 @@ impl Flow {
                 self.queue.cancel(&offered.event, offered.waits);
                 Receipt { id, duplicate: true }
             }
+            Accepted::Outdated => {
+                let id = offered.event.id;
+                self.queue.cancel(&offered.event, offered.waits);
+                Receipt { id, duplicate: true }
+            }
         }
     }
 }
@@ -201,6 +206,7 @@ impl Offered {
             event: Arc::clone(&self.event),
             deliveries: self.waits.iter().map(planned).collect(),
             dedupe: self.dedupe,
+            rules: None,
         }
     }
 }

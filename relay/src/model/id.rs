@@ -118,6 +118,10 @@ id_type!(
     EndpointId, "ep_"
 );
 id_type!(
+    /// A rule: what the relay notices by itself over several events.
+    RuleId, "rul_"
+);
+id_type!(
     /// An event: what was received.
     EventId, "evt_"
 );

@@ -389,6 +389,7 @@ async fn what_is_asked_for_while_its_record_is_on_its_way_is_not_forgotten() {
             waits: false,
         }],
         dedupe: None,
+        rules: None,
     };
     store.accept(vec![new], START).await.unwrap();
     let job = bench.queue.take().expect("it is ready");

@@ -1,6 +1,6 @@
 //! Where everything durable lives, as a seam in domain verbs.
 //!
-//! Five traits by caller, joined by [`Store`] and used as `Arc<dyn Store>`. Each method is
+//! Six traits by caller, joined by [`Store`] and used as `Arc<dyn Store>`. Each method is
 //! one atomic step; there is no begin, no commit and no SQL here. Expected results are
 //! values; [`Error`] is only what the caller cannot prevent. Time comes as an argument: the
 //! steady clock's wherever something waits or is remembered for a while, so for `now` and `due`
@@ -22,16 +22,22 @@ use crate::model::resource::{Kind, Resource};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 
+pub use rules::{
+    Act, DueTimers, Effect, KeptKey, RuleBounds, RuleEffects, RuleLosses, RuleState, RuleVersion, Timer,
+    TimerId,
+};
+
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 pub mod memory;
+pub mod rules;
 pub mod seal;
 pub mod sqlite;
 
 /// All that a relay keeps.
-pub trait Store: EventStore + DeliveryQueue + Registry + Resources + PluginState {}
+pub trait Store: EventStore + DeliveryQueue + Registry + Resources + PluginState + RuleState {}
 
-impl<T: EventStore + DeliveryQueue + Registry + Resources + PluginState> Store for T {}
+impl<T: EventStore + DeliveryQueue + Registry + Resources + PluginState + RuleState> Store for T {}
 
 /// What the caller of a store cannot prevent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -63,6 +69,8 @@ pub struct NewEvent {
     pub deliveries: Vec<Planned>,
     /// Events with the same key are one and the same, within the window.
     pub dedupe: Option<DedupeKey>,
+    /// What rules make of it; boxed, since most events are of no rule.
+    pub rules: Option<Box<RuleEffects>>,
 }
 
 /// A delivery that an event is routed to.
@@ -85,6 +93,8 @@ pub enum Accepted {
     New,
     /// It was accepted before, under this id; nothing was written.
     Duplicate(EventId),
+    /// It comes of a timer that was cancelled or moved; nothing was written.
+    Outdated,
 }
 
 /// Which events are asked for; `None` does not restrict.
@@ -128,7 +138,7 @@ pub trait EventStore: Send + Sync {
     ) -> Result<Listed<Arc<Event>>, Error>;
 
     /// Removes up to `limit` of the oldest events accepted before `before`, with their
-    /// deliveries and attempts; events with a pending delivery stay. Also removes dedupe
+    /// deliveries and attempts; events with a pending delivery or an armed timer stay. Also removes dedupe
     /// keys seen before `dedupe_before` and plugin state past its time, up to `limit` each.
     async fn prune(
         &self,

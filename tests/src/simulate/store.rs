@@ -9,15 +9,16 @@ use async_trait::async_trait;
 use relay::model::attempt::Attempt;
 use relay::model::delivery::Delivery;
 use relay::model::event::Event;
-use relay::model::id::{DeliveryId, EndpointId, EventId, KeyId, TenantId};
+use relay::model::id::{DeliveryId, EndpointId, EventId, KeyId, RuleId, TenantId};
 use relay::model::page::{Listed, Page};
 use relay::model::resource::{Kind, Resource};
 use relay::model::time::Timestamp;
 use relay::store::memory::MemoryStore;
 use relay::store::{
-    Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, Error, EventFilter, EventStore, Failing,
-    Key, Named, NewEvent, PluginState, Pruned, Record, Registry, Resources, Retried, Saved, Scope,
-    SigningSecrets, UnfinishedPage, Which, Written,
+    Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, DueTimers, Error, EventFilter, EventStore,
+    Failing, KeptKey, Key, Named, NewEvent, PluginState, Pruned, Record, Registry, Resources, Retried,
+    RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, TimerId, UnfinishedPage, Which,
+    Written,
 };
 
 use super::Flaw;
@@ -396,6 +397,46 @@ impl Resources for FaultyStore {
             self.inner.forget_resources(deleted_before, kept_max, limit),
         )
         .await
+    }
+}
+
+#[async_trait]
+impl RuleState for FaultyStore {
+    async fn due_timers(&self, now: Timestamp, limit: usize) -> Result<DueTimers, Error> {
+        self.read("due_timers", self.inner.due_timers(now, limit)).await
+    }
+
+    async fn cancel_timers(&self, timers: Vec<TimerId>) -> Result<(), Error> {
+        self.write("cancel_timers", self.inner.cancel_timers(timers))
+            .await
+    }
+
+    async fn last_value(&self, of: RuleVersion, key: &str) -> Result<Option<String>, Error> {
+        self.read("last_value", self.inner.last_value(of, key)).await
+    }
+
+    async fn rule_keys(
+        &self,
+        tenant: TenantId,
+        of: RuleVersion,
+        after: Option<(String, i64)>,
+        limit: usize,
+    ) -> Result<Vec<KeptKey>, Error> {
+        self.read("rule_keys", self.inner.rule_keys(tenant, of, after, limit))
+            .await
+    }
+
+    async fn kept_versions(&self, rule: Option<RuleId>) -> Result<Vec<RuleVersion>, Error> {
+        self.read("kept_versions", self.inner.kept_versions(rule)).await
+    }
+
+    async fn forget_version(&self, of: RuleVersion, limit: usize) -> Result<usize, Error> {
+        self.write("forget_version", self.inner.forget_version(of, limit))
+            .await
+    }
+
+    fn rule_losses(&self) -> RuleLosses {
+        self.inner.rule_losses()
     }
 }
 

@@ -100,6 +100,7 @@ impl Shop {
             event,
             deliveries: post.endpoints.clone(),
             dedupe: Some(post.dedupe),
+            rules: None,
         }
     }
 }

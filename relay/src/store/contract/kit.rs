@@ -64,6 +64,7 @@ impl Maker {
             event: Arc::new(event),
             deliveries,
             dedupe: None,
+            rules: None,
         }
     }
 

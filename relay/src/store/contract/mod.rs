@@ -13,6 +13,7 @@ mod pruning;
 mod queue;
 mod registry;
 mod resources;
+mod rules;
 mod state;
 
 /// Runs each rule, by path, on a fresh store.
@@ -85,6 +86,19 @@ where
         resources::resources_are_listed_newest_first_in_pages,
         resources::what_was_deleted_long_ago_is_forgotten,
         resources::of_many_that_were_deleted_the_latest_are_kept,
+        rules::a_change_is_due_at_once_with_what_was_before,
+        rules::a_change_is_only_told_from_and_to_what_is_wanted,
+        rules::a_duplicate_changes_nothing,
+        rules::a_timer_moves_but_not_past_its_longest_wait,
+        rules::timers_of_one_key_may_be_several_and_are_cancelled_together,
+        rules::a_timer_emits_one_event,
+        rules::a_timer_that_was_moved_or_cancelled_emits_nothing,
+        rules::due_timers_count_to_their_limit_and_tell_what_is_next,
+        rules::an_event_stays_while_a_timer_is_armed_by_it,
+        rules::the_key_seen_longest_ago_makes_room,
+        rules::a_tenant_has_no_more_timers_than_it_may,
+        rules::keys_are_listed_in_order_in_pages,
+        rules::what_is_kept_of_a_version_is_forgotten_in_bites,
         state::a_value_is_read_until_its_time,
         state::scopes_do_not_see_each_other,
         state::a_claim_is_won_once_until_it_ends,

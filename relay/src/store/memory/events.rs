@@ -102,6 +102,11 @@ impl EventStore for MemoryStore {
 impl Tables {
     fn accept(&mut self, new: NewEvent, now: Timestamp) -> Accepted {
         let (id, tenant) = (new.event.id, new.event.tenant);
+        if let Some(timer) = new.rules.as_ref().and_then(|rules| rules.fires.as_ref())
+            && !self.rules.take(timer)
+        {
+            return Accepted::Outdated;
+        }
         if let Some(key) = new.dedupe {
             let (first, _) = *self.dedupe.entry((tenant, key)).or_insert((id, now));
             if first != id {
@@ -127,6 +132,9 @@ impl Tables {
                 self.deliveries.insert(row.delivery.id, row);
             }
         }
+        if let Some(rules) = &new.rules {
+            self.rules.apply(&stored.event, rules, now);
+        }
         self.events.insert(id, stored);
         Accepted::New
     }
@@ -142,10 +150,11 @@ impl Tables {
 
     fn is_finished(&self, stored: &Stored) -> bool {
         let checked = stored.event.id <= self.checkpoint;
-        stored.planned().all(|(id, _)| match self.deliveries.get(&id) {
-            Some(row) => row.delivery.state != State::Pending,
-            None => checked,
-        })
+        !self.rules.is_armed_by(stored.event.id)
+            && stored.planned().all(|(id, _)| match self.deliveries.get(&id) {
+                Some(row) => row.delivery.state != State::Pending,
+                None => checked,
+            })
     }
 
     /// Removes an event; how many deliveries went with it.

@@ -19,6 +19,7 @@ mod deliveries;
 mod events;
 mod registry;
 mod resources;
+mod rules;
 mod state;
 
 /// Attempts of one delivery that are kept: the latest.
@@ -58,6 +59,7 @@ struct Tables {
     keys: Vec<Key>,
     resources: BTreeMap<i64, Resource>,
     state: HashMap<Scope, BTreeMap<String, Value>>,
+    rules: rules::Kept,
 }
 
 impl Default for Tables {
@@ -77,6 +79,7 @@ impl Default for Tables {
             keys: Vec::new(),
             resources: BTreeMap::new(),
             state: HashMap::new(),
+            rules: rules::Kept::default(),
         }
     }
 }

@@ -1,17 +1,20 @@
 //! Accepting events: the hot path of the writer.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Statement, params};
 
 use super::failure::Failure;
 use super::job::{Urgency, Weight};
 use super::plan;
 use super::row::EventRow;
+use super::rules::{self, Losses};
 use super::session::{Session, keep};
 use crate::model::delivery::State;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, SourceId};
 use crate::model::time::Timestamp;
-use crate::store::{Accepted, DedupeKey, Error, NewEvent};
+use crate::store::{Accepted, DedupeKey, Error, NewEvent, RuleEffects};
 
 /// What accepting needs prepared.
 pub(super) struct Statements<'c> {
@@ -50,11 +53,12 @@ pub(super) struct Offer {
     /// The deliveries that get a row at once.
     waiting: Vec<(DeliveryId, EndpointId)>,
     dedupe: Option<DedupeKey>,
+    rules: Option<(Box<RuleEffects>, Arc<Losses>)>,
 }
 
 impl Offer {
     /// Encodes an event.
-    pub(super) fn new(new: NewEvent) -> Result<Self, Error> {
+    pub(super) fn new(new: NewEvent, losses: &Arc<Losses>) -> Result<Self, Error> {
         let id = new.event.id;
         let planned = new.deliveries.iter().enumerate();
         let waiting = planned
@@ -66,6 +70,7 @@ impl Offer {
             row,
             waiting,
             dedupe: new.dedupe,
+            rules: new.rules.map(|rules| (rules, Arc::clone(losses))),
         })
     }
 }
@@ -94,6 +99,12 @@ pub(super) fn accept(
 
 fn accept_one(session: &mut Session<'_>, offer: &Offer, now: Timestamp) -> Result<Accepted, Failure> {
     let event = &*offer.row.event;
+    if let Some((rules, _)) = &offer.rules
+        && let Some(timer) = &rules.fires
+        && !rules::take(session, timer)?
+    {
+        return Ok(Accepted::Outdated);
+    }
     if let Some(key) = offer.dedupe
         && let Some(first) = remember(session, event, key, now)?
     {
@@ -109,6 +120,9 @@ fn accept_one(session: &mut Session<'_>, offer: &Offer, now: Timestamp) -> Resul
             State::Pending.code(),
             now.as_millis(),
         ])?;
+    }
+    if let Some((rules, losses)) = &offer.rules {
+        rules::apply(session, event, rules, losses, now)?;
     }
     Ok(Accepted::New)
 }

@@ -18,7 +18,7 @@ impl EventStore for SqliteStore {
     async fn accept(&self, events: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Accepted>, Error> {
         let offers = events
             .into_iter()
-            .map(Offer::new)
+            .map(|new| Offer::new(new, &self.losses))
             .collect::<Result<Vec<_>, _>>()?;
         if offers.is_empty() {
             return Ok(Vec::new());

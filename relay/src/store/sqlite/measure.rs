@@ -62,6 +62,7 @@ fn new_event(ids: &IdMaker, data: &Bytes) -> NewEvent {
         event: Arc::new(event),
         deliveries,
         dedupe: None,
+        rules: None,
     }
 }
 

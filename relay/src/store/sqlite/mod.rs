@@ -48,6 +48,7 @@ mod registry;
 mod reopen;
 mod resources;
 mod row;
+mod rules;
 mod schema;
 mod sealing;
 mod session;
@@ -103,6 +104,8 @@ pub struct SqliteStore {
     ids: Arc<IdMaker>,
     vault: Arc<Vault>,
     commits: Commits,
+    /// What the bounds on rules took away.
+    losses: Arc<rules::Losses>,
     _lock: File,
 }
 
@@ -137,6 +140,7 @@ impl SqliteStore {
             ids,
             vault: Arc::new(vault),
             commits,
+            losses: Arc::default(),
             _lock: lock,
         })
     }

@@ -52,6 +52,7 @@ fn find(connection: &Connection, after: i64, bounds: Bounds) -> Result<Bite, Fai
     let mut events = events.query([after, first_raw_at(bounds.before)])?;
     let mut standing = Standing::prepare(connection)?;
     let mut standing = Standing::new(&mut standing, after)?;
+    let mut armed = connection.prepare_cached("SELECT 1 FROM timers WHERE event = ?1")?;
     let mut bite = Bite {
         ranges: Vec::new(),
         goes_on_after: None,
@@ -67,6 +68,11 @@ fn find(connection: &Connection, after: i64, bounds: Bounds) -> Result<Bite, Fai
             finished(&mut standing, event, row::blob(row, 1)?, event <= checkpoint),
             "an old event",
         )?;
+        let done = match done {
+            // What a timer will emit again.
+            Some(_) if armed.exists([event.raw()])? => None,
+            done => done,
+        };
         if let Some(end) = done {
             match bite.ranges.last_mut().filter(|_| adjacent) {
                 Some(range) => range.1 = end,

@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
         env!("CARGO_MANIFEST_DIR"),
         "/migrations/0004_resources.sql"
     )),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0008_rules.sql")),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.

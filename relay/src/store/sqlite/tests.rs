@@ -67,6 +67,7 @@ fn event(ids: &IdMaker, waits: bool) -> NewEvent {
         event: Arc::new(event),
         deliveries,
         dedupe: None,
+        rules: None,
     }
 }
 

@@ -125,6 +125,7 @@ async fn fill(store: &SqliteStore) -> DeliveryId {
         event: Arc::clone(&event),
         deliveries: vec![planned],
         dedupe: None,
+        rules: None,
     };
     store.accept(vec![new], NOW).await.unwrap();
     let delivery = event.id.delivery(0);
