@@ -1,4 +1,4 @@
-//! Everything the path needs to know of sources and endpoints: an immutable snapshot that is
+//! Everything the path needs to know of sources, endpoints and rules: an immutable snapshot that is
 //! swapped whole when the configuration or a plugin changes.
 //!
 //! What is under way keeps the snapshot it began with.
@@ -13,11 +13,14 @@ use crate::deliver::send::Sender;
 use crate::deliver::{Outlet, OutletError};
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{EndpointId, SourceId, TenantId};
+use crate::model::rule::Rule;
 use crate::model::secret::Secret;
 use crate::model::source::Source;
 use crate::plugins::{Bound, Chain};
-use crate::route::table::{MalformedFilter, Table};
+use crate::route::table::Table;
+use crate::rules::Rulebook;
 use crate::store::SigningSecrets;
+use crate::{route, rules};
 
 /// A source in use.
 pub struct Door {
@@ -92,6 +95,16 @@ pub struct Directory {
     named: HashMap<(TenantId, String), Arc<Door>>,
     targets: HashMap<EndpointId, Arc<Target>>,
     pub table: Table,
+    pub rules: Rulebook,
+}
+
+/// What of a snapshot cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error(transparent)]
+    Endpoint(#[from] route::table::MalformedFilter),
+    #[error(transparent)]
+    Rule(#[from] rules::MalformedFilter),
 }
 
 impl Directory {
@@ -103,14 +116,24 @@ impl Directory {
         doors: Vec<Arc<Door>>,
         targets: Vec<Arc<Target>>,
         resting: Vec<Arc<Endpoint>>,
-    ) -> Result<Self, Vec<MalformedFilter>> {
+        rules: Vec<Arc<Rule>>,
+    ) -> Result<Self, Vec<Malformed>> {
         let table = Table::build(
             targets
                 .iter()
                 .map(|target| Arc::clone(&target.endpoint))
                 .chain(resting)
                 .collect(),
-        )?;
+        );
+        let rules = Rulebook::build(rules);
+        let (table, rules) = match (table, rules) {
+            (Ok(table), Ok(rules)) => (table, rules),
+            (table, rules) => {
+                let endpoints = table.err().into_iter().flatten().map(Malformed::from);
+                let rules = rules.err().into_iter().flatten().map(Malformed::from);
+                return Err(endpoints.chain(rules).collect());
+            }
+        };
         Ok(Self {
             named: doors
                 .iter()
@@ -122,6 +145,7 @@ impl Directory {
                 .map(|target| (target.endpoint.id, target))
                 .collect(),
             table,
+            rules,
         })
     }
 

@@ -21,6 +21,7 @@ pub mod plugins;
 pub mod queue;
 pub mod deliver;
 pub mod record;
+pub mod rules;
 
 // What it stands on.
 pub mod model;

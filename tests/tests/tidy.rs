@@ -16,7 +16,8 @@ const STAGES: [&str; 6] = ["ingest", "route", "plugins", "queue", "deliver", "re
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 10] = [
+const ABOVE: [&str; 11] = [
+    "rules",
     "directory",
     "metrics",
     "refusals",

@@ -1,4 +1,4 @@
-//! What sources and endpoints have in common: made, shown, changed, deleted and restored by the
+//! What sources, endpoints and rules have in common: made, shown, changed, deleted and restored by the
 //! same requests.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::page::{List, page};
 use super::{Api, conditions};
 use crate::http::problem::{Flaw, Problem};
 use crate::manage::{Entry, Handle, Left, Origin, Refused, Write};
-use crate::model::id::{EndpointId, SourceId, TenantId};
+use crate::model::id::{EndpointId, RuleId, SourceId, TenantId};
 use crate::model::page::Page;
 use crate::model::resource::{Kind, Resource};
 use crate::model::time::Timestamp;
@@ -85,7 +85,7 @@ impl Shown {
 
     fn of_deleted(resource: &Resource) -> Self {
         let mut keys = resource.definition.shown();
-        if resource.kind == Kind::Endpoint {
+        if matches!(resource.kind, Kind::Endpoint | Kind::Rule) {
             // What most look for first, whether it was said or not.
             keys.entry("enabled").or_insert(Value::Bool(true));
         }
@@ -118,6 +118,7 @@ fn id(kind: Kind, raw: i64) -> String {
     match kind {
         Kind::Source => SourceId::from_raw(raw).to_string(),
         Kind::Endpoint => EndpointId::from_raw(raw).to_string(),
+        Kind::Rule => RuleId::from_raw(raw).to_string(),
     }
 }
 
@@ -125,6 +126,7 @@ fn parse(kind: Kind, text: &str) -> Option<i64> {
     match kind {
         Kind::Source => text.parse().ok().map(SourceId::raw),
         Kind::Endpoint => text.parse().ok().map(EndpointId::raw),
+        Kind::Rule => text.parse().ok().map(RuleId::raw),
     }
 }
 
@@ -324,7 +326,7 @@ pub(super) async fn delete(
                 let endpoint = EndpointId::from_raw(entry.resource.id);
                 flow.cancel_waiting(endpoint, jobs, before).await?
             }
-            Kind::Source => 0,
+            Kind::Source | Kind::Rule => 0,
         };
         Ok((entry.resource.id, cancelled))
     });

@@ -33,6 +33,7 @@ mod managed;
 pub mod openapi;
 mod page;
 mod params;
+mod rules;
 mod schemas;
 mod sources;
 
@@ -77,6 +78,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(deliveries::routes())
         .merge(endpoints::routes())
         .merge(sources::routes())
+        .merge(rules::routes().into())
         .merge(keys::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))

@@ -34,6 +34,7 @@ use crate::queue::{self, Queue};
 use crate::receive::{self, Gate, Limits};
 use crate::record::{Recorder, retain};
 use crate::refusals::Refusals;
+use crate::rules::alarm::Alarm;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{PluginState, Role, Store};
@@ -213,6 +214,7 @@ impl App {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             ids: Arc::clone(&ids),
+            alarm: Alarm::default(),
             random: std::sync::Mutex::new(random),
             disabling: tokio::sync::Mutex::default(),
             tasks: work.clone(),
@@ -290,6 +292,7 @@ impl App {
             self.stop.clone(),
         ));
         self.doors.spawn(Arc::clone(flow).run(self.stop.clone()));
+        self.doors.spawn(Arc::clone(flow).fire_timers(self.stop.clone()));
         self.doors
             .spawn(recover::run(Arc::clone(flow), last, self.stop.clone()));
         self.doors

@@ -37,6 +37,7 @@ impl Reload {
         let merged = Config {
             sources: new.sources.clone(),
             endpoints: new.endpoints.clone(),
+            rules: new.rules.clone(),
             store: StoreSettings {
                 master_keys: new.store.master_keys.clone(),
                 ..config.store.clone()
@@ -60,7 +61,7 @@ impl Reload {
             certificates::show(tls, identity);
             self.certificates_changed.notify_one();
         }
-        self.manager.put_in_force(prepared);
+        self.manager.put_in_force(prepared).await;
         *config = merged;
         Ok(read_at_start(&config, &new))
     }

@@ -45,10 +45,11 @@ impl Check {
         let config = load(&self.file)?;
         App::check(&config).await?;
         println!(
-            "{}: {} sources, {} endpoints, no faults",
+            "{}: {} sources, {} endpoints, {} rules, no faults",
             place(&self.file),
             config.sources.len(),
-            config.endpoints.len()
+            config.endpoints.len(),
+            config.rules.len()
         );
         Ok(ExitCode::SUCCESS)
     }

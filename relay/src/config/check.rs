@@ -10,11 +10,12 @@ use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
     Config, Declared, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server, StoreSettings,
-    endpoint, plugin, source,
+    endpoint, plugin, rule, source,
 };
 use crate::deliver::address::Guard;
 use crate::http::tls::{ClientAuth, Files, Identity};
 use crate::model::endpoint::Endpoint;
+use crate::model::rule::Rule;
 use crate::model::secret::Secret;
 use crate::model::source::Source;
 use crate::store::seal::MasterKey;
@@ -45,6 +46,7 @@ pub(super) fn check(
         log: log(root.section("log")),
         sources: sources(&root, usual),
         endpoints: endpoints(&root, &plugins, &guard),
+        rules: rules(&root),
         server,
         outbound,
         plugins,
@@ -420,6 +422,18 @@ fn endpoints(root: &Section<'_>, plugins: &PluginSettings, guard: &Guard) -> Vec
     read.collect()
 }
 
+fn rules(root: &Section<'_>) -> Vec<Declared<Rule>> {
+    let mut names = HashSet::new();
+    let read = root.sections("rule").into_iter().filter_map(|section| {
+        let (name, rule) = rule::read(&section);
+        if let Some(name) = name {
+            note_duplicate(&section, &mut names, name);
+        }
+        declared(section, rule)
+    });
+    read.collect()
+}
+
 fn declared<T>(section: Section<'_>, item: Option<T>) -> Option<Declared<T>> {
     let definition = section.definition();
     section.finish();
@@ -436,26 +450,27 @@ fn note_duplicate(section: &Section<'_>, names: &mut HashSet<String>, name: &str
     }
 }
 
-/// An endpoint that waits for a source nobody declared would stay silent for ever.
+/// What waits for a source that nobody declared would stay silent for ever.
 fn check_sources_exist(config: &Config, findings: &Findings) {
     let known: Vec<&str> = config
         .sources
         .iter()
         .map(|source| source.item.name.as_str())
         .collect();
-    for (index, endpoint) in config.endpoints.iter().enumerate() {
-        for name in endpoint
-            .item
-            .sources
-            .iter()
-            .filter(|name| !known.contains(&name.as_str()))
-        {
+    let endpoints = config.endpoints.iter().map(|declared| &declared.item.sources);
+    let rules = config.rules.iter().map(|declared| &declared.item.sources);
+    let endpoints = endpoints
+        .enumerate()
+        .map(|(index, sources)| ("endpoint", index, sources));
+    let rules = rules.enumerate().map(|(index, sources)| ("rule", index, sources));
+    for (section, index, sources) in endpoints.chain(rules) {
+        for name in sources.iter().filter(|name| !known.contains(&name.as_str())) {
             let hint = crate::model::words::nearest(name, &known).map_or_else(
                 || format!("known: {}", known.join(", ")),
                 |near| format!("did you mean {near}?"),
             );
             findings.fault(
-                KeyPath::default().key("endpoint").item(index).key("sources"),
+                KeyPath::default().key(section).item(index).key("sources"),
                 format!("names the source {name:?}, which is not there"),
                 hint,
             );

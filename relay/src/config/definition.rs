@@ -1,12 +1,13 @@
-//! Reads one source or endpoint by itself, as the management API takes it: the keys are those
+//! Reads one source, endpoint or rule by itself, as the management API takes it: the keys are those
 //! of the file, and so are the rules.
 
 use serde_json::{Map, Value, json};
 
 use super::reader::{Fault, Findings, Section, Surroundings};
 use super::sketch::Node;
-use super::{Config, Declared, check, endpoint, source};
+use super::{Config, Declared, check, endpoint, rule, source};
 use crate::model::endpoint::Endpoint;
+use crate::model::rule::Rule;
 use crate::model::source::Source;
 
 /// A definition that reads well, or all that is wrong with it.
@@ -48,6 +49,14 @@ pub fn source(config: &Config, table: &Map<String, Value>) -> Read<Source> {
     read(table, |section| source::read(section, usual))
 }
 
+/// Reads a rule; its id is 0.
+///
+/// # Errors
+/// Every fault of it.
+pub fn rule(table: &Map<String, Value>) -> Read<Rule> {
+    read(table, |section| rule::read(section).1)
+}
+
 /// What an endpoint is defined by, as a JSON Schema; the bounds are those of a relay that is not
 /// configured.
 pub fn endpoint_schema() -> Value {
@@ -75,6 +84,15 @@ pub fn source_schema() -> Value {
         source::read(section, usual);
     };
     let drawings = source::openings().into_iter().map(|table| drawn(&table, read));
+    drawings.reduce(Node::or).unwrap_or_default().schema()
+}
+
+/// What a rule is defined by, as a JSON Schema.
+pub fn rule_schema() -> Value {
+    let read = |section: &Section<'_>| {
+        rule::read(section);
+    };
+    let drawings = rule::openings().into_iter().map(|table| drawn(&table, read));
     drawings.reduce(Node::or).unwrap_or_default().schema()
 }
 

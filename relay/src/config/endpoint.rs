@@ -94,7 +94,7 @@ pub(super) fn read<'a>(
     (name, name.map(|_| endpoint))
 }
 
-fn name<'a>(section: &Section<'a>) -> Option<&'a str> {
+pub(super) fn name<'a>(section: &Section<'a>) -> Option<&'a str> {
     let name = section.required("name", "\"crm\"")?;
     if super::is_name(name) {
         return Some(name);
@@ -143,7 +143,7 @@ fn method(section: &Section<'_>) -> http::Method {
     }
 }
 
-fn event_types(section: &Section<'_>) -> Vec<Pattern> {
+pub(super) fn event_types(section: &Section<'_>) -> Vec<Pattern> {
     let texts = section.strings("event_types").unwrap_or_default();
     texts
         .iter()
@@ -161,7 +161,7 @@ fn event_types(section: &Section<'_>) -> Vec<Pattern> {
         .collect()
 }
 
-fn filter(section: &Section<'_>) -> Option<serde_json::Value> {
+pub(super) fn filter(section: &Section<'_>) -> Option<serde_json::Value> {
     let value = section.value("filter")?;
     if let Err(faults) = Filter::parse(value) {
         for fault in faults {

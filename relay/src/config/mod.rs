@@ -12,6 +12,7 @@ use crate::http::tls;
 use crate::model::endpoint::Endpoint;
 use crate::model::plugin::Limits;
 use crate::model::resource::Definition;
+use crate::model::rule::Rule;
 use crate::model::secret::Secret;
 use crate::model::source::Source;
 
@@ -24,6 +25,7 @@ pub mod key_path;
 mod label;
 mod quantity;
 pub mod reader;
+mod rule;
 pub mod sketch;
 mod source;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub sources: Vec<Declared<Source>>,
     /// Ids are 0 until the store has named them.
     pub endpoints: Vec<Declared<Endpoint>>,
+    /// Ids are 0 until the store has named them.
+    pub rules: Vec<Declared<Rule>>,
 }
 
 /// Something that was defined, checked, with its definition.
@@ -185,10 +189,10 @@ fn parse(text: &str) -> Result<Map<String, Value>, Vec<Fault>> {
     }
 }
 
-/// What a name of a source or endpoint may look like, for a message.
+/// What a name of a source, endpoint or rule may look like, for a message.
 const NAME_REMEDY: &str = "use 1 to 64 letters, digits, `-`, `_` and `.`";
 
-/// Whether a text can name a source or endpoint: it stands in paths, logs and headers.
+/// Whether a text can name a source, endpoint or rule: it stands in paths, logs and headers.
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text

@@ -22,7 +22,7 @@ use crate::metrics::{Change, Metrics};
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost, Trigger};
 use crate::model::delivery::{Progress, State};
 use crate::model::event::Event;
-use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, TenantId};
+use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, SourceId, TenantId};
 use crate::model::message::Messages;
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
@@ -30,10 +30,12 @@ use crate::plugins::{Call, Chained};
 use crate::queue::health::Verdict;
 use crate::queue::{Admission, Job, Pushed, Queue, Sign, Turn, Turned};
 use crate::record::{Finished, Recorder};
-use crate::store::{self, Accepted, NewEvent, Planned, Record, Store};
+use crate::rules::alarm::Alarm;
+use crate::store::{self, Accepted, NewEvent, Planned, Record, RuleEffects, Store};
 
 mod disable;
 mod end;
+mod timers;
 
 /// See the module.
 pub struct Flow {
@@ -45,6 +47,8 @@ pub struct Flow {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub ids: Arc<IdMaker>,
+    /// When the next timer of a rule is due.
+    pub alarm: Alarm,
     pub random: Mutex<StdRng>,
     /// Held while an endpoint is disabled or enabled.
     pub disabling: tokio::sync::Mutex<()>,
@@ -68,6 +72,8 @@ struct Offered {
     event: Arc<Event>,
     waits: Vec<(EndpointId, Admission)>,
     dedupe: Option<store::DedupeKey>,
+    /// What rules make of it.
+    rules: Option<Box<RuleEffects>>,
 }
 
 /// What came of one attempt.
@@ -95,9 +101,10 @@ impl Flow {
         let watch = Instant::now();
         let now = self.clock.now();
         let directory = self.directories.current();
+        let origin = source.map(|source| (source.id, source.name.as_str()));
         let offered = posts
             .into_iter()
-            .map(|post| self.offer(&directory, tenant, source, post, now))
+            .map(|post| self.offer(&directory, tenant, origin, post, 0, now))
             .collect();
         // In a task of its own: a caller who hangs up now must not leave half an event. It
         // also lets the answer go out before the delivery, which is the better order: work
@@ -117,27 +124,29 @@ impl Flow {
         &self,
         directory: &Directory,
         tenant: TenantId,
-        source: Option<&Source>,
+        origin: Option<(SourceId, &str)>,
         post: Post,
+        hops: u8,
         now: Timestamp,
     ) -> Offered {
         let mut event = Event {
             id: EventId::from_raw(0),
             tenant,
-            source: source.map(|source| source.id),
+            source: origin.map(|(source, _)| source),
             received_at: now,
             envelope: post.envelope,
             headers: post.headers,
             data: post.data,
         };
         // As the source was called when the post came, whatever became of it since.
-        let source_name = source.map(|source| source.name.as_str());
+        let source_name = origin.map(|(_, name)| name);
         let endpoints: Vec<EndpointId> = directory
             .table
             .route(&event, source_name)
             .iter()
             .map(|endpoint| endpoint.id)
             .collect();
+        let rules = self.apply_rules(directory, &event, source_name, hops);
         let make_id = || self.ids.event(now, endpoints.len());
         let (id, admissions) = self
             .queue
@@ -147,12 +156,15 @@ impl Flow {
             event: Arc::new(event),
             waits: endpoints.into_iter().zip(admissions).collect(),
             dedupe: post.dedupe,
+            rules,
         }
     }
 
-    async fn commit(self: &Arc<Self>, offered: Vec<Offered>) -> Result<Vec<Receipt>, store::Error> {
-        let new = offered.iter().map(Offered::to_new_event).collect();
-        let accepted = match self.store.accept(new, self.clock.steady()).await {
+    async fn commit(self: &Arc<Self>, mut offered: Vec<Offered>) -> Result<Vec<Receipt>, store::Error> {
+        let steady = self.clock.steady();
+        let timer = offered.iter().filter_map(Offered::timer).min();
+        let new = offered.iter_mut().map(Offered::take_new_event).collect();
+        let accepted = match self.store.accept(new, steady).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 for offered in &offered {
@@ -161,6 +173,9 @@ impl Flow {
                 return Err(error);
             }
         };
+        if let Some(after) = timer {
+            self.alarm.set(steady + after);
+        }
         let receipts = offered
             .into_iter()
             .zip(accepted)
@@ -197,7 +212,13 @@ impl Flow {
 }
 
 impl Offered {
-    fn to_new_event(&self) -> NewEvent {
+    /// After how long a timer may be due because of it.
+    fn timer(&self) -> Option<Duration> {
+        let effects = self.rules.as_ref()?.effects.iter();
+        effects.filter_map(|effect| effect.act.due_after()).min()
+    }
+
+    fn take_new_event(&mut self) -> NewEvent {
         let planned = |(endpoint, waits): &(EndpointId, Admission)| Planned {
             endpoint: *endpoint,
             waits: *waits == Admission::Store,
@@ -206,7 +227,7 @@ impl Offered {
             event: Arc::clone(&self.event),
             deliveries: self.waits.iter().map(planned).collect(),
             dedupe: self.dedupe,
-            rules: None,
+            rules: self.rules.take(),
         }
     }
 }

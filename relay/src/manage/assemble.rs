@@ -13,9 +13,10 @@ use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
 use crate::directory::{Directory, Door, Target};
 use crate::model::endpoint::Endpoint;
-use crate::model::id::{EndpointId, SourceId, TenantId};
+use crate::model::id::{EndpointId, RuleId, SourceId, TenantId};
 use crate::model::plugin::{OnFault, PluginUse};
 use crate::model::resource::{Definition, Kind, Resource};
+use crate::model::rule::Rule;
 use crate::model::source::Source;
 use crate::plugins::{Bound, Chain, Owner, Plugins};
 use crate::store::{Named, Store};
@@ -41,6 +42,7 @@ pub(super) struct Workshop {
 pub(super) enum Checked {
     Source(Source),
     Endpoint(Endpoint),
+    Rule(Rule),
 }
 
 impl Workshop {
@@ -60,7 +62,13 @@ impl Workshop {
             let Declared { item, definition } = declared.clone();
             (Checked::Endpoint(item), definition, id)
         });
-        for (checked, definition, id) in sources.chain(endpoints) {
+        let rules = config.rules.iter().map(|declared| &declared.item.name);
+        let rules = self.identify(Named::Rule, rules).await?;
+        let rules = config.rules.iter().zip(rules).map(|(declared, id)| {
+            let Declared { item, definition } = declared.clone();
+            (Checked::Rule(item), definition, id)
+        });
+        for (checked, definition, id) in sources.chain(endpoints).chain(rules) {
             let checked = checked.called(id, TenantId::DEFAULT);
             let resource = checked.resource(definition);
             match self.make(checked).await {
@@ -138,6 +146,7 @@ impl Workshop {
         match checked {
             Checked::Source(source) => Ok(Made::Door(Arc::new(self.door(source).await?))),
             Checked::Endpoint(endpoint) => Ok(Made::Target(Arc::new(self.target(endpoint).await?))),
+            Checked::Rule(rule) => Ok(Made::Rule(Arc::new(rule))),
         }
     }
 
@@ -185,6 +194,7 @@ impl Workshop {
         let kind = match owner.kind {
             Named::Source => "source",
             Named::Endpoint => "endpoint",
+            Named::Rule => "rule",
         };
         let mut bound = Vec::new();
         let mut faults = Vec::new();
@@ -212,6 +222,7 @@ impl Checked {
         let read = match kind {
             Kind::Source => definition::source(config, keys).map(|read| Self::Source(read.item)),
             Kind::Endpoint => definition::endpoint(config, keys).map(|read| Self::Endpoint(read.item)),
+            Kind::Rule => definition::rule(keys).map(|read| Self::Rule(read.item)),
         };
         read.map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
@@ -228,6 +239,11 @@ impl Checked {
                 id: EndpointId::from_raw(id),
                 tenant,
                 ..endpoint
+            }),
+            Self::Rule(rule) => Self::Rule(Rule {
+                id: RuleId::from_raw(id),
+                tenant,
+                ..rule
             }),
         }
     }
@@ -249,6 +265,13 @@ impl Checked {
                 &endpoint.name,
                 endpoint.id.made_at(),
             ),
+            Self::Rule(rule) => (
+                Kind::Rule,
+                rule.id.raw(),
+                rule.tenant,
+                &rule.name,
+                rule.id.made_at(),
+            ),
         };
         Resource {
             id,
@@ -266,7 +289,7 @@ impl Checked {
     /// What stays of it when its plugins cannot be used.
     fn resting(&self) -> Made {
         match self {
-            Self::Source(_) => Made::Nothing,
+            Self::Source(_) | Self::Rule(_) => Made::Nothing,
             Self::Endpoint(endpoint) => Made::Resting(Arc::new(endpoint.clone())),
         }
     }
@@ -276,7 +299,7 @@ impl Checked {
 /// endpoint is still routed to, as far as that part of its definition reads.
 fn routed(config: &Config, resource: &Resource) -> Made {
     let read = match resource.kind {
-        Kind::Source => None,
+        Kind::Source | Kind::Rule => None,
         Kind::Endpoint => definition::routing(config, &resource.definition.keys),
     };
     let called = |endpoint| Checked::Endpoint(endpoint).called(resource.id, resource.tenant);
@@ -306,14 +329,16 @@ pub(super) fn shadowed(resource: Resource) -> Entry {
 /// The snapshot of all that is in force.
 pub(super) fn directory(shelf: &Shelf) -> Result<Directory, Unusable> {
     let (mut doors, mut targets, mut resting) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rules = Vec::new();
     for entry in shelf.values() {
         match &entry.made {
             Made::Door(door) => doors.push(Arc::clone(door)),
             Made::Target(target) => targets.push(Arc::clone(target)),
             Made::Resting(endpoint) => resting.push(Arc::clone(endpoint)),
+            Made::Rule(rule) => rules.push(Arc::clone(rule)),
             Made::Nothing => {}
         }
     }
-    Directory::new(doors, targets, resting)
+    Directory::new(doors, targets, resting, rules)
         .map_err(|malformed| Unusable(malformed.iter().map(ToString::to_string).collect()))
 }

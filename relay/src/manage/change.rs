@@ -10,13 +10,15 @@ use super::{Manager, Prepared, Shelf};
 use crate::config::reader::Fault;
 use crate::config::{Config, definition};
 use crate::flow::Flow;
-use crate::model::id::{DeliveryId, EndpointId, TenantId};
+use crate::model::id::{DeliveryId, EndpointId, RuleId, TenantId};
 use crate::model::resource::{Definition, Kind, Resource, merge};
 use crate::queue::{Job, Terms};
 use crate::store::{self, Saved};
 
 /// Living resources of one kind in one tenant.
 const RESOURCES_MAX: usize = 20_000;
+/// The same of rules: an event may have to be held against each.
+const RULES_MAX: usize = 1_000;
 /// Bytes of a definition as JSON.
 const DEFINITION_BYTES_MAX: usize = 256 << 10;
 
@@ -88,8 +90,9 @@ impl Manager {
         keys: Map<String, Value>,
     ) -> Result<Arc<Entry>, Refused> {
         let config = self.lock().await;
-        if self.count(tenant, kind) >= RESOURCES_MAX {
-            return Err(Refused::TooMany(RESOURCES_MAX));
+        let max = max(kind);
+        if self.count(tenant, kind) >= max {
+            return Err(Refused::TooMany(max));
         }
         let now = self.workshop.clock.now();
         let resource = Resource {
@@ -146,8 +149,11 @@ impl Manager {
         // Still under the lock: were it restored first, what comes after would be cancelled.
         let jobs = match kind {
             Kind::Endpoint => self.queue.retire(EndpointId::from_raw(id)),
-            Kind::Source => Vec::new(),
+            Kind::Source | Kind::Rule => Vec::new(),
         };
+        if kind == Kind::Rule {
+            self.forget_rule(RuleId::from_raw(id), None).await;
+        }
         let before = DeliveryId::from_raw(flow.ids.next(now));
         Ok(Left { entry, jobs, before })
     }
@@ -204,6 +210,10 @@ impl Manager {
         let key = (next.tenant, next.kind, next.id);
         shelf.insert(key, Arc::clone(&entry));
         self.keep(next, shelf).await?;
+        if let Some(rule) = entry.rule() {
+            self.forget_rule(rule.id, rule.enabled.then_some(rule.version))
+                .await;
+        }
         Ok(entry)
     }
 
@@ -242,6 +252,13 @@ impl Manager {
     }
 }
 
+const fn max(kind: Kind) -> usize {
+    match kind {
+        Kind::Source | Kind::Endpoint => RESOURCES_MAX,
+        Kind::Rule => RULES_MAX,
+    }
+}
+
 const fn expect(handle: Handle, revision: u64) -> Result<(), Refused> {
     match handle.revision {
         Some(expected) if expected != revision => Err(Refused::Changed { revision }),
@@ -262,6 +279,10 @@ fn read(
         Kind::Endpoint => definition::endpoint(config, keys).map(|read| {
             let name = read.item.name.clone();
             (Checked::Endpoint(read.item), name, read.definition)
+        }),
+        Kind::Rule => definition::rule(keys).map(|read| {
+            let name = read.item.name.clone();
+            (Checked::Rule(read.item), name, read.definition)
         }),
     }
     .map_err(Refused::Invalid)

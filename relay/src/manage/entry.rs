@@ -1,4 +1,4 @@
-//! One source or endpoint that is managed: how it was defined, and what was made of it.
+//! One source, endpoint or rule that is managed: how it was defined, and what was made of it.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use crate::directory::{Door, Target};
 use crate::model::endpoint::Endpoint;
 use crate::model::id::TenantId;
 use crate::model::resource::{Kind, Resource};
+use crate::model::rule::Rule;
 
 /// Where a definition comes from, and so where it is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +33,7 @@ pub(super) enum Made {
     Target(Arc<Target>),
     /// An endpoint whose plugins cannot be used: events are still routed to it, and wait.
     Resting(Arc<Endpoint>),
+    Rule(Arc<Rule>),
     Nothing,
 }
 
@@ -40,6 +42,14 @@ impl Entry {
     pub fn target(&self) -> Option<&Arc<Target>> {
         match &self.made {
             Made::Target(target) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// The rule as it reads, on or off.
+    pub const fn rule(&self) -> Option<&Arc<Rule>> {
+        match &self.made {
+            Made::Rule(rule) => Some(rule),
             _ => None,
         }
     }

@@ -1,5 +1,5 @@
 //! What is in force, and every way to change it: one set of calls for the management API, the
-//! configuration file and whatever else wants to change a source or an endpoint.
+//! configuration file and whatever else wants to change a source, an endpoint or a rule.
 //!
 //! A change is checked whole, kept in the store, and then put in force as a new directory that
 //! is swapped in at once; what is under way ends on the old one. What the configuration file
@@ -8,6 +8,7 @@
 mod assemble;
 mod change;
 mod entry;
+mod forget;
 mod schema;
 
 use std::collections::{BTreeMap, HashSet};
@@ -82,7 +83,7 @@ impl Manager {
         };
         let config = manager.lock().await;
         let prepared = manager.prepare(&config).await?;
-        manager.put_in_force(prepared);
+        manager.put_in_force(prepared).await;
         drop(config);
         Ok(manager)
     }
@@ -118,13 +119,14 @@ impl Manager {
     }
 
     /// Puts what was prepared in force.
-    pub fn put_in_force(&self, prepared: Prepared) {
+    pub async fn put_in_force(&self, prepared: Prepared) {
         let targets = prepared.directory.targets();
         let terms: Vec<_> = targets
             .map(|target| (target.endpoint.id, Terms::of(&target.endpoint)))
             .collect();
         self.swap(prepared);
         self.queue.configure(terms);
+        self.forget_rules().await;
     }
 
     /// Puts what was prepared in force, but for the terms of its endpoints: those come second,
@@ -191,7 +193,7 @@ impl Manager {
     async fn renew(&self) -> anyhow::Result<()> {
         let config = self.lock().await;
         let prepared = self.prepare(&config).await?;
-        self.put_in_force(prepared);
+        self.put_in_force(prepared).await;
         Ok(())
     }
 }

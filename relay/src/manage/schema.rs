@@ -10,6 +10,7 @@ pub fn definition(kind: Kind) -> Value {
     match kind {
         Kind::Source => definitions::source_schema(),
         Kind::Endpoint => definitions::endpoint_schema(),
+        Kind::Rule => definitions::rule_schema(),
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Metrics {
     plugin_faults: Bounded<OfFault, Counter>,
     changes: Bounded<OfChange, Counter>,
     expired: Bounded<OfEndpoint, Counter>,
+    rule_events: Bounded<OfRule, Counter>,
+    rule_skips: Bounded<OfSkip, Counter>,
     /// What was removed for its age.
     pub removed: Removed,
 }
@@ -118,6 +120,17 @@ struct OfEndpoint {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRule {
+    rule: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSkip {
+    rule: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfAttempt {
     endpoint: String,
     outcome: &'static str,
@@ -162,6 +175,8 @@ named!(OfAttempt, endpoint);
 named!(OfPlugin, plugin);
 named!(OfFault, plugin);
 named!(OfEnd, endpoint);
+named!(OfRule, rule);
+named!(OfSkip, rule);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -180,6 +195,8 @@ impl Default for Metrics {
             plugin_faults: Bounded::default(),
             changes: Bounded::default(),
             expired: Bounded::default(),
+            rule_events: Bounded::default(),
+            rule_skips: Bounded::default(),
             removed: Removed::default(),
             registry: Registry::default(),
         };
@@ -273,6 +290,16 @@ impl Metrics {
             "deliveries_expired",
             "Deliveries given up because they were too old",
             self.expired.family.clone(),
+        );
+        relay.register(
+            "rule_events",
+            "Events that rules emitted",
+            self.rule_events.family.clone(),
+        );
+        relay.register(
+            "rule_skips",
+            "Events that a rule wanted and could do nothing with",
+            self.rule_skips.family.clone(),
         );
     }
 }
@@ -373,6 +400,23 @@ impl Metrics {
             endpoint: endpoint.to_owned(),
         };
         self.expired.with(labels, inc);
+    }
+
+    /// A rule emitted an event.
+    pub fn emitted(&self, rule: &str) {
+        let labels = OfRule {
+            rule: rule.to_owned(),
+        };
+        self.rule_events.with(labels, inc);
+    }
+
+    /// A rule wanted an event and could do nothing with it.
+    pub fn rule_skipped(&self, rule: &str, reason: &'static str) {
+        let labels = OfSkip {
+            rule: rule.to_owned(),
+            reason,
+        };
+        self.rule_skips.with(labels, inc);
     }
 
     /// Everything counted so far, and how things stand.

@@ -100,6 +100,17 @@ impl Observed {
             "queue_parked",
             "Fresh deliveries that went to the store to wait",
             load.parked,
+        )?;
+        let losses = self.store.rule_losses();
+        page.counter(
+            "rule_keys_forgotten",
+            "Keys of rules whose last value was forgotten for others",
+            losses.keys,
+        )?;
+        page.counter(
+            "rule_timers_refused",
+            "Timers of rules that were not armed because a tenant had too many",
+            losses.timers,
         )
     }
 

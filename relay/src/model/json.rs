@@ -53,11 +53,16 @@ impl<'a> Lookup<'a> {
 
     /// The string, number or boolean at a pointer, as text; `None` for anything else.
     pub fn scalar(self, pointer: &str) -> Option<Cow<'a, str>> {
+        scalar(self.raw(pointer)?)
+    }
+
+    /// What stands at a pointer, as it was written.
+    pub fn raw(self, pointer: &str) -> Option<&'a str> {
         let mut here = self.0;
         for token in tokens(pointer)? {
             here = child(here, &token)?;
         }
-        scalar(here)
+        Some(here)
     }
 }
 

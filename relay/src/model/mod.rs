@@ -15,6 +15,7 @@ pub mod message;
 pub mod page;
 pub mod plugin;
 pub mod resource;
+pub mod rule;
 pub mod secret;
 pub mod source;
 pub mod time;

@@ -12,6 +12,7 @@ use super::time::Timestamp;
 pub enum Kind {
     Source,
     Endpoint,
+    Rule,
 }
 
 impl Kind {
@@ -20,6 +21,7 @@ impl Kind {
         match self {
             Self::Source => "source",
             Self::Endpoint => "endpoint",
+            Self::Rule => "rule",
         }
     }
 }

@@ -6,5 +6,5 @@
 
 pub mod filter;
 pub mod table;
-mod type_index;
+pub mod type_index;
 pub mod view;

@@ -7,11 +7,11 @@ use smallvec::SmallVec;
 use crate::model::event_type::Pattern;
 
 /// Positions of subscribers in their table.
-pub(super) type Positions = SmallVec<[u32; 16]>;
+pub type Positions = SmallVec<[u32; 16]>;
 
 /// Who wants which event types.
 #[derive(Debug, Default)]
-pub(super) struct TypeIndex {
+pub struct TypeIndex {
     /// Those who want every type.
     every: Vec<u32>,
     /// By the one type they want.
@@ -24,7 +24,7 @@ pub(super) struct TypeIndex {
 
 impl TypeIndex {
     /// Adds a subscriber to these patterns; none at all are a subscription to everything.
-    pub(super) fn add(&mut self, patterns: &[Pattern], position: u32) {
+    pub fn add(&mut self, patterns: &[Pattern], position: u32) {
         if patterns.is_empty() {
             self.every.push(position);
         }
@@ -39,7 +39,7 @@ impl TypeIndex {
     }
 
     /// Appends who wants that type; whoever wants it by several patterns comes several times.
-    pub(super) fn find(&self, kind: &str, found: &mut Positions) {
+    pub fn find(&self, kind: &str, found: &mut Positions) {
         found.extend_from_slice(&self.every);
         extend(found, self.exact.get(kind));
         if !self.below.is_empty() {

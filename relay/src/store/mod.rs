@@ -337,6 +337,7 @@ pub trait DeliveryQueue: Send + Sync {
 pub enum Named {
     Source,
     Endpoint,
+    Rule,
 }
 
 /// An endpoint's own signing secrets, made when it was first seen.

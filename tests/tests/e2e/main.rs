@@ -27,6 +27,7 @@ mod plugins;
 mod log;
 mod resources;
 mod openapi;
+mod rules;
 mod metrics;
 mod examples;
 mod cli;

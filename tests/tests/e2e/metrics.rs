@@ -111,8 +111,13 @@ async fn what_is_documented_is_exposed_and_nothing_else() {
     let authority = Authority::new();
     let receiver = Receiver::start();
     let plugin = "plugins = [{ use = \"redact-fields\", config = { mask = [\"/phone\"] } }]";
+    // One emits, the other finds no key.
+    let rules = "[[rule]]\nname = \"again\"\nevent_types = [\"a.b\"]\ndelay = \"10ms\"\n\
+                 emit = { type = \"a.c\" }\n\
+                 [[rule]]\nname = \"keyed\"\nkey = \"/nowhere\"\ndelay = \"10ms\"\n\
+                 emit = { type = \"a.d\" }\n";
     let setup = Setup::new(&format!(
-        "[server.tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n{}{}",
+        "[server.tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n{}{}{rules}",
         receiver.endpoint("crm", plugin),
         // Its deliveries wait in the store.
         receiver.endpoint("off", "enabled = false")

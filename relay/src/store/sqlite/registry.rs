@@ -135,6 +135,7 @@ const fn named(kind: Named) -> i64 {
     match kind {
         Named::Source => 1,
         Named::Endpoint => 2,
+        Named::Rule => 3,
     }
 }
 

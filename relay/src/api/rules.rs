@@ -1,0 +1,370 @@
+//! `/v1/rules`: what the relay notices by itself over several events.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Json, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Api;
+use super::auth::{Manager, Reader};
+use super::errors::{self, Failure};
+use super::managed::{self, Asked, Keys, Patch, Shown};
+use super::page::{List, page};
+use super::params::{Params, PathId};
+use crate::http::problem::Problem;
+use crate::ingest::decode::{self, Decoded};
+use crate::ingest::refuse::Refusal;
+use crate::manage::{Entry, Write};
+use crate::model::event::Event;
+use crate::model::id::EventId;
+use crate::model::resource::Kind;
+use crate::model::rule::Rule;
+use crate::model::time::Timestamp;
+use crate::rules::emission::{self, Cause};
+use crate::rules::{Seen, Watcher};
+use crate::store::{Act, Effect, KeptKey, RuleVersion};
+
+const KIND: Kind = Kind::Rule;
+
+/// Every route of rules.
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/v1/rules", get(list).post(create))
+        .route(
+            "/v1/rules/{id}",
+            get(one).put(replace).patch(patch).delete(delete),
+        )
+        .route("/v1/rules/{id}/restore", post(restore))
+        .route("/v1/rules/{id}/keys", get(keys))
+        .route("/v1/rules/{id}/test", post(test))
+}
+
+async fn list(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    Params(asked): Params<Asked>,
+) -> Result<Json<List<Shown>>, Failure> {
+    managed::list(&api, &caller, KIND, asked, Shown::of).await
+}
+
+async fn create(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    Keys(keys): Keys,
+) -> Result<Response, Failure> {
+    managed::create(&api, &caller, KIND, keys, Shown::of).await
+}
+
+async fn one(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Response, Failure> {
+    Ok(managed::one(
+        &*managed::find(&api, &caller, KIND, &id)?,
+        Shown::of,
+    ))
+}
+
+async fn replace(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    Keys(keys): Keys,
+) -> Result<Response, Failure> {
+    let write = Write::Replace(keys);
+    managed::change(&api, &caller, (KIND, &id), &headers, write, Shown::of).await
+}
+
+async fn patch(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    Patch(keys): Patch,
+) -> Result<Response, Failure> {
+    let write = Write::Patch(keys);
+    managed::change(&api, &caller, (KIND, &id), &headers, write, Shown::of).await
+}
+
+async fn delete(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+) -> Result<StatusCode, Failure> {
+    managed::delete(&api, &caller, (KIND, &id), &headers).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn restore(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Response, Failure> {
+    managed::restore(&api, &caller, (KIND, &id), Shown::of).await
+}
+
+/// The rule as it reads, if it can be used.
+fn rule(entry: &Entry) -> Result<&Arc<Rule>, Failure> {
+    entry
+        .rule()
+        .ok_or_else(|| errors::unusable(entry.unusable.as_deref().unwrap_or("it is not in force")))
+}
+
+fn version(rule: &Rule) -> RuleVersion {
+    RuleVersion {
+        rule: rule.id,
+        version: rule.version,
+    }
+}
+
+/// A value that is kept as JSON; nothing for the key of a rule without one.
+fn shown(json: Option<&str>) -> Option<Box<RawValue>> {
+    json.and_then(|json| serde_json::from_str(json).ok())
+}
+
+// ---- what is kept ----------------------------------------------------------------------
+
+/// What is asked of a list of keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedKeys {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// What is kept of a key.
+#[derive(Debug, Serialize)]
+struct ShownKey {
+    /// `null`: the rule has no key.
+    key: Option<Box<RawValue>>,
+    /// The last value, if the rule watches one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Box<RawValue>>,
+    /// When its timer is due, if one is armed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+    /// The last event of the key.
+    event: EventId,
+}
+
+async fn keys(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    Params(asked): Params<AskedKeys>,
+) -> Result<Json<List<ShownKey>>, Failure> {
+    let entry = managed::find(&api, &caller, KIND, &id)?;
+    let of = version(rule(&entry)?);
+    let limit = page(asked.limit.as_deref(), None)?.limit;
+    let after = asked.cursor.as_deref().map(cursor).transpose()?;
+    let mut kept = api.store.rule_keys(caller.tenant, of, after, limit + 1).await?;
+    let is_overfull = kept.len() > limit;
+    kept.truncate(limit);
+    let next_cursor = kept.last().filter(|_| is_overfull).map(|last| {
+        let key = hex::encode(&last.key);
+        format!("{:x}.{key}", last.number)
+    });
+    let show = |kept: KeptKey| ShownKey {
+        key: shown(Some(&kept.key)),
+        value: shown(kept.value.as_deref()),
+        due_at: kept.due.map(|due| api.clock.shown(due)),
+        event: kept.event,
+    };
+    Ok(Json(List {
+        data: kept.into_iter().map(show).collect(),
+        next_cursor,
+    }))
+}
+
+/// Behind which key a page begins.
+fn cursor(text: &str) -> Result<(String, i64), Failure> {
+    let read = || {
+        let (number, key) = text.split_once('.')?;
+        let key = String::from_utf8(hex::decode(key).ok()?).ok()?;
+        Some((key, i64::from_str_radix(number, 16).ok()?))
+    };
+    read().ok_or_else(|| {
+        Problem::new(
+            400,
+            "bad_parameter",
+            "Bad parameter",
+            "the parameter cursor is none; pass on `next_cursor` of the page before",
+        )
+        .into()
+    })
+}
+
+// ---- a test ----------------------------------------------------------------------------
+
+/// An event to hold a rule against.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trial {
+    /// As `POST /v1/events` takes it.
+    event: Box<RawValue>,
+    /// The name of the source that it would come in by; `null`: the API.
+    source: Option<String>,
+}
+
+/// What would happen.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// The rule does not look at such events.
+    Unwanted,
+    /// It would, but cannot: `reason` says why.
+    Skipped,
+    /// The value is kept, and nothing emitted.
+    Keeps,
+    /// `emits` at once.
+    Emits,
+    /// A timer is armed that `emits` when it is due.
+    Arms,
+    /// The timers of the key are cancelled.
+    Cancels,
+}
+
+/// What a rule would make of an event.
+#[derive(Debug, Serialize)]
+struct Verdict {
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<Box<RawValue>>,
+    /// The last value of the key, and the one that it would have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emits: Option<Emitted>,
+}
+
+/// What would be emitted.
+#[derive(Debug, Serialize)]
+struct Emitted {
+    r#type: String,
+    source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    data: Option<Box<RawValue>>,
+}
+
+impl Verdict {
+    const fn new(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            reason: None,
+            key: None,
+            from: None,
+            to: None,
+            due_at: None,
+            emits: None,
+        }
+    }
+}
+
+async fn test(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    trial: Result<Json<Trial>, JsonRejection>,
+) -> Result<Json<Verdict>, Failure> {
+    let Json(trial) = trial.map_err(|error| errors::of_body(&error))?;
+    let entry = managed::find(&api, &caller, KIND, &id)?;
+    let rule = rule(&entry)?;
+    let Decoded { envelope, data } = event(&trial.event)?;
+    let event = Event {
+        id: EventId::from_raw(0),
+        tenant: caller.tenant,
+        source: None,
+        received_at: api.clock.now(),
+        envelope,
+        headers: Vec::new(),
+        data,
+    };
+    let watcher = Watcher::new(Arc::clone(rule)).map_err(|error| errors::broken(&error.to_string()))?;
+    let verdict = match watcher.look(&event, trial.source.as_deref()) {
+        Seen::Unwanted => Verdict::new(Outcome::Unwanted),
+        Seen::Skipped(skip) => Verdict {
+            reason: Some(skip.as_str()),
+            ..Verdict::new(Outcome::Skipped)
+        },
+        Seen::Effect(effect) => verdict(&api, &watcher, &event, effect).await?,
+    };
+    Ok(Json(verdict))
+}
+
+/// The event of a trial, by the rules of `POST /v1/events`.
+fn event(text: &RawValue) -> Result<Decoded, Failure> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let body = Bytes::copy_from_slice(text.get().as_bytes());
+    let refused = |error| {
+        let mut problem = Refusal::from(error).problem();
+        for flaw in &mut problem.errors {
+            flaw.pointer.insert_str(0, "/event");
+        }
+        Failure(problem)
+    };
+    let decoded = decode::decode(&headers, &body).map_err(refused)?;
+    let mut decoded = decoded.into_iter();
+    decoded
+        .next()
+        .ok_or_else(|| errors::broken("a plain body that reads well has an event"))
+}
+
+async fn verdict(api: &Api, watcher: &Watcher, event: &Event, effect: Effect) -> Result<Verdict, Failure> {
+    let Effect { of, key, act } = effect;
+    let from = match &act {
+        Act::Change { .. } => api.store.last_value(of, &key).await?,
+        _ => None,
+    };
+    let (outcome, to) = match &act {
+        Act::Change { value, .. } if watcher.is_change(from.as_deref(), value) => {
+            (Outcome::Emits, Some(value.as_str()))
+        }
+        Act::Change { value, .. } => (Outcome::Keeps, Some(value.as_str())),
+        Act::Rearm { .. } | Act::Arm { .. } => (Outcome::Arms, None),
+        Act::Cancel => (Outcome::Cancels, None),
+    };
+    let cause = Cause {
+        key: &key,
+        from: from.as_deref(),
+        to,
+    };
+    let emits = matches!(outcome, Outcome::Emits | Outcome::Arms);
+    let due = act.due_after().filter(|_| matches!(outcome, Outcome::Arms));
+    Ok(Verdict {
+        key: shown(Some(&key)),
+        from: shown(cause.from),
+        to: shown(cause.to),
+        due_at: due.map(|after| api.clock.now() + after),
+        emits: emits.then(|| emitted(&watcher.rule, event, cause)),
+        ..Verdict::new(outcome)
+    })
+}
+
+fn emitted(rule: &Rule, event: &Event, cause: Cause<'_>) -> Emitted {
+    let post = emission::post(rule, event, cause);
+    Emitted {
+        r#type: post.envelope.kind,
+        source: post.envelope.source,
+        subject: post.envelope.subject,
+        data: shown(std::str::from_utf8(&post.data).ok()),
+    }
+}
