@@ -71,6 +71,8 @@ pub(super) struct Ledger {
     by_wire_id: HashMap<String, DeliveryId>,
     /// Deliveries without a row, by event.
     rowless: BTreeMap<EventId, usize>,
+    /// Events that armed a timer, which has to emit one event.
+    armed: BTreeSet<EventId>,
     checkpoint: Option<EventId>,
     /// Which endpoints post number `n` is for.
     routes: HashMap<u64, BTreeSet<usize>>,
@@ -173,10 +175,19 @@ impl Ledger {
             .iter()
             .map(|planned| self.numbers[&planned.endpoint])
             .collect();
-        let wanted = self.routes.get(&n).cloned().unwrap_or_default();
-        check(planned == wanted, || {
-            format!("{id} goes to {planned:?} instead of {wanted:?}")
-        })?;
+        let rules = new.rules.as_deref().cloned().unwrap_or_default();
+        match rules.fires {
+            Some(timer) => check(self.armed.remove(&timer.event), || {
+                format!("{id} comes of {timer:?}, which was never armed or has fired")
+            })?,
+            None => {
+                let wanted = self.routes.get(&n).cloned().unwrap_or_default();
+                check(planned == wanted, || {
+                    format!("{id} goes to {planned:?} instead of {wanted:?}")
+                })?;
+            }
+        }
+        self.armed.extend(rules.effects.iter().map(|_| id));
         if let Some(key) = new.dedupe
             && let Some((first, first_at, skewed)) = self.keys.insert(key, (id, seen_at, self.skewed))
             && skewed == self.skewed
@@ -413,9 +424,9 @@ impl Ledger {
 // ---- what it all comes to ------------------------------------------------------------------
 
 impl Ledger {
-    /// Deliveries that are not over.
+    /// Deliveries that are not over, and timers that are to fire.
     pub(super) fn pending(&self) -> usize {
-        self.pending.len()
+        self.pending.len() + self.armed.len()
     }
 
     /// Every delivery, and where it stands: state and attempts.

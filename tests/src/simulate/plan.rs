@@ -33,6 +33,8 @@ const SCHEDULES: [&[&str]; 7] = [
 ];
 /// Things that happen in one simulation, on average at most.
 const STEPS_MAX: u32 = 900;
+/// How much later a rule emits each order again, if there is one.
+const AGAIN: [Option<&str>; 4] = [None, Some("1s"), Some("90s"), Some("15m")];
 const RATES: [&str; 5] = ["1/s", "5/s", "10/m", "3/10s", "100/s"];
 
 /// See the module.
@@ -50,6 +52,7 @@ pub(super) struct Plan {
     pub(super) is_calm: bool,
     /// The largest payload.
     pub(super) bytes_max: usize,
+    again: Option<&'static str>,
 }
 
 /// An endpoint, as it may be reloaded.
@@ -94,6 +97,7 @@ impl Plan {
             pause,
             is_calm,
             bytes_max: [10, 300, 4_000][random.random_range(0..3)],
+            again: AGAIN[random.random_range(0..AGAIN.len())],
         }
     }
 
@@ -107,6 +111,14 @@ impl Plan {
             .filter(|(_, side)| !side.is_removed)
         {
             side.write(number, &mut text);
+        }
+        if let Some(delay) = self.again {
+            let written = write!(
+                text,
+                "[[rule]]\nname = \"again\"\nevent_types = [\"order.paid\"]\n\
+                 delay = \"{delay}\"\nemit = {{ type = \"order.again\" }}\n"
+            );
+            written.expect("strings can be written to");
         }
         let mut config =
             config::load(&text, &Nowhere).unwrap_or_else(|faults| panic!("{faults:#?} in\n{text}"));

@@ -105,6 +105,7 @@ impl Sum {
                 self.passed.span += passed.span;
                 self.passed.events += passed.events;
                 self.passed.attempts += passed.attempts;
+                self.passed.timers += passed.timers;
                 self.passed.crashes += passed.crashes;
                 self.passed.clock_jumps += passed.clock_jumps;
             }
@@ -118,6 +119,7 @@ impl Sum {
             span,
             events,
             attempts,
+            timers,
             crashes,
             clock_jumps,
             ..
@@ -125,7 +127,7 @@ impl Sum {
         let days = span.as_secs() / Duration::from_secs(86400).as_secs();
         format!(
             "{} seeds, {} broken: {days} simulated days, {events} events, {attempts} attempts, \
-             {crashes} crashes, {clock_jumps} clock jumps",
+             {timers} timers, {crashes} crashes, {clock_jumps} clock jumps",
             self.seeds,
             self.broken.len()
         )

@@ -287,7 +287,8 @@ impl Script {
                 break;
             }
             if self.world.time.now() > latest {
-                self.world.broken(format!("{pending} deliveries never end"));
+                self.world
+                    .broken(format!("{pending} deliveries or timers never end"));
                 return;
             }
         }

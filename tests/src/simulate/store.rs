@@ -110,6 +110,8 @@ impl EventStore for FaultyStore {
             for (new, accepted) in planned.iter().zip(&accepted) {
                 if *accepted == Accepted::New {
                     self.world.trace(format_args!("store: accepted {}", new.event.id));
+                    let fires = new.rules.as_ref().is_some_and(|rules| rules.fires.is_some());
+                    self.world.count(|counts| counts.timers += u64::from(fires));
                     let kept = self.world.ledger().accepted(new, now);
                     self.world.expect(kept);
                 }
