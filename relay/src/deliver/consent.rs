@@ -86,6 +86,7 @@ impl Consent {
             method: &http::Method::OPTIONS,
             headers: &headers,
             body: Bytes::new(),
+            answer_bytes_max: 0,
             timeout,
         };
         let answer = sender.ask(&request).await?;

@@ -6,11 +6,14 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::clock::Clock;
 use crate::crypto::standard_webhooks::KeyError;
-use crate::model::attempt::Outcome;
+use crate::model::attempt::{EXCERPT_BYTES_MAX, Outcome};
 use crate::model::endpoint::Endpoint;
 use crate::model::message::{Message, Messages};
+use crate::model::reply::{ANSWER_BYTES_MAX, Answer};
 use crate::model::secret::Secret;
 
 pub mod address;
@@ -38,6 +41,9 @@ pub struct Outlet {
     /// On the heap: few endpoints need it.
     consent: Option<Box<Consent>>,
 }
+
+/// What came of a call, and what the receiver answered, if it did.
+pub type Answered = (Outcome, Option<Answer>);
 
 /// Why there is no way out to an endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -104,16 +110,68 @@ impl Outlet {
     }
 
     async fn send_one(&self, sender: &Sender, message: &Message, clock: &dyn Clock) -> Outcome {
-        let timestamp = clock.now().as_secs();
-        let signature = self.signer.sign(&message.id, timestamp, &message.body);
-        let headers = header::head(message, &self.own_headers, timestamp, signature);
+        let headers = self.head(message, clock);
         let request = Outgoing {
             target: &self.target,
             method: &self.method,
             headers: &headers,
             body: message.body.clone(),
+            answer_bytes_max: EXCERPT_BYTES_MAX,
             timeout: self.timeout,
         };
         sender.send(request).await
+    }
+
+    /// The head of a request, with its time and signature.
+    fn head(&self, message: &Message, clock: &dyn Clock) -> Vec<Parsed> {
+        let timestamp = clock.now().as_secs();
+        let signature = self.signer.sign(&message.id, timestamp, &message.body);
+        header::head(message, &self.own_headers, timestamp, signature)
+    }
+
+    /// Sends all messages in order, up to the first that the receiver does not take, and brings
+    /// back its last answer, all of it or one byte more than may be, by `deadline`.
+    pub async fn call(
+        &self,
+        sender: &Sender,
+        messages: &mut Messages,
+        clock: &dyn Clock,
+        deadline: Instant,
+    ) -> Answered {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if let Some(consent) = &self.consent {
+            let asked = consent.get(sender, &self.target, &self.own_headers, left());
+            // Someone else may be asking, with more time.
+            match tokio::time::timeout_at(deadline, asked).await {
+                Ok(Ok(())) => {}
+                Ok(Err(outcome)) => return (outcome, None),
+                Err(_) => return (outcome::late("the receiver was asked for its consent"), None),
+            }
+        }
+        let mut last = (outcome::late("there was a message"), None);
+        for message in &messages.list {
+            let headers = self.head(message, clock);
+            let request = Outgoing {
+                target: &self.target,
+                method: &self.method,
+                headers: &headers,
+                body: message.body.clone(),
+                answer_bytes_max: ANSWER_BYTES_MAX,
+                timeout: left(),
+            };
+            last = match sender.ask(&request).await {
+                Ok(answer) => {
+                    let status = answer.status.as_u16();
+                    let outcome = outcome::responded(status, &answer.headers, &answer.body, clock.now());
+                    (outcome, Some(answer.into()))
+                }
+                Err(outcome) => (outcome, None),
+            };
+            if !last.0.is_success() {
+                break;
+            }
+            messages.sent += 1;
+        }
+        last
     }
 }

@@ -110,6 +110,15 @@ pub fn responded(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) 
     }
 }
 
+/// The outcome of a call whose time was over before `what`.
+pub fn late(what: &str) -> Outcome {
+    Failure::new(
+        Cause::Timeout,
+        format!("the time of the call was over before {what}"),
+    )
+    .into()
+}
+
 /// The beginning of a body as text, at most [`EXCERPT_BYTES_MAX`] bytes. Control characters
 /// are kept: whoever shows it makes them visible.
 fn excerpt(body: &[u8]) -> String {

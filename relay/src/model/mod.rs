@@ -14,6 +14,7 @@ pub mod key;
 pub mod message;
 pub mod page;
 pub mod plugin;
+pub mod reply;
 pub mod resource;
 pub mod rule;
 pub mod secret;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::doors::{AuthRequest, Authenticated, DestinationAnswer, Problem};
+use super::doors::{AuthRequest, Authenticated, Problem};
 use super::edits::Bounds;
 use super::engine::Runtime;
 use super::fault::Fault;
@@ -19,6 +19,7 @@ use super::visit::{Grants, Notes, Origin};
 use super::{Call, changes::Change};
 use crate::model::attempt::FaultKind;
 use crate::model::event::Event;
+use crate::model::reply::Answer;
 
 /// A plugin bound to one endpoint or source, ready to be called. Cheap to clone; lives on
 /// when the file it came from changes, so calls in flight end on the version they began on.
@@ -112,18 +113,13 @@ impl Bound {
     ///
     /// # Errors
     /// The plugin broke, said that it cannot, or its answer cannot be applied.
-    pub async fn respond(
-        &self,
-        event: &Arc<Event>,
-        answer: DestinationAnswer,
-        call: Call<'_>,
-    ) -> Result<DestinationAnswer, Fault> {
+    pub async fn respond(&self, event: &Arc<Event>, answer: Answer, call: Call<'_>) -> Result<Answer, Fault> {
         if !self.hooks().respond {
             return Err(self.lacks("respond"));
         }
         let working = Working::Event(event.clone());
         let stamps = working.stamps();
-        let DestinationAnswer {
+        let Answer {
             status,
             mut headers,
             body,
@@ -150,7 +146,7 @@ impl Bound {
             )));
         }
         let body = reply.payload.apply(&body, self.bounds(1))?.unwrap_or(body);
-        Ok(DestinationAnswer {
+        Ok(Answer {
             status,
             headers,
             body,

@@ -50,14 +50,6 @@ pub struct Identity {
     pub attributes: Vec<Header>,
 }
 
-/// What a destination answered, for `respond`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DestinationAnswer {
-    pub status: u16,
-    pub headers: Vec<Header>,
-    pub body: Bytes,
-}
-
 /// An objection to a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

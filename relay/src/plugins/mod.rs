@@ -54,7 +54,7 @@ mod watch_folder;
 
 pub use bound::Bound;
 pub use chain::{Chain, Chained, Ran};
-pub use doors::{AuthRequest, Authenticated, DestinationAnswer, Identity, Problem};
+pub use doors::{AuthRequest, Authenticated, Identity, Problem};
 pub use fault::Fault;
 pub use manifest::{Hooks, Inspection, LoadError, Manifest};
 

@@ -7,7 +7,8 @@ use relay::model::attempt::FaultKind;
 use relay::model::draft::Draft;
 use relay::model::event::Header;
 use relay::model::plugin::OnFault;
-use relay::plugins::{AuthRequest, Authenticated, Bound, Chained, DestinationAnswer, Identity, Ran};
+use relay::model::reply::Answer;
+use relay::plugins::{AuthRequest, Authenticated, Bound, Chained, Identity, Ran};
 use serde_json::{Value, json};
 
 use crate::kit::{Kit, call, event, run, used};
@@ -220,7 +221,7 @@ async fn whatever_breaks_in_authentication_never_accepts() {
 async fn answers_are_reshaped_for_the_platform_that_waits() {
     let kit = Kit::new();
     let bound = everything(&kit).await;
-    let answer = DestinationAnswer {
+    let answer = Answer {
         status: 201,
         headers: vec![field("content-type", "text/plain"), field("x-gone", "1")],
         body: Bytes::from_static(b"done"),

@@ -36,6 +36,7 @@ fn endpoint(format: Option<Format>) -> Endpoint {
         concurrency: NonZeroU32::MIN,
         consent_origin: None,
         disable_after: Duration::from_secs(3600),
+        reply: None,
         enabled: true,
     }
 }

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::Full;
@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use super::Outgoing;
 use super::stream::{Heard, Stream};
 use crate::deliver::outcome::Failure;
-use crate::model::attempt::{Cause, EXCERPT_BYTES_MAX};
+use crate::model::attempt::Cause;
+use crate::model::reply;
 
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -42,6 +43,25 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// One byte more than is kept of it, at most: so it can be told that it was cut.
     pub body: Vec<u8>,
+}
+
+impl From<Answer> for reply::Answer {
+    /// Bytes of a header that are not UTF-8 are read as Latin-1. What names a session of the
+    /// receiver's own is nobody else's.
+    fn from(answer: Answer) -> Self {
+        let headers = answer.headers.iter().filter(|(name, _)| *name != SET_COOKIE);
+        let text = |value: &HeaderValue| match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => text.to_owned(),
+            Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+        };
+        Self {
+            status: answer.status.as_u16(),
+            headers: headers
+                .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+                .collect(),
+            body: answer.body.into(),
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -133,7 +153,7 @@ impl Http1 {
             is_stale: was_used && self.heard.bytes() == 0,
         })?;
         let (head, body) = response.into_parts();
-        let body = read_prefix(body, |cx| self.drive(cx)).await;
+        let body = read_prefix(body, request.answer_bytes_max, |cx| self.drive(cx)).await;
         let body = body.map_err(|error| Failed::in_body(&error))?;
         Ok(Answer {
             status: head.status,
@@ -232,7 +252,7 @@ impl Http2 {
     async fn exchange(mut self, request: &Outgoing<'_>) -> Result<Answer, Failed> {
         let response = self.requests.send_request(http2_request(request)).await;
         let (head, body) = response.map_err(|error| self.failed(&error))?.into_parts();
-        let body = read_prefix(body, |_| {}).await;
+        let body = read_prefix(body, request.answer_bytes_max, |_| {}).await;
         let body = body.map_err(|error| Failed::in_body(&error))?;
         Ok(Answer {
             status: head.status,
@@ -296,15 +316,16 @@ fn request(outgoing: &Outgoing<'_>) -> Request<Full<Bytes>> {
     request
 }
 
-/// Reads a body to its end, or to [`ANSWER_BYTES_MAX`], and keeps its beginning. Dropping an
-/// unfinished body ends the stream or the connection it came on.
+/// Reads a body to its end, or to [`ANSWER_BYTES_MAX`], or to `kept_max` if that is more, and keeps
+/// its beginning. Dropping an unfinished body ends the stream or the connection it came on.
 async fn read_prefix(
     mut body: Incoming,
+    kept_max: usize,
     mut drive: impl FnMut(&mut Context<'_>),
 ) -> Result<Vec<u8>, hyper::Error> {
     let mut prefix = Vec::new();
     let mut read = 0;
-    while read <= ANSWER_BYTES_MAX && !body.is_end_stream() {
+    while read <= ANSWER_BYTES_MAX.max(kept_max) && !body.is_end_stream() {
         let frame = poll_fn(|cx| {
             if let Poll::Ready(frame) = Pin::new(&mut body).poll_frame(cx) {
                 return Poll::Ready(frame);
@@ -317,7 +338,7 @@ async fn read_prefix(
             continue;
         };
         read += data.len();
-        let wanted = (EXCERPT_BYTES_MAX + 1).saturating_sub(prefix.len());
+        let wanted = (kept_max + 1).saturating_sub(prefix.len());
         prefix.extend_from_slice(&data[..data.len().min(wanted)]);
     }
     Ok(prefix)

@@ -109,6 +109,8 @@ pub struct Outgoing<'a> {
     /// Without `host` and `content-length`, which are added.
     pub headers: &'a [Parsed],
     pub body: Bytes,
+    /// How much of the answer's body is wanted.
+    pub answer_bytes_max: usize,
     /// For everything: connecting, sending, and reading the answer.
     pub timeout: Duration,
 }

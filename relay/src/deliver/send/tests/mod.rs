@@ -37,6 +37,7 @@ async fn send_within(sender: &Sender, url: &str, timeout: Duration) -> Outcome {
             method: &Method::POST,
             headers: &headers,
             body,
+            answer_bytes_max: EXCERPT_BYTES_MAX,
             timeout,
         })
         .await
