@@ -35,19 +35,21 @@ pub struct Door {
 pub struct Target {
     pub endpoint: Arc<Endpoint>,
     pub chain: Chain,
+    /// Plugins with the hook `respond`, which turn the receiver's answer to a call, in order.
+    pub responders: Vec<Bound>,
     pub outlet: Outlet,
     /// What receivers verify with: the endpoint's own or the relay's.
     secrets: Vec<Secret>,
 }
 
 impl Target {
-    /// An endpoint with its chain, signing with its own secrets or else with the relay's.
+    /// An endpoint with its plugins, signing with its own secrets or else with the relay's.
     ///
     /// # Errors
     /// What of the endpoint cannot be used.
     pub fn new(
         endpoint: Endpoint,
-        chain: Chain,
+        bound: Vec<Bound>,
         own: &SigningSecrets,
         sender: &Sender,
     ) -> Result<Self, OutletError> {
@@ -56,9 +58,11 @@ impl Target {
             given => given.to_vec(),
         };
         let outlet = Outlet::new(&endpoint, &secrets, sender)?;
+        let responders = bound.iter().filter(|bound| bound.hooks().respond);
         Ok(Self {
+            responders: responders.cloned().collect(),
+            chain: Chain::new(bound, endpoint.on_fault),
             endpoint: Arc::new(endpoint),
-            chain,
             outlet,
             secrets,
         })

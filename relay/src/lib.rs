@@ -9,7 +9,8 @@
 //! 4. [`queue`] decides whose turn it is;
 //! 5. [`plugins`] filter and reshape;
 //! 6. [`deliver`] freezes, signs, guards and sends;
-//! 7. [`record`] writes how it went.
+//! 7. [`reply`] makes the answer for a sender who waits for one;
+//! 8. [`record`] writes how it went.
 //!
 //! [`flow`] drives them, in two functions.
 
@@ -20,6 +21,7 @@ pub mod route;
 pub mod plugins;
 pub mod queue;
 pub mod deliver;
+pub mod reply;
 pub mod record;
 pub mod rules;
 

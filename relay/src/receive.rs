@@ -19,8 +19,10 @@ use utoipa::OpenApi as _;
 
 use crate::api;
 use crate::api::auth::{Keys, Right};
+use crate::api::calls;
 use crate::clock::Clock;
-use crate::directory::{Directories, Door};
+use crate::directory::{Directories, Directory, Door};
+use crate::flow::call::{Asked, Missed, Reach};
 use crate::flow::{Flow, Receipt};
 use crate::http::answer::{self, Body, Code};
 use crate::http::connection::Closed;
@@ -35,6 +37,8 @@ use crate::metrics::Metrics;
 use crate::model::draft::Draft;
 use crate::model::event::Envelope;
 use crate::model::id::{EventId, first_raw_at};
+use crate::model::reply::CALL_TIMEOUT_MAX;
+use crate::model::source::{Source, Synchronous};
 use crate::model::time::Timestamp;
 use crate::plugins::{AuthRequest, Authenticated, Call, Chained, Identity};
 use crate::refusals::Refusals;
@@ -268,12 +272,41 @@ impl Gate {
             set_attribute(&mut post.envelope, name, value);
         }
         let posts = reshape(door, post, self.clock.now(), &self.flow.metrics).await?;
+        if let Some(synchronous) = &door.source.synchronous
+            && let Some(asked) = asked(&directory, &door.source, synchronous)
+        {
+            return self.held(&door.source, posts, asked).await;
+        }
         let receipts = self
             .flow
             .accept(door.source.tenant, Some(&door.source), posts)
             .await
             .map_err(Refusal::from)?;
         Ok(accepted(&receipts, receipts.len() != 1))
+    }
+
+    /// Holds the sender's request until the receiver of one endpoint has answered. What was
+    /// dropped, or posted before, is answered like any other event.
+    async fn held(&self, source: &Source, posts: Vec<Post>, asked: Asked) -> Result<Response<Body>, Refused> {
+        let told = self
+            .flow
+            .ask(source.tenant, Some(source), posts, asked)
+            .await
+            .map_err(Refusal::from)?;
+        let receipts = &told.receipts;
+        let Some(called) = told.called else {
+            return Ok(accepted(receipts, receipts.len() != 1));
+        };
+        Ok(match &called.answer {
+            Ok(given) => calls::response(&called, given),
+            Err(Missed::Dropped { .. } | Missed::Duplicate) => accepted(receipts, receipts.len() != 1),
+            // What is wrong with a receiver is none of a sender's business.
+            Err(missed) => calls::refusal(
+                &called,
+                missed,
+                "the event was accepted, but there is no answer to it",
+            ),
+        })
     }
 
     /// Asks the source's plugins, all of which have to accept. Whatever goes wrong in one,
@@ -323,6 +356,24 @@ impl Gate {
         }
         Ok(Either::Left(attributes))
     }
+}
+
+/// Whose answer the sender waits for, if that endpoint is there.
+fn asked(directory: &Directory, source: &Source, synchronous: &Synchronous) -> Option<Asked> {
+    let Some(target) = directory.endpoint_named(source.tenant, &synchronous.endpoint) else {
+        tracing::warn!(
+            source = source.name,
+            endpoint = synchronous.endpoint,
+            "the endpoint that should answer is not there; the event is accepted like any other"
+        );
+        return None;
+    };
+    let usual = target.endpoint.timeout.min(CALL_TIMEOUT_MAX);
+    Some(Asked {
+        target: Arc::clone(target),
+        reach: Reach::Routed,
+        timeout: synchronous.timeout.unwrap_or(usual),
+    })
 }
 
 /// What a plugin knows of the event counts more than what the mapping found. The plugin host
@@ -433,9 +484,9 @@ impl Gate {
         if body.size_hint().lower() > limit as u64 {
             return self.refuse(DOOR, peer, Refusal::TooLarge { limit }.into());
         }
+        // No handler waits for anything but the body and the store, and a call for its receiver.
+        let deadline = self.limits.body_timeout + calls::waits(head.uri.path());
         let request = Request::from_parts(head, axum::body::Body::new(Limited::new(body, limit)));
-        // No handler waits for anything but the body and the store.
-        let deadline = self.limits.body_timeout;
         let response = match tokio::time::timeout(deadline, self.api.clone().oneshot(request)).await {
             Ok(Ok(response)) => response.map(Either::Right),
             Ok(Err(never)) => match never {},

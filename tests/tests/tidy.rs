@@ -12,7 +12,9 @@ const DRAWERS: [&str; 4] = ["utils", "helpers", "common", "misc"];
 const LEFTOVERS: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
 
 /// The stages of the path know what they stand on, and never each other.
-const STAGES: [&str; 6] = ["ingest", "route", "plugins", "queue", "deliver", "record"];
+const STAGES: [&str; 7] = [
+    "ingest", "route", "plugins", "queue", "deliver", "reply", "record",
+];
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.

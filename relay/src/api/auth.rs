@@ -198,6 +198,10 @@ macro_rules! caller_with {
 }
 
 caller_with!(
+    /// A caller who may post events.
+    Sender, Right::Send
+);
+caller_with!(
     /// A caller who may read the log.
     Reader, Right::Read
 );

@@ -360,7 +360,8 @@ pub(super) async fn secret(
     }))
 }
 
-fn target(api: &Api, caller: &Caller, asked: &str) -> Result<Arc<Target>, Failure> {
+/// An endpoint that can be used, by its id or name.
+pub(super) fn target(api: &Api, caller: &Caller, asked: &str) -> Result<Arc<Target>, Failure> {
     let entry = managed::find(api, caller, KIND, asked)?;
     entry.target().cloned().ok_or_else(|| {
         let why = entry.unusable.clone().unwrap_or_default();

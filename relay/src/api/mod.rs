@@ -23,6 +23,7 @@ use crate::queue::Queue;
 use crate::store::Store;
 
 pub mod auth;
+pub(crate) mod calls;
 mod conditions;
 mod deliveries;
 mod endpoints;
@@ -79,6 +80,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(endpoints::routes())
         .merge(sources::routes())
         .merge(rules::routes().into())
+        .merge(calls::routes().into())
         .merge(keys::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))

@@ -20,6 +20,7 @@ use crate::config::{Config, Place, StoreSettings};
 use crate::deliver::address::Guard;
 use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
+use crate::flow::call::Places;
 use crate::flow::{Flow, Settled};
 use crate::http::address_cap::AddressCap;
 use crate::http::head;
@@ -34,6 +35,7 @@ use crate::queue::{self, Queue};
 use crate::receive::{self, Gate, Limits};
 use crate::record::{Recorder, retain};
 use crate::refusals::Refusals;
+use crate::reply::cache::Cache;
 use crate::rules::alarm::Alarm;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, SqliteStore};
@@ -190,8 +192,10 @@ impl App {
         let fresh_key = prepare_keys(&config, &keys, store.as_ref(), &ids, clock.as_ref()).await?;
 
         let settling = Arc::clone(&queue);
-        let (recorder, recording) = Recorder::new(Arc::clone(&store), move |(job, due): Settled| {
-            settling.settle(&job, due)
+        let (recorder, recording) = Recorder::new(Arc::clone(&store), move |settled| match settled {
+            Settled::Delivery(job, due) => settling.settle(&job, due),
+            // Whoever waits may have gone.
+            Settled::Call(waits) => drop(waits.send(())),
         });
         let work = TaskTracker::new();
         let connections = Arc::new(Connections::new(tls.clone()));
@@ -217,6 +221,8 @@ impl App {
             alarm: Alarm::default(),
             random: std::sync::Mutex::new(random),
             disabling: tokio::sync::Mutex::default(),
+            replies: Cache::default(),
+            calls: Places::default(),
             tasks: work.clone(),
         });
         let app = Self {

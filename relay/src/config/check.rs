@@ -52,6 +52,7 @@ pub(super) fn check(
         plugins,
     };
     check_sources_exist(&config, findings);
+    check_callees_exist(&config, findings);
     root.finish();
     config
 }
@@ -475,5 +476,35 @@ fn check_sources_exist(config: &Config, findings: &Findings) {
                 hint,
             );
         }
+    }
+}
+
+/// A sender whose endpoint nobody declared would never be answered by it.
+fn check_callees_exist(config: &Config, findings: &Findings) {
+    let known: Vec<&str> = config
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.item.name.as_str())
+        .collect();
+    for (index, source) in config.sources.iter().enumerate() {
+        let Some(synchronous) = &source.item.synchronous else {
+            continue;
+        };
+        if known.contains(&synchronous.endpoint.as_str()) {
+            continue;
+        }
+        let hint = crate::model::words::nearest(&synchronous.endpoint, &known).map_or_else(
+            || format!("known: {}", known.join(", ")),
+            |near| format!("did you mean {near}?"),
+        );
+        let path = KeyPath::default().key("source").item(index).key("synchronous");
+        findings.fault(
+            path.key("endpoint"),
+            format!(
+                "names the endpoint {:?}, which is not there",
+                synchronous.endpoint
+            ),
+            hint,
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::label;
 use super::plugin::plugin_uses;
 use super::reader::{Section, parse_duration};
+use super::reply;
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::address::{Guard, UrlError};
 use crate::deliver::header::check_header;
@@ -85,6 +86,7 @@ pub(super) fn read<'a>(
         disable_after: section
             .duration("disable_after", Duration::from_secs(1)..=365 * DAY)
             .unwrap_or(DISABLE_AFTER_DEFAULT),
+        reply: section.section("reply").map(reply::read),
         enabled: section.boolean("enabled").unwrap_or(true),
         url: match url {
             Some(url) => url,

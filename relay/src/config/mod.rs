@@ -21,6 +21,7 @@ pub mod definition;
 mod endpoint;
 pub mod environment;
 mod plugin;
+mod reply;
 pub mod key_path;
 mod label;
 mod quantity;

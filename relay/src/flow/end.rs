@@ -28,7 +28,7 @@ impl Flow {
         let record = ended(&job, State::Failed, reason);
         Finished {
             record,
-            held: (job, None),
+            held: Settled::Delivery(job, None),
         }
     }
 
@@ -66,7 +66,7 @@ impl Flow {
     /// Ends a delivery whose endpoint was deleted.
     pub(super) async fn cancel(&self, job: Job) {
         let record = ended(&job, State::Cancelled, DELETED);
-        let held = (job, None);
+        let held = Settled::Delivery(job, None);
         self.recorder.hand_in(Finished { record, held }).await;
     }
 

@@ -9,33 +9,41 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 use crate::clock::Clock;
 use crate::deliver::decide::{self, Next};
-use crate::deliver::{message, send::Sender};
+use crate::deliver::send::Sender;
 use crate::directory::{Directories, Directory, Target};
 use crate::ingest::Post;
 use crate::metrics::{Change, Metrics};
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost, Trigger};
 use crate::model::delivery::{Progress, State};
+use crate::model::endpoint::Endpoint;
 use crate::model::event::Event;
 use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, SourceId, TenantId};
 use crate::model::message::Messages;
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
-use crate::plugins::{Call, Chained};
+use crate::plugins::Call;
 use crate::queue::health::Verdict;
 use crate::queue::{Admission, Job, Pushed, Queue, Sign, Turn, Turned};
 use crate::record::{Finished, Recorder};
+use crate::reply::cache::Cache;
 use crate::rules::alarm::Alarm;
-use crate::store::{self, Accepted, NewEvent, Planned, Record, RuleEffects, Store};
+use crate::store::{self, Accepted, Begins, NewEvent, Planned, Record, RuleEffects, Store};
 
+pub mod call;
 mod disable;
 mod end;
+mod prepare;
 mod timers;
+
+use call::{Asked, Places};
+use prepare::{Prepared, prepare};
 
 /// See the module.
 pub struct Flow {
@@ -52,12 +60,22 @@ pub struct Flow {
     pub random: Mutex<StdRng>,
     /// Held while an endpoint is disabled or enabled.
     pub disabling: tokio::sync::Mutex<()>,
+    /// Answers that are good for a while.
+    pub replies: Cache<Endpoint>,
+    /// Calls under way.
+    pub calls: Places,
     /// Every task of the path, so that a stop can wait for them.
     pub tasks: TaskTracker,
 }
 
-/// A delivery whose attempt is recorded, and when it goes on, if it does.
-pub type Settled = (Job, Option<Timestamp>);
+/// Who wants to know that an attempt is recorded.
+#[derive(Debug)]
+pub enum Settled {
+    /// The queue, and when the delivery goes on, if it does.
+    Delivery(Job, Option<Timestamp>),
+    /// Whoever made a call.
+    Call(oneshot::Sender<()>),
+}
 
 /// What a sender is told of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -65,6 +83,28 @@ pub struct Receipt {
     pub id: EventId,
     /// Whether it was accepted before, and nothing is sent twice.
     pub duplicate: bool,
+}
+
+/// Where an event comes from.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    tenant: TenantId,
+    /// The source and its name as they are now, whatever becomes of it.
+    origin: Option<(SourceId, &'a str)>,
+    /// How many rules have emitted what led to it, one after the other.
+    hops: u8,
+    now: Timestamp,
+}
+
+impl<'a> Arrival<'a> {
+    fn of(tenant: TenantId, source: Option<&'a Source>, now: Timestamp) -> Self {
+        Self {
+            tenant,
+            origin: source.map(|source| (source.id, source.name.as_str())),
+            hops: 0,
+            now,
+        }
+    }
 }
 
 /// An event on its way to the disk, and where its deliveries will wait.
@@ -99,12 +139,11 @@ impl Flow {
         posts: Vec<Post>,
     ) -> Result<Vec<Receipt>, store::Error> {
         let watch = Instant::now();
-        let now = self.clock.now();
         let directory = self.directories.current();
-        let origin = source.map(|source| (source.id, source.name.as_str()));
+        let arrival = Arrival::of(tenant, source, self.clock.now());
         let offered = posts
             .into_iter()
-            .map(|post| self.offer(&directory, tenant, origin, post, 0, now))
+            .map(|post| self.offer(&directory, arrival, post, None))
             .collect();
         // In a task of its own: a caller who hangs up now must not leave half an event. It
         // also lets the answer go out before the delivery, which is the better order: work
@@ -112,49 +151,58 @@ impl Flow {
         let flow = Arc::clone(self);
         let committed = self.tasks.spawn(async move { flow.commit(offered).await }).await;
         let receipts = committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))?;
-        self.metrics.accepted_in(watch.elapsed());
         let source = source.map(|source| source.name.as_str());
-        for receipt in &receipts {
+        self.count(watch.elapsed(), source, &receipts);
+        Ok(receipts)
+    }
+
+    fn count(&self, took: Duration, source: Option<&str>, receipts: &[Receipt]) {
+        self.metrics.accepted_in(took);
+        for receipt in receipts {
             self.metrics.accepted(source, receipt.duplicate);
         }
-        Ok(receipts)
     }
 
     fn offer(
         &self,
         directory: &Directory,
-        tenant: TenantId,
-        origin: Option<(SourceId, &str)>,
+        arrival: Arrival<'_>,
         post: Post,
-        hops: u8,
-        now: Timestamp,
+        asked: Option<&Asked>,
     ) -> Offered {
         let mut event = Event {
             id: EventId::from_raw(0),
-            tenant,
-            source: origin.map(|(source, _)| source),
-            received_at: now,
+            tenant: arrival.tenant,
+            source: arrival.origin.map(|(source, _)| source),
+            received_at: arrival.now,
             envelope: post.envelope,
             headers: post.headers,
             data: post.data,
         };
         // As the source was called when the post came, whatever became of it since.
-        let source_name = origin.map(|(_, name)| name);
-        let endpoints: Vec<EndpointId> = directory
-            .table
-            .route(&event, source_name)
-            .iter()
-            .map(|endpoint| endpoint.id)
-            .collect();
-        let rules = self.apply_rules(directory, &event, source_name, hops);
-        let make_id = || self.ids.event(now, endpoints.len());
+        let source_name = arrival.origin.map(|(_, name)| name);
+        let routed = || directory.table.route(&event, source_name);
+        let (endpoints, called) = match asked {
+            None => (routed().iter().map(|endpoint| endpoint.id).collect(), None),
+            Some(asked) => asked.part(|| routed().iter().map(|endpoint| endpoint.id).collect()),
+        };
+        let endpoints: Vec<EndpointId> = endpoints;
+        let rules = self.apply_rules(directory, &event, source_name, arrival.hops);
+        let make_id = || {
+            self.ids
+                .event(arrival.now, endpoints.len() + usize::from(called.is_some()))
+        };
         let (id, admissions) = self
             .queue
             .admit(make_id, event.weight(), endpoints.iter().copied());
         event.id = id;
         Offered {
             event: Arc::new(event),
-            waits: endpoints.into_iter().zip(admissions).collect(),
+            waits: endpoints
+                .into_iter()
+                .zip(admissions)
+                .chain(called.map(|endpoint| (endpoint, Admission::Caller)))
+                .collect(),
             dedupe: post.dedupe,
             rules,
         }
@@ -221,7 +269,11 @@ impl Offered {
     fn take_new_event(&mut self) -> NewEvent {
         let planned = |(endpoint, waits): &(EndpointId, Admission)| Planned {
             endpoint: *endpoint,
-            waits: *waits == Admission::Store,
+            begins: match waits {
+                Admission::Memory => Begins::InMemory,
+                Admission::Store => Begins::Waiting,
+                Admission::Caller => Begins::Called,
+            },
         };
         NewEvent {
             event: Arc::clone(&self.event),
@@ -302,50 +354,22 @@ impl Flow {
 
     /// Chain, messages, signature, request: up to what came back.
     async fn attempt(&self, directory: &Directory, target: &Target, job: &mut Job) -> Attempted {
-        let (mut messages, plugins, log) = match job.messages.take() {
-            Some(frozen) => (frozen, Vec::new(), Vec::new()),
-            None => {
-                let ran = target.chain.run(&job.event, call(directory, job)).await;
-                match ran.result {
-                    Chained::Emit(drafts) => (
-                        message::build(&target.endpoint, &job.event, job.delivery, drafts),
-                        ran.costs,
-                        ran.log,
-                    ),
-                    Chained::Drop { by, reason } => {
-                        return Attempted {
-                            outcome: Outcome::Dropped { by, reason },
-                            messages: None,
-                            plugins: ran.costs,
-                            log: ran.log,
-                        };
-                    }
-                    Chained::Fault {
-                        plugin,
-                        fault,
-                        message,
-                        stderr,
-                        retry_after,
-                    } => {
-                        let retry_after_ms =
-                            retry_after.and_then(|span| u64::try_from(span.as_millis()).ok());
-                        let outcome = Outcome::PluginFault {
-                            plugin,
-                            fault,
-                            message,
-                            stderr,
-                            retry_after_ms,
-                        };
-                        return Attempted {
-                            outcome,
-                            messages: None,
-                            plugins: ran.costs,
-                            log: ran.log,
-                        };
-                    }
-                }
-            }
+        let prepared = match job.messages.take() {
+            Some(messages) => Prepared {
+                messages,
+                plugins: Vec::new(),
+                log: Vec::new(),
+            },
+            None => match prepare(target, &job.event, job.delivery, call(directory, job)).await {
+                Ok(prepared) => prepared,
+                Err(ended) => return ended,
+            },
         };
+        let Prepared {
+            mut messages,
+            plugins,
+            log,
+        } = prepared;
         let outcome = target
             .outlet
             .send(&self.sender, &mut messages, self.clock.as_ref())
@@ -437,7 +461,7 @@ impl Flow {
         };
         Finished {
             record,
-            held: (job, due),
+            held: Settled::Delivery(job, due),
         }
     }
 

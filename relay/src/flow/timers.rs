@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Flow, Offered};
+use super::{Arrival, Flow, Offered};
 use crate::directory::Directory;
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
@@ -121,8 +121,13 @@ impl Flow {
         let origin = event
             .source
             .and_then(|source| directory.source_name(source).map(|name| (source, name)));
-        let hops = timer.hops.saturating_add(1);
-        let mut offered = self.offer(directory, event.tenant, origin, post, hops, now);
+        let arrival = Arrival {
+            tenant: event.tenant,
+            origin,
+            hops: timer.hops.saturating_add(1),
+            now,
+        };
+        let mut offered = self.offer(directory, arrival, post, None);
         let rules = offered.rules.get_or_insert_default();
         rules.fires = Some(timer.id.clone());
         offered

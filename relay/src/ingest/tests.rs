@@ -18,6 +18,7 @@ fn source(name: &str, mapping: Mapping) -> Source {
         mapping,
         plugins: Vec::new(),
         body_bytes_max: 1 << 20,
+        synchronous: None,
     }
 }
 

@@ -180,13 +180,13 @@ impl Workshop {
             id: endpoint.id.raw(),
             name: endpoint.name.clone(),
         };
-        let chain = Chain::new(self.bind(&endpoint.plugins, &owner).await?, endpoint.on_fault);
+        let bound = self.bind(&endpoint.plugins, &owner).await?;
         let own = self
             .store
             .signing_secrets(endpoint.id, SigningKey::generate())
             .await?;
         let name = endpoint.name.clone();
-        Target::new(endpoint, chain, &own, &self.sender).with_context(|| format!("endpoint {name}"))
+        Target::new(endpoint, bound, &own, &self.sender).with_context(|| format!("endpoint {name}"))
     }
 
     /// Binds every plugin of a list, or says of each that cannot be used why.

@@ -59,6 +59,7 @@ pub struct Metrics {
     expired: Bounded<OfEndpoint, Counter>,
     rule_events: Bounded<OfRule, Counter>,
     rule_skips: Bounded<OfSkip, Counter>,
+    calls: Bounded<OfCall, Counter>,
     /// What was removed for its age.
     pub removed: Removed,
 }
@@ -149,6 +150,12 @@ struct OfFault {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCall {
+    endpoint: String,
+    answer: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfEnd {
     endpoint: String,
     state: &'static str,
@@ -175,6 +182,7 @@ named!(OfAttempt, endpoint);
 named!(OfPlugin, plugin);
 named!(OfFault, plugin);
 named!(OfEnd, endpoint);
+named!(OfCall, endpoint);
 named!(OfRule, rule);
 named!(OfSkip, rule);
 
@@ -197,6 +205,7 @@ impl Default for Metrics {
             expired: Bounded::default(),
             rule_events: Bounded::default(),
             rule_skips: Bounded::default(),
+            calls: Bounded::default(),
             removed: Removed::default(),
             registry: Registry::default(),
         };
@@ -301,6 +310,11 @@ impl Metrics {
             "Events that a rule wanted and could do nothing with",
             self.rule_skips.family.clone(),
         );
+        relay.register(
+            "calls",
+            "Calls, by what the caller was answered",
+            self.calls.family.clone(),
+        );
     }
 }
 
@@ -392,6 +406,15 @@ impl Metrics {
             change: change.as_str(),
         };
         self.changes.with(labels, inc);
+    }
+
+    /// A caller was answered: with the receiver's word, or why not.
+    pub fn called(&self, endpoint: &str, answer: &'static str) {
+        let labels = OfCall {
+            endpoint: endpoint.to_owned(),
+            answer,
+        };
+        self.calls.with(labels, inc);
     }
 
     /// A delivery was too old to be sent.

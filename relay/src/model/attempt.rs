@@ -33,6 +33,8 @@ pub struct Attempt {
 pub enum Trigger {
     Scheduled,
     Manual,
+    /// A call: its sender waited for the answer.
+    Call,
 }
 
 /// What a plugin cost within one attempt.

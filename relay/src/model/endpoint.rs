@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::event_type::Pattern;
 use super::id::{EndpointId, TenantId};
 use super::plugin::{OnFault, PluginUse};
+use super::reply::Mapping;
 use super::secret::Secret;
 
 /// One endpoint, checked.
@@ -41,6 +42,8 @@ pub struct Endpoint {
     pub consent_origin: Option<String>,
     /// How long its receiver may do nothing but fail until it is disabled.
     pub disable_after: Duration,
+    /// What becomes of its receiver's answer to a call; `None`: the caller gets it as it is.
+    pub reply: Option<Mapping>,
     pub enabled: bool,
 }
 

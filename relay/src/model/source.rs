@@ -1,5 +1,7 @@
 //! A source: the door where a sender posts, and how its posts are understood.
 
+use std::time::Duration;
+
 use super::id::{SourceId, TenantId};
 use super::plugin::PluginUse;
 use super::verify::Verify;
@@ -16,6 +18,17 @@ pub struct Source {
     /// `authenticate` plugins run after `verify`; `transform` plugins reshape before storing.
     pub plugins: Vec<PluginUse>,
     pub body_bytes_max: usize,
+    /// Whose answer its sender waits for; `None`: an event is answered once it is stored.
+    pub synchronous: Option<Synchronous>,
+}
+
+/// That a sender is answered with what the receiver of one endpoint says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synchronous {
+    /// The name of the endpoint.
+    pub endpoint: String,
+    /// `None`: that of the endpoint.
+    pub timeout: Option<Duration>,
 }
 
 /// Where a value of the envelope comes from.

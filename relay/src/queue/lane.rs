@@ -10,9 +10,10 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use super::breaker::Breaker;
+use super::callers::Caller;
 use super::health::Health;
 use super::throttle::{Meter, Throttle};
-use super::{Condition, Due, Job, LaneLoad, Sign, Terms, Turn, Turned};
+use super::{Condition, Denied, Due, Job, LaneLoad, Sign, Terms, Turn, Turned};
 use crate::model::endpoint::RateLimit;
 use crate::model::id::{DeliveryId, EndpointId};
 use crate::model::time::Timestamp;
@@ -37,8 +38,16 @@ impl governor::clock::Clock for TokioClock {
     }
 }
 
+/// What a lane gives: something to work on, or a permit to someone who waited for one.
+pub(super) enum Given {
+    Delivery(Job),
+    Permit,
+}
+
 pub(super) struct Lane {
     pub(super) ready: VecDeque<Job>,
+    /// Who waits for a permit to make a call; they go before the deliveries.
+    pub(super) callers: VecDeque<Caller>,
     /// Room promised to events that are being committed.
     pub(super) reserved: usize,
     /// Deliveries in memory that have, or are just getting, a row: not to be read again.
@@ -91,6 +100,7 @@ impl Lane {
     pub(super) fn new(deliveries_max: usize) -> Self {
         Self {
             ready: VecDeque::new(),
+            callers: VecDeque::new(),
             reserved: 0,
             held: HashSet::new(),
             in_ring: false,
@@ -276,10 +286,27 @@ impl Lane {
     /// Whether there is a delivery that could go, rate limit aside.
     pub(super) fn can_give(&self) -> bool {
         self.is_enabled()
-            && !self.ready.is_empty()
+            && !(self.ready.is_empty() && self.callers.is_empty())
             && self.in_flight < if self.has_consented { self.width } else { 1 }
             && self.blocked_until.is_none()
             && (!self.breaker.is_open() || (self.probe_due && self.in_flight == 0))
+    }
+
+    /// Why whoever has so much patience gets no permit, if that is certain already.
+    pub(super) fn denies(&self, now: Timestamp, patience: Duration) -> Option<Denied> {
+        if !self.is_enabled() {
+            return Some(Denied::Disabled);
+        }
+        if self.breaker.is_open() && !(self.probe_due && self.in_flight == 0) {
+            let wait = self
+                .breaker
+                .probes_at()
+                .map_or(Duration::ZERO, |at| at.since(now));
+            return Some(Denied::CutOff { wait });
+        }
+        let wait = self.blocked_until.map(|until| until.since(now));
+        wait.filter(|wait| *wait > patience)
+            .map(|wait| Denied::Paced { wait })
     }
 
     /// What it is doing now.
@@ -300,8 +327,9 @@ impl Lane {
         self.in_flight
     }
 
-    /// Takes the next delivery if the pace allows one.
-    pub(super) fn take(&mut self, now: Timestamp) -> Option<Job> {
+    /// Gives a permit to whoever waits for one, or takes the next delivery, if the pace allows it.
+    pub(super) fn take(&mut self, now: Timestamp) -> Option<Given> {
+        self.forget_callers_gone();
         if !self.can_give() {
             return None;
         }
@@ -321,15 +349,20 @@ impl Lane {
             self.rate_limit_waits += 1;
             return None;
         }
-        let job = self.ready.pop_front()?;
-        self.held.insert(job.delivery);
+        let given = if self.admit_caller() {
+            Given::Permit
+        } else {
+            let job = self.ready.pop_front()?;
+            self.held.insert(job.delivery);
+            Given::Delivery(job)
+        };
         self.in_flight += 1;
         self.probe_due = false;
         self.meter.begin(now);
         if let Some(throttle) = &mut self.throttle {
             throttle.spend();
         }
-        Some(job)
+        Some(given)
     }
 
     pub(super) fn release(&mut self, sign: Sign, now: Timestamp) -> Turned {

@@ -24,6 +24,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Disabled, Due, Store};
 
 mod breaker;
+mod callers;
 mod checkpoint;
 pub mod health;
 mod lane;
@@ -33,9 +34,10 @@ mod tend;
 mod terms;
 mod throttle;
 
+pub use callers::Denied;
 use checkpoint::Checkpoint;
 use health::Verdict;
-use lane::Lane;
+use lane::{Given, Lane};
 pub use load::{Condition, LaneLoad, Load};
 pub use terms::Terms;
 
@@ -83,6 +85,8 @@ pub enum Admission {
     /// In the store, with a pending row written in the event's own commit. No room is reserved;
     /// [`Queue::push`] notes that the row is there.
     Store,
+    /// Nowhere: its sender waits for the answer and asks for a permit by [`Queue::permit`].
+    Caller,
 }
 
 /// Whether the endpoints of an event were still there when it was durable.
@@ -279,6 +283,7 @@ impl Queue {
                 continue;
             };
             match admission {
+                Admission::Caller => {}
                 Admission::Store => {
                     lane.note_stored(now);
                     if lane.wants_refill(now) {
@@ -343,16 +348,19 @@ impl Queue {
                 continue;
             }
             lane.in_ring = false;
-            let job = lane.take(now);
+            let given = lane.take(now);
             if lane.needs_tending(now) {
                 self.chores.notify_one();
             }
             let is_first = lane.in_flight() == 1;
             inner.update(endpoint);
-            let Some(job) = job else { continue };
+            let Some(given) = given else { continue };
             inner.busy += usize::from(is_first);
             inner.in_flight += 1;
-            return Some(job);
+            match given {
+                Given::Delivery(job) => return Some(job),
+                Given::Permit => {}
+            }
         }
         None
     }
@@ -435,7 +443,10 @@ impl Queue {
 
     /// Gives nothing out any more, and lets [`Queue::tend`] end.
     pub fn close(&self) {
-        self.lock().closed = true;
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.lanes.values_mut().for_each(Lane::dismiss_callers);
+        drop(inner);
         self.ring_both();
     }
 

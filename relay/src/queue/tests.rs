@@ -8,7 +8,7 @@ use crate::model::delivery::{Progress, State};
 use crate::model::event::Envelope;
 use crate::model::id::TenantId;
 use crate::store::memory::MemoryStore;
-use crate::store::{Failing, NewEvent, Planned, Record};
+use crate::store::{Begins, Failing, NewEvent, Planned, Record};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -386,7 +386,7 @@ async fn what_is_asked_for_while_its_record_is_on_its_way_is_not_forgotten() {
         event: Arc::clone(&event),
         deliveries: vec![Planned {
             endpoint: endpoint(1),
-            waits: false,
+            begins: Begins::InMemory,
         }],
         dedupe: None,
         rules: None,

@@ -77,10 +77,35 @@ pub struct NewEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planned {
     pub endpoint: EndpointId,
-    /// Whether the delivery has to wait in the store (backlog, disabled endpoint), and so
-    /// gets a pending row, due at once, in the same commit. Otherwise no row is written.
-    pub waits: bool,
+    pub begins: Begins,
 }
+
+/// Where a delivery begins, and so what is written of it in its event's commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// In memory: nothing is written before its first record.
+    InMemory,
+    /// In the store (backlog, disabled endpoint): a pending row, due at once.
+    Waiting,
+    /// With its sender, who waits for the answer, so that it is never made later: a failed row,
+    /// until a record says what came of it.
+    Called,
+}
+
+impl Begins {
+    /// The state and the reason of the row that is written, if one is.
+    pub const fn row(self) -> Option<(State, Option<&'static str>)> {
+        match self {
+            Self::InMemory => None,
+            Self::Waiting => Some((State::Pending, None)),
+            Self::Called => Some((State::Failed, Some(CALLED))),
+        }
+    }
+}
+
+/// Why a delivery has failed whose call was not recorded.
+pub const CALLED: &str =
+    "called, and what came of it is not recorded: the call is under way, or the relay stopped in its middle";
 
 /// A digest of what makes two posts the same event: source and the sender's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -12,7 +12,7 @@ use relay::model::attempt::{Attempt, Cause, Outcome};
 use relay::model::delivery::State;
 use relay::model::id::{DeliveryId, EndpointId, EventId};
 use relay::model::time::Timestamp;
-use relay::store::{DedupeKey, NewEvent, Record};
+use relay::store::{Begins, DedupeKey, NewEvent, Record};
 
 use super::clock::moved;
 use super::terms::{Bucket, Terms};
@@ -200,7 +200,7 @@ impl Ledger {
         let mut rowless = 0;
         for (index, planned) in new.deliveries.iter().enumerate() {
             let delivery = id.delivery(index);
-            rowless += usize::from(!planned.waits);
+            rowless += usize::from(planned.begins == Begins::InMemory);
             self.pending.insert(delivery);
             self.by_wire_id
                 .insert(format!("msg_{}", delivery.digits()), delivery);
@@ -211,7 +211,7 @@ impl Ledger {
                     state: State::Pending,
                     due: seen_at,
                     attempts: 0,
-                    has_row: planned.waits,
+                    has_row: planned.begins != Begins::InMemory,
                     is_asked_for: false,
                     body: None,
                     attempt: None,

@@ -9,7 +9,7 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use relay::model::event::{Envelope, Event};
 use relay::model::id::{EndpointId, EventId, IdMaker, TenantId};
 use relay::model::time::Timestamp;
-use relay::store::{DedupeKey, NewEvent, Planned};
+use relay::store::{Begins, DedupeKey, NewEvent, Planned};
 
 /// Whose everything is.
 pub const TENANT: TenantId = TenantId::DEFAULT;
@@ -66,11 +66,14 @@ impl Shop {
         let bytes_max = if is_large { LARGE_BYTES } else { SMALL_BYTES };
         let mut data = vec![0; self.random.random_range(1..bytes_max)];
         self.random.fill_bytes(&mut data);
-        let waits = self.random.random_range(0..4) == 0;
+        let begins = match self.random.random_range(0..4) {
+            0 => Begins::Waiting,
+            _ => Begins::InMemory,
+        };
         let count = self.random.random_range(0..=ENDPOINTS.len());
         let endpoints = ENDPOINTS[..count]
             .iter()
-            .map(|&endpoint| Planned { endpoint, waits });
+            .map(|&endpoint| Planned { endpoint, begins });
         let mut key = [0; 16];
         self.random.fill_bytes(&mut key);
         Post {

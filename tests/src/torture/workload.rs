@@ -14,7 +14,7 @@ use relay::model::message::{Message, Messages};
 use relay::model::secret::Secret;
 use relay::store::seal::MasterKey;
 use relay::store::sqlite::{Settings, SqliteStore};
-use relay::store::{Accepted, DeliveryQueue as _, Error, EventStore as _, NewEvent, Record};
+use relay::store::{Accepted, Begins, DeliveryQueue as _, Error, EventStore as _, NewEvent, Record};
 
 use super::shop::{NOW, Post, Shop, TENANT};
 use crate::disk::{self, Disk, Fault, Operation};
@@ -173,7 +173,7 @@ impl Workload {
                 event: new.event.id,
                 endpoint: planned.endpoint,
                 attempts: 0,
-                has_row: planned.waits,
+                has_row: planned.begins != Begins::InMemory,
             };
             self.deliveries.insert(new.event.id.delivery(number), standing);
         }

@@ -24,6 +24,7 @@ mod bad_input;
 mod hostile;
 mod config;
 mod plugins;
+mod calls;
 mod log;
 mod resources;
 mod openapi;

@@ -21,7 +21,8 @@ use url::Url;
 
 use crate::model::id::{SourceId, TenantId};
 use crate::model::plugin::Limits;
-use crate::model::source::Source;
+use crate::model::reply::{CALL_TIMEOUT_MAX, CALL_TIMEOUT_MIN};
+use crate::model::source::{Source, Synchronous};
 
 use self::verify::Door;
 use super::reader::Section;
@@ -57,6 +58,7 @@ pub(super) fn read(section: &Section<'_>, usual: Usual<'_>) -> Option<Source> {
     let mapping = event::read(section, sender);
     let plugins = plugin::plugin_uses(section, usual.limits);
     label::check(section);
+    let synchronous = section.section("synchronous").and_then(synchronous);
     let limit = section.bytes("body_limit", 1..=BODY_LIMIT_MAX);
     Some(Source {
         id: SourceId::from_raw(0),
@@ -66,6 +68,17 @@ pub(super) fn read(section: &Section<'_>, usual: Usual<'_>) -> Option<Source> {
         mapping,
         plugins,
         body_bytes_max: limit.unwrap_or(usual.body_bytes_max),
+        synchronous,
+    })
+}
+
+fn synchronous(section: Section<'_>) -> Option<Synchronous> {
+    let endpoint = section.required("endpoint", "\"answers\"");
+    let timeout = section.duration("timeout", CALL_TIMEOUT_MIN..=CALL_TIMEOUT_MAX);
+    section.finish();
+    Some(Synchronous {
+        endpoint: endpoint?.to_owned(),
+        timeout,
     })
 }
 

@@ -37,6 +37,7 @@ fn endpoint(id: i64, event_types: &[&str]) -> Endpoint {
         concurrency: NonZeroU32::MIN,
         consent_origin: None,
         disable_after: Duration::from_secs(3600),
+        reply: None,
         enabled: true,
     }
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::kit::{ENDPOINT, Maker, OTHER_ENDPOINT, OTHER_TENANT, TENANT, accept, at, done, with};
+use crate::model::delivery::State;
 use crate::model::event::Envelope;
-use crate::model::id::SourceId;
+use crate::model::id::{EventId, SourceId};
 use crate::model::page::Page;
-use crate::store::{Accepted, DedupeKey, EventFilter, NewEvent, Store};
+use crate::store::{Accepted, Begins, CALLED, DedupeKey, EventFilter, NewEvent, Store};
 
 const KEY: DedupeKey = DedupeKey([7; 16]);
 const OTHER_KEY: DedupeKey = DedupeKey([8; 16]);
@@ -234,4 +235,25 @@ pub(super) async fn the_last_id_counts_planned_deliveries(store: Arc<dyn Store>)
     let new = Maker::new().event(0, &[ENDPOINT, OTHER_ENDPOINT]);
     accept(&store, &[&new]).await;
     assert_eq!(done(store.last_raw_id().await), new.event.id.delivery(1).raw());
+}
+
+pub(super) async fn a_call_has_failed_until_a_record_says_otherwise(store: Arc<dyn Store>) {
+    let maker = Maker::new();
+    let mut new = maker.event(1, &[ENDPOINT, OTHER_ENDPOINT]);
+    new.deliveries[1].begins = Begins::Called;
+    accept(&store, &[&new]).await;
+    let called = new.event.id.delivery(1);
+    let delivery = done(store.delivery(TENANT, called).await).expect("it is there");
+    assert_eq!((delivery.state, delivery.due), (State::Failed, None));
+    assert_eq!(delivery.reason.as_deref(), Some(CALLED));
+    assert_eq!(done(store.waiting().await), []);
+    let unfinished = done(store.unfinished(EventId::from_raw(0), 10).await);
+    let missing: Vec<_> = unfinished
+        .events
+        .iter()
+        .flat_map(|event| &event.deliveries)
+        .collect();
+    assert_eq!(missing, [&(new.event.id.delivery(0), ENDPOINT)]);
+    done(store.retry(TENANT, called, at(5)).await);
+    assert_eq!(done(store.waiting().await), [(OTHER_ENDPOINT, at(5))]);
 }

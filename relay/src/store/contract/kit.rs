@@ -12,7 +12,7 @@ use crate::model::event::{Envelope, Event};
 use crate::model::id::{AttemptId, DeliveryId, EndpointId, IdMaker, TenantId};
 use crate::model::message::{Message, Messages};
 use crate::model::time::Timestamp;
-use crate::store::{Accepted, Due, DueBatch, Error, NewEvent, Planned, Record, Store};
+use crate::store::{Accepted, Begins, Due, DueBatch, Error, NewEvent, Planned, Record, Store};
 
 pub(super) const TENANT: TenantId = TenantId::DEFAULT;
 pub(super) const OTHER_TENANT: TenantId = TenantId::from_raw(2);
@@ -57,7 +57,7 @@ impl Maker {
             .iter()
             .map(|&endpoint| Planned {
                 endpoint,
-                waits: false,
+                begins: Begins::InMemory,
             })
             .collect();
         NewEvent {
@@ -71,7 +71,9 @@ impl Maker {
     /// The same, all of whose deliveries wait.
     pub(super) fn waiting(&self, ms: u64, endpoints: &[EndpointId]) -> NewEvent {
         let mut new = self.event(ms, endpoints);
-        new.deliveries.iter_mut().for_each(|planned| planned.waits = true);
+        new.deliveries
+            .iter_mut()
+            .for_each(|planned| planned.begins = Begins::Waiting);
         new
     }
 }

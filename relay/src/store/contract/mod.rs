@@ -42,6 +42,7 @@ where
         accepting::all_events_of_a_call_are_accepted_or_none,
         accepting::events_are_listed_newest_first_in_pages,
         accepting::event_filters_restrict,
+        accepting::a_call_has_failed_until_a_record_says_otherwise,
         accepting::the_last_id_counts_planned_deliveries,
         deliveries::a_planned_delivery_is_pending_before_it_has_a_row,
         deliveries::a_first_outcome_moves_a_delivery,

@@ -119,9 +119,11 @@ impl Tables {
             endpoints,
         };
         for ((delivery, endpoint), planned) in stored.planned().zip(&new.deliveries) {
-            if planned.waits {
+            if let Some((state, reason)) = planned.begins.row() {
                 let mut delivery = stored.delivery(delivery, endpoint);
-                delivery.due = Some(now);
+                delivery.state = state;
+                delivery.due = (state == State::Pending).then_some(now);
+                delivery.reason = reason.map(str::to_owned);
                 delivery.updated_at = now;
                 let row = Row {
                     delivery,

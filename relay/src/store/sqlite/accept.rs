@@ -35,8 +35,9 @@ impl<'c> Statements<'c> {
             )?,
             wait: keep(
                 connection,
-                "INSERT INTO deliveries (id, event, endpoint, tenant, state, due, attempts, manual, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?6)",
+                "INSERT INTO deliveries (id, event, endpoint, tenant, state, due, attempts, manual, updated_at,
+                                         reason)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8)",
             )?,
             remember: keep(
                 connection,
@@ -51,9 +52,16 @@ impl<'c> Statements<'c> {
 pub(super) struct Offer {
     row: EventRow,
     /// The deliveries that get a row at once.
-    waiting: Vec<(DeliveryId, EndpointId)>,
+    rows: Vec<DeliveryRow>,
     dedupe: Option<DedupeKey>,
     rules: Option<(Box<RuleEffects>, Arc<Losses>)>,
+}
+
+struct DeliveryRow {
+    id: DeliveryId,
+    endpoint: EndpointId,
+    state: State,
+    reason: Option<&'static str>,
 }
 
 impl Offer {
@@ -61,14 +69,20 @@ impl Offer {
     pub(super) fn new(new: NewEvent, losses: &Arc<Losses>) -> Result<Self, Error> {
         let id = new.event.id;
         let planned = new.deliveries.iter().enumerate();
-        let waiting = planned
-            .filter(|(_, planned)| planned.waits)
-            .map(|(number, planned)| (id.delivery(number), planned.endpoint))
-            .collect();
+        let rows = planned.filter_map(|(number, planned)| {
+            let (state, reason) = planned.begins.row()?;
+            Some(DeliveryRow {
+                id: id.delivery(number),
+                endpoint: planned.endpoint,
+                state,
+                reason,
+            })
+        });
+        let rows = rows.collect();
         let row = EventRow::new(new.event, new.deliveries.iter().map(|planned| planned.endpoint))?;
         Ok(Self {
             row,
-            waiting,
+            rows,
             dedupe: new.dedupe,
             rules: new.rules.map(|rules| (rules, Arc::clone(losses))),
         })
@@ -111,14 +125,17 @@ fn accept_one(session: &mut Session<'_>, offer: &Offer, now: Timestamp) -> Resul
         return Ok(Accepted::Duplicate(first));
     }
     insert(&mut session.accept.insert, &offer.row)?;
-    for (delivery, endpoint) in &offer.waiting {
+    for delivery in &offer.rows {
+        let due = (delivery.state == State::Pending).then(|| now.as_millis());
         session.accept.wait.execute(params![
-            delivery.raw(),
+            delivery.id.raw(),
             event.id.raw(),
-            endpoint.raw(),
+            delivery.endpoint.raw(),
             event.tenant.raw(),
-            State::Pending.code(),
+            delivery.state.code(),
+            due,
             now.as_millis(),
+            delivery.reason,
         ])?;
     }
     if let Some((rules, losses)) = &offer.rules {

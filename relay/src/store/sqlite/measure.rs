@@ -16,7 +16,7 @@ use crate::model::delivery::{Progress, State};
 use crate::model::event::{Envelope, Event};
 use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, TenantId};
 use crate::model::page::Page;
-use crate::store::{DeliveryFilter, DeliveryQueue as _, EventStore as _, NewEvent, Planned, Record};
+use crate::store::{Begins, DeliveryFilter, DeliveryQueue as _, EventStore as _, NewEvent, Planned, Record};
 
 const EVENTS: usize = 200_000;
 const IN_FLIGHT: usize = 64;
@@ -56,7 +56,7 @@ fn new_event(ids: &IdMaker, data: &Bytes) -> NewEvent {
     };
     let deliveries = vec![Planned {
         endpoint: EndpointId::from_raw(1 << 50),
-        waits: false,
+        begins: Begins::InMemory,
     }];
     NewEvent {
         event: Arc::new(event),
@@ -168,7 +168,7 @@ async fn the_time_to_read_a_backlog() {
             .collect::<Vec<_>>();
         done[500..]
             .iter_mut()
-            .for_each(|new| new.deliveries[0].waits = true);
+            .for_each(|new| new.deliveries[0].begins = Begins::Waiting);
         store.accept(done, SystemClock.now()).await.unwrap();
         store.record(&records).await.unwrap();
     }

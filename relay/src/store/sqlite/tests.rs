@@ -15,8 +15,8 @@ use crate::model::message::{Message, Messages};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::store::{
-    Accepted, DeliveryQueue as _, EventStore as _, Named, NewEvent, Planned, PluginState as _, Record,
-    Registry as _, Retried, Scope, SigningSecrets, Store, contract,
+    Accepted, Begins, DeliveryQueue as _, EventStore as _, Named, NewEvent, Planned, PluginState as _,
+    Record, Registry as _, Retried, Scope, SigningSecrets, Store, contract,
 };
 
 const TENANT: TenantId = TenantId::DEFAULT;
@@ -61,7 +61,7 @@ fn event(ids: &IdMaker, waits: bool) -> NewEvent {
     };
     let deliveries = vec![Planned {
         endpoint: ENDPOINT,
-        waits,
+        begins: if waits { Begins::Waiting } else { Begins::InMemory },
     }];
     NewEvent {
         event: Arc::new(event),

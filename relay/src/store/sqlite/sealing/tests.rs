@@ -18,8 +18,8 @@ use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::store::seal::MasterKey;
 use crate::store::{
-    DeliveryQueue as _, Error, EventStore as _, NewEvent, Planned, PluginState as _, Record, Registry as _,
-    Scope, SigningSecrets,
+    Begins, DeliveryQueue as _, Error, EventStore as _, NewEvent, Planned, PluginState as _, Record,
+    Registry as _, Scope, SigningSecrets,
 };
 
 const ENDPOINT: EndpointId = EndpointId::from_raw(101);
@@ -118,7 +118,7 @@ async fn fill(store: &SqliteStore) -> DeliveryId {
         Arc::new(event),
         Planned {
             endpoint: ENDPOINT,
-            waits: true,
+            begins: Begins::Waiting,
         },
     );
     let new = NewEvent {
