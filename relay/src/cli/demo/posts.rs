@@ -22,6 +22,8 @@ pub(super) struct Answered {
     pub(super) what: String,
     pub(super) status: u16,
     pub(super) duplicate: bool,
+    /// What the receiver said to it, as the platform got it.
+    pub(super) reply: Option<String>,
     expected: Expected,
 }
 
@@ -29,14 +31,17 @@ pub(super) struct Answered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Taken,
+    /// With what the receiver of an endpoint says.
+    Replied,
     Duplicate,
     Refused,
 }
 
 impl Answered {
-    pub(super) const fn is_as_expected(&self) -> bool {
+    pub(super) fn is_as_expected(&self) -> bool {
         match self.expected {
             Expected::Taken => self.status == 202 && !self.duplicate,
+            Expected::Replied => self.reply.as_deref().is_some_and(|reply| reply.contains(REPLY)),
             Expected::Duplicate => self.status == 202 && self.duplicate,
             Expected::Refused => self.status == 401,
         }
@@ -66,6 +71,10 @@ const SAMPLES: [(&str, (&str, &str)); 14] = [
     ("vambe", sample!("vambe-stage-changed")),
 ];
 
+/// The post whose sender waits, and a part of what it is answered.
+const ASKING: &str = "vambe-ticket-created";
+const REPLY: &str = "We are on it";
+
 /// E-mails opened one after the other, enough to meet the dashboard's rate limit.
 const OPENED: usize = 10;
 
@@ -78,7 +87,12 @@ pub(super) async fn play(app: &App) -> anyhow::Result<Vec<Answered>> {
         } else {
             text.to_owned()
         };
-        answers.push(post(app, source, name.to_owned(), body, Expected::Taken).await?);
+        let expected = if name == ASKING {
+            Expected::Replied
+        } else {
+            Expected::Taken
+        };
+        answers.push(post(app, source, name.to_owned(), body, expected).await?);
     }
     for number in 0..OPENED {
         let body = opened(number);
@@ -171,6 +185,7 @@ async fn send(
         what,
         status: answer.status,
         duplicate: said["duplicate"] == true,
+        reply: (answer.status == 200).then(|| said.to_string()),
         expected,
     })
 }

@@ -11,7 +11,7 @@ use crate::model::delivery::{Delivery, State};
 use crate::model::id::TenantId;
 
 /// What each endpoint should end with: deliveries succeeded, dropped, and failed attempts.
-const EXPECTED: [(&str, usize, usize, usize); 8] = [
+const EXPECTED: [(&str, usize, usize, usize); 9] = [
     ("archive", 24, 0, 0),
     ("crm", 5, 0, 0),
     ("assistant", 2, 0, 0),
@@ -20,6 +20,7 @@ const EXPECTED: [(&str, usize, usize, usize); 8] = [
     ("billing", 2, 0, 4),
     ("sales", 3, 0, 0),
     ("dashboard", 13, 0, 0),
+    ("auto-reply", 1, 0, 0),
 ];
 
 /// How many deliveries there should be.
@@ -41,7 +42,7 @@ pub(super) fn answers(answers: &[Answered]) {
             (202, false) => "stored",
             (202, true) => "known already",
             (401, _) => "refused",
-            _ => "",
+            _ => answer.reply.as_deref().unwrap_or_default(),
         };
         let odd = if answer.is_as_expected() {
             ""
