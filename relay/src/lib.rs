@@ -40,6 +40,7 @@ pub mod telemetry;
 
 // The doors.
 pub mod receive;
+pub mod recovery;
 pub mod api;
 pub mod cli;
 pub mod app;

@@ -18,13 +18,14 @@ const STAGES: [&str; 7] = [
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 11] = [
+const ABOVE: [&str; 12] = [
     "rules",
     "directory",
     "metrics",
     "refusals",
     "flow",
     "manage",
+    "recovery",
     "api",
     "receive",
     "app",

@@ -10,8 +10,9 @@ use utoipa_axum::routes;
 use super::Api;
 use super::auth::{Manager, Reader};
 use super::errors::Failure;
-use super::page::{List, page, parameter, time};
+use super::page::{List, page};
 use super::params::{Params, PathId};
+use super::select::{Number, WhichDeliveries, Words, Wrong};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::http::problem::Problem;
@@ -19,7 +20,7 @@ use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, State as Stand};
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::time::Timestamp;
-use crate::store::{DeliveryFilter, Retried};
+use crate::store::Retried;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -41,13 +42,25 @@ pub(super) struct Asked {
     cursor: Option<String>,
     /// An endpoint's name or id.
     endpoint: Option<String>,
-    #[param(value_type = Option<Standing>)]
-    status: Option<String>,
+    /// One or several, separated by commas.
+    #[param(value_type = Option<String>)]
+    status: Option<Words>,
     /// An event's id.
     #[param(value_type = Option<EventId>)]
     event: Option<String>,
     /// The type of the event.
     r#type: Option<String>,
+    /// A source's name or id.
+    source: Option<String>,
+    /// How the last attempt failed.
+    error_class: Option<String>,
+    /// What was answered last.
+    #[param(value_type = Option<u16>)]
+    status_code: Option<Number>,
+    #[param(value_type = Option<u32>)]
+    attempts_min: Option<Number>,
+    /// Words in the event's payload.
+    q: Option<String>,
     /// At or after this time.
     #[param(value_type = Option<Timestamp>)]
     since: Option<String>,
@@ -110,18 +123,20 @@ pub(super) async fn list(
     Params(asked): Params<Asked>,
 ) -> Result<Json<List<Shown>>, Failure> {
     let directory = api.directories.current();
-    let filter = DeliveryFilter {
-        endpoint: endpoint(&directory, caller.tenant, asked.endpoint.as_deref())?,
-        state: parameter::<Stand>(
-            "status",
-            asked.status.as_deref(),
-            "use pending, succeeded, failed, dropped or cancelled",
-        )?,
-        event: parameter("event", asked.event.as_deref(), "use an id such as evt_…")?,
+    let which = WhichDeliveries {
+        endpoint: asked.endpoint,
+        status: asked.status,
+        event: asked.event,
         kind: asked.r#type,
-        since: time("since", asked.since.as_deref())?,
-        until: time("until", asked.until.as_deref())?,
+        source: asked.source,
+        error_class: asked.error_class,
+        status_code: asked.status_code,
+        attempts_min: asked.attempts_min,
+        q: asked.q,
+        since: asked.since,
+        until: asked.until,
     };
+    let filter = which.read(&api, caller.tenant).map_err(Wrong::parameter)?;
     let listed = api
         .store
         .deliveries(
@@ -135,17 +150,10 @@ pub(super) async fn list(
     })))
 }
 
-/// Finds an endpoint by its name or id.
-pub(super) fn endpoint(
-    directory: &Directory,
-    tenant: TenantId,
-    asked: Option<&str>,
-) -> Result<Option<EndpointId>, Failure> {
-    let Some(name) = asked else { return Ok(None) };
-    match directory.endpoint_named(tenant, name) {
-        Some(target) => Ok(Some(target.endpoint.id)),
-        None => parameter("endpoint", Some(name), "use the name or id of an endpoint"),
-    }
+/// The endpoint of that name.
+pub(super) fn named(directory: &Directory, tenant: TenantId, name: &str) -> Option<EndpointId> {
+    let target = directory.endpoint_named(tenant, name);
+    target.map(|target| target.endpoint.id)
 }
 
 /// Shows a delivery
@@ -271,10 +279,10 @@ pub(super) async fn retry(
     ))
 }
 
-fn parse(id: &str) -> Result<DeliveryId, Failure> {
+pub(super) fn parse(id: &str) -> Result<DeliveryId, Failure> {
     id.parse().map_err(|_| unknown(id))
 }
 
-fn unknown(id: &str) -> Failure {
+pub(super) fn unknown(id: &str) -> Failure {
     Failure(Problem::not_found(format!("there is no delivery {id:?}")))
 }

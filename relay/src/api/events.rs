@@ -12,15 +12,16 @@ use utoipa_axum::routes;
 
 use super::auth::Reader;
 use super::errors::Failure;
-use super::page::{List, page, parameter, time};
+use super::page::{List, page};
 use super::params::{Params, PathId};
+use super::select::{WhichEvents, Wrong};
 use super::{Api, deliveries};
 use crate::http::problem::Problem;
 use crate::model::event::Event;
-use crate::model::id::{EventId, SourceId, TenantId};
+use crate::model::id::EventId;
 use crate::model::page::{LIMIT_MAX, Page};
 use crate::model::time::Timestamp;
-use crate::store::{DeliveryFilter, EventFilter};
+use crate::store::DeliveryFilter;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -42,6 +43,12 @@ pub(super) struct Asked {
     r#type: Option<String>,
     /// A source's name or id.
     source: Option<String>,
+    subject: Option<String>,
+    /// The sender's own id.
+    sender_id: Option<String>,
+    trace_id: Option<String>,
+    /// Words in the payload.
+    q: Option<String>,
     /// At or after this time.
     #[param(value_type = Option<Timestamp>)]
     since: Option<String>,
@@ -54,7 +61,7 @@ pub(super) struct Asked {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Event)]
 pub(super) struct Shown {
-    id: EventId,
+    pub(super) id: EventId,
     r#type: String,
     source: String,
     subject: Option<String>,
@@ -88,12 +95,17 @@ pub(super) async fn list(
     State(api): State<Api>,
     Params(asked): Params<Asked>,
 ) -> Result<Json<List<Shown>>, Failure> {
-    let filter = EventFilter {
+    let which = WhichEvents {
         kind: asked.r#type,
-        source: source(&api, caller.tenant, asked.source.as_deref())?,
-        since: time("since", asked.since.as_deref())?,
-        until: time("until", asked.until.as_deref())?,
+        source: asked.source,
+        subject: asked.subject,
+        sender_id: asked.sender_id,
+        trace_id: asked.trace_id,
+        q: asked.q,
+        since: asked.since,
+        until: asked.until,
     };
+    let filter = which.read(&api, caller.tenant).map_err(Wrong::parameter)?;
     let listed = api
         .store
         .events(
@@ -103,14 +115,6 @@ pub(super) async fn list(
         )
         .await?;
     Ok(Json(List::of(listed, |event| show(&event))))
-}
-
-fn source(api: &Api, tenant: TenantId, asked: Option<&str>) -> Result<Option<SourceId>, Failure> {
-    let Some(name) = asked else { return Ok(None) };
-    match api.directories.current().source(tenant, name) {
-        Some(door) => Ok(Some(door.source.id)),
-        None => parameter("source", Some(name), "use the name or id of a source"),
-    }
 }
 
 /// Shows an event with its payload and deliveries
@@ -187,7 +191,7 @@ async fn find(api: &Api, caller: &super::auth::Caller, id: &str) -> Result<Arc<E
     api.store.event(caller.tenant, id).await?.ok_or_else(unknown)
 }
 
-fn show(event: &Event) -> Shown {
+pub(super) fn show(event: &Event) -> Shown {
     Shown {
         id: event.id,
         r#type: event.envelope.kind.clone(),

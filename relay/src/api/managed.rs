@@ -14,6 +14,7 @@ use super::auth::Caller;
 use super::errors::{self, Failure};
 use super::page::{List, page};
 use super::{Api, conditions};
+use crate::flow::end::DELETED;
 use crate::http::problem::{Flaw, Problem};
 use crate::manage::{Entry, Handle, Left, Origin, Refused, Write};
 use crate::model::id::{EndpointId, RuleId, SourceId, TenantId};
@@ -324,7 +325,7 @@ pub(super) async fn delete(
         let cancelled = match kind {
             Kind::Endpoint => {
                 let endpoint = EndpointId::from_raw(entry.resource.id);
-                flow.cancel_waiting(endpoint, jobs, before).await?
+                flow.cancel_waiting(endpoint, jobs, before, DELETED).await?
             }
             Kind::Source | Kind::Rule => 0,
         };

@@ -20,6 +20,7 @@ use crate::manage::Manager;
 use crate::metrics::Metrics;
 use crate::model::id::IdMaker;
 use crate::queue::Queue;
+use crate::recovery::Recovery;
 use crate::store::Store;
 
 pub mod auth;
@@ -28,14 +29,19 @@ mod conditions;
 mod deliveries;
 mod endpoints;
 mod errors;
+mod erasures;
 mod events;
+mod export;
+mod jobs;
 mod keys;
 mod managed;
 pub mod openapi;
 mod page;
 mod params;
+mod recovery;
 mod rules;
 mod schemas;
+mod select;
 mod sources;
 
 use errors::Failure;
@@ -47,6 +53,7 @@ pub struct Api {
     pub queue: Arc<Queue>,
     pub flow: Arc<Flow>,
     pub manager: Arc<Manager>,
+    pub recovery: Arc<Recovery>,
     pub directories: Arc<Directories>,
     pub keys: Arc<auth::Keys>,
     pub clock: Arc<dyn Clock>,
@@ -82,6 +89,10 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(rules::routes().into())
         .merge(calls::routes().into())
         .merge(keys::routes())
+        .merge(recovery::routes())
+        .merge(jobs::routes())
+        .merge(erasures::routes())
+        .merge(export::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))
         .routes(routes!(metrics))

@@ -34,6 +34,7 @@ use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
 use crate::receive::{self, Gate, Limits};
 use crate::record::{Recorder, retain};
+use crate::recovery::Recovery;
 use crate::refusals::Refusals;
 use crate::reply::cache::Cache;
 use crate::rules::alarm::Alarm;
@@ -225,6 +226,15 @@ impl App {
             calls: Places::default(),
             tasks: work.clone(),
         });
+        let recovery = Arc::new(Recovery {
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            flow: Arc::clone(&flow),
+            directories: Arc::clone(&directories),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            bell: tokio::sync::Notify::new(),
+        });
         let app = Self {
             addresses,
             connections,
@@ -251,6 +261,7 @@ impl App {
         app.writers.spawn(Arc::clone(&queue).tend(Arc::clone(&store)));
         app.doors.spawn(sweep(sender, app.stop.clone()));
         app.start_background(&flow, &clock, EventId::from_raw(last_id));
+        app.doors.spawn(Arc::clone(&recovery).run(app.stop.clone()));
         app.start_doors(
             listeners,
             Arc::new(Gate {
@@ -264,6 +275,7 @@ impl App {
                     queue,
                     flow,
                     manager,
+                    recovery,
                     directories,
                     keys,
                     clock,

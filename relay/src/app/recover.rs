@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::flow::Flow;
+use crate::flow::end::DELETED;
 use crate::model::id::{DeliveryId, EventId};
 use crate::queue::Admission;
 use crate::store::{self, Store, Unfinished, UnfinishedPage};
@@ -69,7 +70,7 @@ async fn cancel_of_deleted(flow: &Arc<Flow>) {
         }
         let jobs = flow.queue.retire(endpoint);
         let before = DeliveryId::from_raw(flow.ids.next(flow.clock.now()));
-        if let Err(error) = flow.cancel_waiting(endpoint, jobs, before).await {
+        if let Err(error) = flow.cancel_waiting(endpoint, jobs, before, DELETED).await {
             tracing::warn!(%error, %endpoint, "deliveries of a deleted endpoint were not cancelled");
         }
     }

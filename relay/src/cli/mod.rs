@@ -13,9 +13,12 @@ mod check;
 mod client;
 mod demo;
 mod keys;
+mod job;
 mod listen;
 mod openapi;
 mod plugin;
+mod replay;
+mod retry;
 mod send;
 mod serve;
 
@@ -51,6 +54,16 @@ enum Command {
         after_help = "Example:\n  relay send invoice.paid --data '{\"amount\": 12}'\n  relay send message.received --data @message.json\n  cat events.ndjson | relay send invoice.paid --batch --data -\n  relay send push --as github --secret \"$GITHUB_WEBHOOK_SECRET\"\n  relay send --as slack --handshake --secret \"$SLACK_SIGNING_SECRET\""
     )]
     Send(Box<send::Send>),
+    /// Tries deliveries again: by id, or all that a filter names
+    #[command(
+        after_help = "Example:\n  relay retry dlv_…\n  relay retry --endpoint crm --since 2h --dry-run\n  relay retry --error-class timeout --since 2026-01-31T15:00:00Z --rate 20/s"
+    )]
+    Retry(Box<retry::Retry>),
+    /// Sends events again, as new deliveries: by id, or those of a time to one endpoint
+    #[command(
+        after_help = "Example:\n  relay replay evt_…\n  relay replay --endpoint crm --since 24h --type invoice.paid --dry-run"
+    )]
+    Replay(Box<replay::Replay>),
     /// Receives webhooks, prints them and verifies their signatures
     #[command(
         after_help = "Example:\n  relay listen --port 9000 --secret whsec_…\n  relay listen --port 9000 --respond 500"
@@ -96,6 +109,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => demo.run().await,
         Command::Check(check) => check.run().await,
         Command::Send(send) => send.run().await,
+        Command::Retry(retry) => retry.run().await,
+        Command::Replay(replay) => replay.run().await,
         Command::Listen(listen) => listen.run().await,
         Command::Plugin(plugin) => plugin.run().await,
         Command::CompilePlugin => Ok(compile_plugin()),

@@ -32,6 +32,7 @@ mod source;
 
 use key_path::KeyPath;
 pub use plugin::plugin_uses;
+pub use reader::parse_duration;
 use reader::{Fault, Findings, Surroundings};
 
 /// Every setting with its default and a comment: the file that ships in the binary.

@@ -11,13 +11,13 @@ use crate::record::Finished;
 use crate::store::{self, Record};
 
 /// Why a delivery was cancelled.
-const DELETED: &str = "its endpoint was deleted";
+pub const DELETED: &str = "its endpoint was deleted";
 
 impl Flow {
     /// Whether a delivery is older than its endpoint wants. One that a person asks for is not.
     pub(super) fn is_too_old(&self, target: &Target, job: &Job) -> bool {
         let expires = self.expiry(target, job);
-        !job.manual && expires.is_some_and(|expires| self.clock.steady() >= expires)
+        !job.trigger.is_asked_for() && expires.is_some_and(|expires| self.clock.steady() >= expires)
     }
 
     /// What is written of a delivery that was too old when its turn came.
@@ -32,8 +32,8 @@ impl Flow {
         }
     }
 
-    /// Cancels what waits for an endpoint that was deleted: `jobs`, which were taken out of its
-    /// lane, and what waits in the store with an id below `before`; how many. Not to be dropped
+    /// Cancels what waits for an endpoint, because of a `reason`: `jobs`, which were taken out of
+    /// its lane, and what waits in the store with an id below `before`; how many. Not to be dropped
     /// half way: what it has taken out of the lane is known nowhere else.
     ///
     /// # Errors
@@ -43,19 +43,17 @@ impl Flow {
         endpoint: EndpointId,
         jobs: Vec<Job>,
         before: DeliveryId,
+        reason: &str,
     ) -> Result<usize, store::Error> {
         const BITE: usize = 1000;
         let (with_row, without): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::has_row);
         let mut count = without.len();
         for job in without.into_iter().chain(with_row) {
-            self.cancel(job).await;
+            self.cancel(job, reason).await;
         }
         loop {
             let now = self.clock.now();
-            let cancelled = self
-                .store
-                .cancel_all(endpoint, before, BITE, DELETED, now)
-                .await?;
+            let cancelled = self.store.cancel_all(endpoint, before, BITE, reason, now).await?;
             count += cancelled;
             if cancelled < BITE {
                 return Ok(count);
@@ -63,9 +61,9 @@ impl Flow {
         }
     }
 
-    /// Ends a delivery whose endpoint was deleted.
-    pub(super) async fn cancel(&self, job: Job) {
-        let record = ended(&job, State::Cancelled, DELETED);
+    /// Ends a delivery that is called off.
+    pub async fn cancel(&self, job: Job, reason: &str) {
+        let record = ended(&job, State::Cancelled, reason);
         let held = Settled::Delivery(job, None);
         self.recorder.hand_in(Finished { record, held }).await;
     }
@@ -81,7 +79,7 @@ impl Flow {
             let after = DeliveryId::from_raw(offered.event.id.delivery(index).raw() + 1);
             self.tasks.spawn(async move {
                 let jobs = flow.queue.retire(endpoint);
-                if let Err(error) = flow.cancel_waiting(endpoint, jobs, after).await {
+                if let Err(error) = flow.cancel_waiting(endpoint, jobs, after, DELETED).await {
                     tracing::warn!(%error, %endpoint, "deliveries of a deleted endpoint were not cancelled");
                 }
             });

@@ -20,7 +20,7 @@ use crate::deliver::send::Sender;
 use crate::directory::{Directories, Directory, Target};
 use crate::ingest::Post;
 use crate::metrics::{Change, Metrics};
-use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost, Trigger};
+use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost};
 use crate::model::delivery::{Progress, State};
 use crate::model::endpoint::Endpoint;
 use crate::model::event::Event;
@@ -38,7 +38,7 @@ use crate::store::{self, Accepted, Begins, NewEvent, Planned, Record, RuleEffect
 
 pub mod call;
 mod disable;
-mod end;
+pub mod end;
 mod prepare;
 mod timers;
 
@@ -323,7 +323,7 @@ impl Flow {
             // Taken out of the configuration just now: it waits, as for any lane without terms.
             self.queue.release(endpoint, Sign::Nothing);
             if let Some(job) = self.queue.put_back(job) {
-                self.cancel(job).await;
+                self.cancel(job, end::DELETED).await;
             }
             return;
         };
@@ -428,11 +428,7 @@ impl Flow {
         let attempt = Attempt {
             id: AttemptId::from_raw(self.ids.next(now)),
             number: attempts,
-            trigger: if job.manual {
-                Trigger::Manual
-            } else {
-                Trigger::Scheduled
-            },
+            trigger: job.trigger,
             started_at,
             duration_us,
             outcome: attempted.outcome,
@@ -469,8 +465,7 @@ impl Flow {
     /// lesser by the two clocks, so that setting one of them makes nothing too old.
     fn expiry(&self, target: &Target, job: &Job) -> Option<Timestamp> {
         let (now, steady) = (self.clock.now(), self.clock.steady());
-        let received_at = job.event.received_at;
-        let age = now.since(received_at).min(steady.since(received_at));
+        let age = now.since(job.owed_since).min(steady.since(job.owed_since));
         decide::expiry(&target.endpoint.retry, age, steady)
     }
 

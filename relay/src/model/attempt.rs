@@ -27,14 +27,58 @@ pub struct Attempt {
     pub log: Vec<String>,
 }
 
+impl Attempt {
+    /// What is left of it once its event is erased: how it ended, not what was said.
+    #[must_use]
+    pub fn erased(mut self) -> Self {
+        self.log.clear();
+        match &mut self.outcome {
+            Outcome::Responded { excerpt, .. } => excerpt.clear(),
+            Outcome::Unreachable { detail, .. } => detail.clear(),
+            Outcome::Refused { reason } | Outcome::Dropped { reason, .. } => reason.clear(),
+            Outcome::PluginFault { message, stderr, .. } => {
+                message.clear();
+                stderr.clear();
+            }
+        }
+        self
+    }
+}
+
 /// What set an attempt off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     Scheduled,
+    /// Someone asked for it.
     Manual,
+    /// Someone asked for the event to be sent again.
+    Replay,
     /// A call: its sender waited for the answer.
     Call,
+}
+
+impl Trigger {
+    /// Whether a person asked for the attempt.
+    pub const fn is_asked_for(self) -> bool {
+        !matches!(self, Self::Scheduled)
+    }
+
+    /// The number it is stored as.
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// The trigger stored as that number.
+    pub const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Scheduled),
+            1 => Some(Self::Manual),
+            2 => Some(Self::Replay),
+            3 => Some(Self::Call),
+            _ => None,
+        }
+    }
 }
 
 /// What a plugin cost within one attempt.
@@ -78,6 +122,24 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every [class](Self::class).
+    pub const CLASSES: [&str; 14] = [
+        "dns",
+        "connect",
+        "tls",
+        "timeout",
+        "reset",
+        "protocol",
+        "too_large",
+        "http_3xx",
+        "http_4xx",
+        "http_5xx",
+        "http_other",
+        "blocked",
+        "dropped",
+        "plugin",
+    ];
+
     /// Whether the receiver took the message.
     pub const fn is_success(&self) -> bool {
         matches!(
@@ -112,6 +174,14 @@ impl Outcome {
             Self::Refused { .. } => Some("blocked"),
             Self::Dropped { .. } => Some("dropped"),
             Self::PluginFault { .. } => Some("plugin"),
+        }
+    }
+
+    /// The status that was answered, if there was an answer.
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Responded { status, .. } => Some(*status),
+            _ => None,
         }
     }
 

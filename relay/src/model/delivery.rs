@@ -3,13 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::attempt::Attempt;
 use super::id::{DeliveryId, EndpointId, EventId, TenantId};
 use super::message::Messages;
 use super::time::Timestamp;
 
 /// Where a delivery stands. `docs/states.md` draws who moves it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Waits for its due time, its turn, or its endpoint.
     Pending,

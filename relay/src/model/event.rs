@@ -42,6 +42,26 @@ pub struct Envelope {
 }
 
 impl Event {
+    /// What is left of it once it is erased: its ids, its type, when it came in, and that it was
+    /// erased.
+    #[must_use]
+    pub fn erased(&self, at: Timestamp) -> Self {
+        Self {
+            envelope: Envelope {
+                id: None,
+                source: self.envelope.source.clone(),
+                kind: self.envelope.kind.clone(),
+                subject: None,
+                time: self.envelope.time,
+                content_type: Some("application/json".to_owned()),
+                extensions: Vec::new(),
+            },
+            headers: Vec::new(),
+            data: Bytes::from(format!(r#"{{"erased":true,"at":"{at}"}}"#)),
+            ..*self
+        }
+    }
+
     /// The CloudEvents `id`: the sender's, else our own.
     pub fn cloudevents_id(&self) -> String {
         self.envelope.id.clone().unwrap_or_else(|| self.id.to_string())

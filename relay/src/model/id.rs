@@ -134,6 +134,10 @@ id_type!(
     AttemptId, "atmpt_"
 );
 id_type!(
+    /// Work over many deliveries or events.
+    JobId, "job_"
+);
+id_type!(
     /// An API key.
     KeyId, "key_"
 );

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::model::attempt::Trigger;
 use crate::model::endpoint::RateLimit;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId};
@@ -24,6 +25,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Disabled, Due, Store};
 
 mod breaker;
+mod call_off;
 mod callers;
 mod checkpoint;
 pub mod health;
@@ -34,6 +36,7 @@ mod tend;
 mod terms;
 mod throttle;
 
+pub use call_off::Backlog;
 pub use callers::Denied;
 use checkpoint::Checkpoint;
 use health::Verdict;
@@ -60,8 +63,10 @@ pub struct Job {
     pub event: Arc<Event>,
     /// Attempts so far.
     pub attempts: u32,
-    /// Whether someone asked for this attempt by hand.
-    pub manual: bool,
+    /// What sets this attempt off.
+    pub trigger: Trigger,
+    /// Since when it has been owed: the event came in, or a replay was asked for.
+    pub owed_since: Timestamp,
     /// What to send, if an earlier attempt froze it.
     pub messages: Option<Messages>,
     /// Whether the store has a pending row for it.
@@ -297,7 +302,8 @@ impl Queue {
                         endpoint,
                         event: Arc::clone(event),
                         attempts: 0,
-                        manual: false,
+                        trigger: Trigger::Scheduled,
+                        owed_since: event.received_at,
                         messages: None,
                         has_row: false,
                         since: now,

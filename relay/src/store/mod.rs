@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::model::attempt::Attempt;
+use crate::model::attempt::{Attempt, Trigger};
 use crate::model::delivery::{Delivery, Progress, State};
 use crate::model::event::Event;
-use crate::model::id::{DeliveryId, EndpointId, EventId, KeyId, SourceId, TenantId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, KeyId, TenantId};
 use crate::model::message::Messages;
 use crate::model::page::{Listed, Page};
 use crate::model::resource::{Kind, Resource};
@@ -29,15 +29,20 @@ pub use rules::{
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
+mod filter;
+mod jobs;
 pub mod memory;
 pub mod rules;
 pub mod seal;
 pub mod sqlite;
 
-/// All that a relay keeps.
-pub trait Store: EventStore + DeliveryQueue + Registry + Resources + PluginState + RuleState {}
+pub use filter::{BadText, DeliveryFilter, EventFilter, Q_BYTES_MAX, Text};
+pub use jobs::{Bite, Deliveries, Job, JobState, Jobs, Member, Span, Started, Step, Stepped, Walked, Work};
 
-impl<T: EventStore + DeliveryQueue + Registry + Resources + PluginState + RuleState> Store for T {}
+/// All that a relay keeps.
+pub trait Store: EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState {}
+
+impl<T: EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState> Store for T {}
 
 /// What the caller of a store cannot prevent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -120,17 +125,6 @@ pub enum Accepted {
     Duplicate(EventId),
     /// It comes of a timer that was cancelled or moved; nothing was written.
     Outdated,
-}
-
-/// Which events are asked for; `None` does not restrict.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EventFilter {
-    pub kind: Option<String>,
-    pub source: Option<SourceId>,
-    /// Accepted at or after.
-    pub since: Option<Timestamp>,
-    /// Accepted before.
-    pub until: Option<Timestamp>,
 }
 
 /// How much one bite of pruning removed.
@@ -224,8 +218,10 @@ pub struct Due {
     pub due: Timestamp,
     /// Attempts so far.
     pub attempts: u32,
-    /// Whether someone asked for this attempt by hand.
-    pub manual: bool,
+    /// What sets the attempt off.
+    pub trigger: Trigger,
+    /// Since when it has been owed: the event came in, or a replay was asked for.
+    pub owed_since: Timestamp,
     /// What to send, if an earlier attempt froze it.
     pub messages: Option<Messages>,
 }
@@ -256,20 +252,6 @@ pub struct UnfinishedPage {
     pub events: Vec<Unfinished>,
     /// The last event looked at; ask again after it. `None` at the end.
     pub next: Option<EventId>,
-}
-
-/// Which deliveries are asked for; `None` does not restrict.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeliveryFilter {
-    pub endpoint: Option<EndpointId>,
-    pub state: Option<State>,
-    /// With this set, deliveries that have no row yet are listed too, as pending.
-    pub event: Option<EventId>,
-    pub kind: Option<String>,
-    /// The event was accepted at or after.
-    pub since: Option<Timestamp>,
-    /// The event was accepted before.
-    pub until: Option<Timestamp>,
 }
 
 /// What came of asking for one more attempt.
@@ -315,6 +297,17 @@ pub trait DeliveryQueue: Send + Sync {
         reason: &str,
         now: Timestamp,
     ) -> Result<usize, Error>;
+
+    /// Cancels those of these deliveries of a tenant that are pending, with a row or without;
+    /// which. An attempt under way is the last: what is [recorded](Self::record) of it later
+    /// stands, but does not make the delivery pending again.
+    async fn cancel(
+        &self,
+        tenant: TenantId,
+        deliveries: Vec<DeliveryId>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(DeliveryId, EndpointId)>, Error>;
 
     /// Endpoints with pending rows and when the earliest of each is due.
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error>;

@@ -9,16 +9,16 @@ use async_trait::async_trait;
 use relay::model::attempt::Attempt;
 use relay::model::delivery::Delivery;
 use relay::model::event::Event;
-use relay::model::id::{DeliveryId, EndpointId, EventId, KeyId, RuleId, TenantId};
+use relay::model::id::{DeliveryId, EndpointId, EventId, JobId, KeyId, RuleId, TenantId};
 use relay::model::page::{Listed, Page};
 use relay::model::resource::{Kind, Resource};
 use relay::model::time::Timestamp;
 use relay::store::memory::MemoryStore;
 use relay::store::{
     Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, DueTimers, Error, EventFilter, EventStore,
-    Failing, KeptKey, Key, Named, NewEvent, PluginState, Pruned, Record, Registry, Resources, Retried,
-    RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, TimerId, UnfinishedPage, Which,
-    Written,
+    Failing, Job, Jobs, KeptKey, Key, Named, NewEvent, PluginState, Pruned, Record, Registry, Resources,
+    Retried, RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped,
+    TimerId, UnfinishedPage, Walked, Which, Written,
 };
 
 use super::Flaw;
@@ -224,6 +224,17 @@ impl DeliveryQueue for FaultyStore {
         .await
     }
 
+    async fn cancel(
+        &self,
+        tenant: TenantId,
+        deliveries: Vec<DeliveryId>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(DeliveryId, EndpointId)>, Error> {
+        self.write("cancel", self.inner.cancel(tenant, deliveries, reason, now))
+            .await
+    }
+
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
         self.read("waiting", self.inner.waiting()).await
     }
@@ -293,6 +304,76 @@ impl DeliveryQueue for FaultyStore {
             Ok(retried)
         };
         self.write("retry", work).await
+    }
+}
+
+#[async_trait]
+impl Jobs for FaultyStore {
+    async fn events_after(
+        &self,
+        tenant: TenantId,
+        filter: EventFilter,
+        span: Span,
+        limit: usize,
+    ) -> Result<Walked<Arc<Event>>, Error> {
+        self.read(
+            "events_after",
+            self.inner.events_after(tenant, filter, span, limit),
+        )
+        .await
+    }
+
+    async fn deliveries_after(
+        &self,
+        tenant: TenantId,
+        filter: DeliveryFilter,
+        span: Span,
+        limit: usize,
+    ) -> Result<Walked<Delivery>, Error> {
+        let walk = self.inner.deliveries_after(tenant, filter, span, limit);
+        self.read("deliveries_after", walk).await
+    }
+
+    async fn replay(
+        &self,
+        tenant: TenantId,
+        event: EventId,
+        deliveries: Vec<(DeliveryId, EndpointId)>,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        self.write("replay", self.inner.replay(tenant, event, deliveries, now))
+            .await
+    }
+
+    async fn start_job(
+        &self,
+        job: Job,
+        running_max: usize,
+        forget_before: Timestamp,
+    ) -> Result<Started, Error> {
+        self.write("start_job", self.inner.start_job(job, running_max, forget_before))
+            .await
+    }
+
+    async fn job(&self, tenant: TenantId, id: JobId) -> Result<Option<Job>, Error> {
+        self.read("job", self.inner.job(tenant, id)).await
+    }
+
+    async fn jobs(&self, tenant: TenantId, page: Page) -> Result<Listed<Job>, Error> {
+        self.read("jobs", self.inner.jobs(tenant, page)).await
+    }
+
+    async fn running_jobs(&self) -> Result<Vec<Job>, Error> {
+        self.read("running_jobs", self.inner.running_jobs()).await
+    }
+
+    async fn step(&self, step: Step) -> Result<Option<Stepped>, Error> {
+        self.write("step", self.inner.step(step)).await
+    }
+
+    async fn cancel_job(&self, tenant: TenantId, id: JobId, now: Timestamp) -> Result<bool, Error> {
+        self.write("cancel_job", self.inner.cancel_job(tenant, id, now))
+            .await
     }
 }
 

@@ -179,7 +179,7 @@ pub(super) async fn delivery_filters_restrict(store: Arc<dyn Store>) {
         ),
         (
             DeliveryFilter {
-                state: Some(State::Pending),
+                states: vec![State::Pending],
                 ..nothing.clone()
             },
             vec![2, 1],
@@ -215,7 +215,7 @@ pub(super) async fn delivery_filters_restrict(store: Arc<dyn Store>) {
         (
             DeliveryFilter {
                 event: Some(events[3].event.id),
-                state: Some(State::Failed),
+                states: vec![State::Failed],
                 ..nothing.clone()
             },
             vec![],

@@ -8,6 +8,7 @@ use super::Store;
 
 mod accepting;
 mod deliveries;
+mod jobs;
 mod kit;
 mod pruning;
 mod queue;
@@ -69,6 +70,15 @@ where
         queue::an_attempt_ends_a_manual_retry,
         queue::giving_up_fails_what_is_pending,
         queue::cancelling_ends_what_waits_for_one_endpoint_in_bites,
+        jobs::walks_go_from_the_oldest_in_parts,
+        jobs::filters_look_into_payloads_and_at_last_attempts,
+        jobs::a_replay_is_a_new_delivery_of_an_old_event,
+        jobs::a_replay_goes_with_its_event_and_not_before,
+        jobs::what_is_called_off_is_not_made_pending_again,
+        jobs::a_step_is_done_once,
+        jobs::a_tenant_has_no_more_jobs_than_it_may,
+        jobs::a_job_that_was_cancelled_does_nothing_more,
+        jobs::erasing_leaves_ids_and_states_alone,
         pruning::the_oldest_go_first_in_bites,
         pruning::what_is_pending_or_in_flight_stays,
         pruning::a_checkpoint_lets_rowless_events_go,

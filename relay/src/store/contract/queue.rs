@@ -7,6 +7,7 @@ use super::kit::{
     ENDPOINT, Maker, OTHER_ENDPOINT, OTHER_TENANT, TENANT, accept, at, done, due, failure, ids, messages,
     record, success,
 };
+use crate::model::attempt::Trigger;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EventId};
 use crate::store::{Retried, Store};
@@ -20,7 +21,10 @@ pub(super) async fn waiting_deliveries_are_due_at_once(store: Arc<dyn Store>) {
         (due.delivery, due.endpoint, due.due),
         (new.event.id.delivery(0), ENDPOINT, at(5))
     );
-    assert_eq!((due.attempts, due.manual, &due.messages), (0, false, &None));
+    assert_eq!(
+        (due.attempts, due.trigger, &due.messages),
+        (0, Trigger::Scheduled, &None)
+    );
     assert_eq!(due.event, new.event);
     assert_eq!(batch.next, None);
 }
@@ -207,7 +211,7 @@ pub(super) async fn a_retry_makes_any_delivery_with_a_row_due(store: Arc<dyn Sto
             .iter()
             .find(|due| due.delivery == id)
             .expect("the delivery is due");
-        assert_eq!((due.due, due.manual, due.attempts), (at(50), true, 1));
+        assert_eq!((due.due, due.trigger, due.attempts), (at(50), Trigger::Manual, 1));
         assert_eq!(due.messages, Some(messages()), "frozen messages stay frozen");
         let shown = done(store.delivery(TENANT, id).await).expect("the delivery");
         assert_eq!(
@@ -302,7 +306,11 @@ pub(super) async fn an_attempt_ends_a_manual_retry(store: Arc<dyn Store>) {
     accept(&store, &[&new]).await;
     done(store.record(&[success(&new, 0, 1, 5)]).await);
     done(store.retry(TENANT, new.event.id.delivery(0), at(50)).await);
-    assert!(due(&store, 60).await.due[0].manual, "it was asked for by hand");
+    assert_eq!(due(&store, 60).await.due[0].trigger, Trigger::Manual);
     done(store.record(&[failure(&new, 0, 2, 60, 70)]).await);
-    assert!(!due(&store, 70).await.due[0].manual, "the attempt was made");
+    assert_eq!(
+        due(&store, 70).await.due[0].trigger,
+        Trigger::Scheduled,
+        "the attempt was made"
+    );
 }

@@ -1,5 +1,6 @@
 //! Deliveries.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 
 use super::events::{list, span};
 use super::{ATTEMPTS_KEPT_MAX, MemoryStore, Row, Tables};
-use crate::model::attempt::Attempt;
+use crate::model::attempt::{Attempt, Trigger};
 use crate::model::delivery::{Delivery, State};
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::page::{Listed, Page};
@@ -98,6 +99,40 @@ impl DeliveryQueue for MemoryStore {
         Ok(count)
     }
 
+    async fn cancel(
+        &self,
+        tenant: TenantId,
+        deliveries: Vec<DeliveryId>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(DeliveryId, EndpointId)>, Error> {
+        let mut tables = self.tables();
+        let pending = deliveries.into_iter().filter_map(|id| {
+            let mut delivery = tables.delivery(tenant, id)?;
+            if delivery.state != State::Pending {
+                return None;
+            }
+            delivery.state = State::Cancelled;
+            delivery.due = None;
+            delivery.reason = Some(reason.to_owned());
+            delivery.updated_at = now;
+            let endpoint = delivery.endpoint;
+            match tables.deliveries.entry(id) {
+                Entry::Occupied(mut row) => row.get_mut().delivery = delivery,
+                Entry::Vacant(row) => {
+                    row.insert(Row {
+                        delivery,
+                        trigger: Trigger::Scheduled,
+                        history: Vec::new(),
+                        messages: None,
+                    });
+                }
+            }
+            Some((id, endpoint))
+        });
+        Ok(pending.collect())
+    }
+
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
         let tables = self.tables();
         let mut earliest = BTreeMap::new();
@@ -158,16 +193,7 @@ impl DeliveryQueue for MemoryStore {
         let tables = self.tables();
         let (from, below) = span(filter.since, filter.until, page);
         let wanted = |delivery: &Delivery| {
-            (from..below).contains(&delivery.id.raw())
-                && delivery.tenant == tenant
-                && filter
-                    .endpoint
-                    .is_none_or(|endpoint| endpoint == delivery.endpoint)
-                && filter.state.is_none_or(|state| state == delivery.state)
-                && filter
-                    .kind
-                    .as_ref()
-                    .is_none_or(|kind| *kind == delivery.event_type)
+            (from..below).contains(&delivery.id.raw()) && tables.wants(tenant, &filter, delivery)
         };
         let with_id = |delivery: Delivery| (delivery.id.raw(), delivery);
         Ok(match filter.event {
@@ -214,7 +240,7 @@ impl DeliveryQueue for MemoryStore {
                 .delivery(tenant, id)
                 .map_or(Retried::Unknown, |_| Retried::InFlight));
         };
-        row.manual = true;
+        row.trigger = Trigger::Manual;
         row.delivery.state = State::Pending;
         row.delivery.due = Some(now);
         row.delivery.reason = None;
@@ -238,7 +264,11 @@ impl Tables {
             endpoint: row.delivery.endpoint,
             due,
             attempts: row.delivery.attempts,
-            manual: row.manual,
+            trigger: row.trigger,
+            owed_since: match stored.planned().any(|(id, _)| id == row.delivery.id) {
+                true => stored.event.received_at,
+                false => row.delivery.id.made_at(),
+            },
             messages: row.messages.clone(),
         })
     }
@@ -266,7 +296,7 @@ impl Tables {
                 reason: None,
                 updated_at: record.delivery.made_at(),
             },
-            manual: false,
+            trigger: Trigger::Scheduled,
             history: Vec::new(),
             messages: None,
         });
@@ -283,10 +313,33 @@ impl Tables {
                 Some(row) => row.delivery.clone(),
                 None => stored.delivery(id, endpoint),
             });
-        rows.collect()
+        let replays = self.replays(event).iter();
+        let replays = replays.filter_map(|id| self.deliveries.get(id).map(|row| row.delivery.clone()));
+        rows.chain(replays).collect()
     }
 
-    fn delivery(&self, tenant: TenantId, id: DeliveryId) -> Option<Delivery> {
+    /// The deliveries of an event that it did not plan, oldest first.
+    pub(super) fn replays(&self, event: EventId) -> &[DeliveryId] {
+        self.replayed.get(&event).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a filter wants a delivery of a tenant, its time aside.
+    pub(super) fn wants(&self, tenant: TenantId, filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+        let last = || {
+            let row = self.deliveries.get(&delivery.id)?;
+            row.history.last().map(|attempt| &attempt.outcome)
+        };
+        let event = || self.events.get(&delivery.event).map(|stored| &stored.event);
+        delivery.tenant == tenant
+            && filter.wants(delivery)
+            && filter.wants_outcome(last())
+            && event().is_none_or(|event| filter.wants_event(event))
+    }
+
+    pub(super) fn delivery(&self, tenant: TenantId, id: DeliveryId) -> Option<Delivery> {
+        if let Some(row) = self.deliveries.get(&id) {
+            return Some(row.delivery.clone()).filter(|delivery| delivery.tenant == tenant);
+        }
         let (event, _) = self.events.range(..EventId::from_raw(id.raw())).next_back()?;
         let delivery = self
             .deliveries_of(*event)
@@ -300,11 +353,16 @@ impl Row {
     fn apply(&mut self, record: Record) {
         let progress = record.progress;
         let waits = progress.state == State::Pending;
-        self.manual &= waits && progress.attempt.is_none();
-        self.delivery.state = progress.state;
-        self.delivery.due = waits.then(|| progress.due.unwrap_or_default());
+        if !waits || progress.attempt.is_some() {
+            self.trigger = Trigger::Scheduled;
+        }
+        // What was called off while an attempt was under way is not tried again.
+        if !(waits && self.delivery.state == State::Cancelled) {
+            self.delivery.state = progress.state;
+            self.delivery.due = waits.then(|| progress.due.unwrap_or_default());
+            self.delivery.reason = progress.reason;
+        }
         self.delivery.attempts = record.attempts;
-        self.delivery.reason = progress.reason;
         self.messages = progress.messages.or_else(|| self.messages.take());
         if let Some(attempt) = progress.attempt {
             self.add(attempt);

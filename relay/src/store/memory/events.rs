@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{MemoryStore, Row, Stored, Tables, Value};
+use crate::model::attempt::Trigger;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId, first_raw_at};
@@ -47,14 +48,7 @@ impl EventStore for MemoryStore {
         let (from, below) = span(filter.since, filter.until, page);
         let range = EventId::from_raw(from)..EventId::from_raw(below.max(from));
         let events = tables.events.range(range).rev().map(|(_, stored)| &stored.event);
-        let wanted = events.filter(|event| {
-            event.tenant == tenant
-                && filter.source.is_none_or(|source| event.source == Some(source))
-                && filter
-                    .kind
-                    .as_ref()
-                    .is_none_or(|kind| *kind == event.envelope.kind)
-        });
+        let wanted = events.filter(|event| event.tenant == tenant && filter.wants(event));
         Ok(list(
             wanted.map(|event| (event.id.raw(), Arc::clone(event))),
             page,
@@ -127,7 +121,7 @@ impl Tables {
                 delivery.updated_at = now;
                 let row = Row {
                     delivery,
-                    manual: false,
+                    trigger: Trigger::Scheduled,
                     history: Vec::new(),
                     messages: None,
                 };
@@ -152,11 +146,13 @@ impl Tables {
 
     fn is_finished(&self, stored: &Stored) -> bool {
         let checked = stored.event.id <= self.checkpoint;
+        let is_done = |id: &DeliveryId| match self.deliveries.get(id) {
+            Some(row) => row.delivery.state != State::Pending,
+            None => checked,
+        };
         !self.rules.is_armed_by(stored.event.id)
-            && stored.planned().all(|(id, _)| match self.deliveries.get(&id) {
-                Some(row) => row.delivery.state != State::Pending,
-                None => checked,
-            })
+            && stored.planned().all(|(id, _)| is_done(&id))
+            && self.replays(stored.event.id).iter().all(is_done)
     }
 
     /// Removes an event; how many deliveries went with it.
@@ -165,9 +161,13 @@ impl Tables {
             return 0;
         };
         self.last_removed = self.last_removed.max(stored.last_raw());
-        stored
-            .planned()
-            .filter(|(id, _)| self.deliveries.remove(id).is_some())
+        let replays = self.replayed.remove(&event).unwrap_or_default();
+        let last = replays.last().map_or(0, |id| id.raw());
+        self.last_removed = self.last_removed.max(last);
+        let planned = stored.planned().map(|(id, _)| id);
+        planned
+            .chain(replays)
+            .filter(|id| self.deliveries.remove(id).is_some())
             .count()
     }
 }

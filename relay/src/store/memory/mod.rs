@@ -6,17 +6,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{DedupeKey, Disabled, Failing, Key, Named, Scope, SigningSecrets};
-use crate::model::attempt::Attempt;
+use super::{DedupeKey, Disabled, Failing, Job, Key, Named, Scope, SigningSecrets};
+use crate::model::attempt::{Attempt, Trigger};
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
-use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, TenantId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, JobId, TenantId};
 use crate::model::message::Messages;
 use crate::model::resource::Resource;
 use crate::model::time::Timestamp;
 
 mod deliveries;
 mod events;
+mod jobs;
 mod registry;
 mod resources;
 mod rules;
@@ -60,6 +61,9 @@ struct Tables {
     resources: BTreeMap<i64, Resource>,
     state: HashMap<Scope, BTreeMap<String, Value>>,
     rules: rules::Kept,
+    /// Deliveries that their event did not plan.
+    replayed: BTreeMap<EventId, Vec<DeliveryId>>,
+    jobs: BTreeMap<JobId, Job>,
 }
 
 impl Default for Tables {
@@ -80,6 +84,8 @@ impl Default for Tables {
             resources: BTreeMap::new(),
             state: HashMap::new(),
             rules: rules::Kept::default(),
+            replayed: BTreeMap::new(),
+            jobs: BTreeMap::new(),
         }
     }
 }
@@ -113,7 +119,7 @@ impl Stored {
 #[derive(Debug)]
 struct Row {
     delivery: Delivery,
-    manual: bool,
+    trigger: Trigger,
     history: Vec<Attempt>,
     messages: Option<Messages>,
 }

@@ -73,6 +73,22 @@ impl DeliveryQueue for SqliteStore {
         self.writer.run(Weight::SMALL, work).await
     }
 
+    async fn cancel(
+        &self,
+        tenant: TenantId,
+        deliveries: Vec<DeliveryId>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(DeliveryId, EndpointId)>, Error> {
+        let reason = reason.to_owned();
+        let weight = Weight {
+            events: deliveries.len(),
+            ..Weight::SMALL
+        };
+        let work = move |session: &mut Session<'_>| cancel(session, tenant, &deliveries, &reason, now);
+        self.writer.run(weight, work).await
+    }
+
     async fn waiting(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
         self.readers.run(due::waiting).await
     }
@@ -221,6 +237,41 @@ fn clock_ahead(connection: &Connection) -> Result<i64, Failure> {
     let mut statement = connection.prepare_cached("SELECT value FROM marks WHERE name = 'clock_ahead'")?;
     let found = statement.query_row([], |row| row.get(0)).optional()?;
     Ok(found.unwrap_or_default())
+}
+
+/// A delivery without a row is in flight: it gets one that says so.
+fn cancel(
+    session: &mut Session<'_>,
+    tenant: TenantId,
+    deliveries: &[DeliveryId],
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<(DeliveryId, EndpointId)>, Failure> {
+    let mut statement = session.statement(
+        "INSERT INTO deliveries (id, event, endpoint, tenant, state, attempts, manual, updated_at, reason)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)
+         ON CONFLICT (id) DO UPDATE SET
+             state = excluded.state, due = NULL, updated_at = excluded.updated_at, reason = excluded.reason",
+    )?;
+    let mut cancelled = Vec::new();
+    for &id in deliveries {
+        let Some(delivery) = listing::delivery(session.connection(), tenant, id)?
+            .filter(|delivery| delivery.state == State::Pending)
+        else {
+            continue;
+        };
+        statement.execute(params![
+            id.raw(),
+            delivery.event.raw(),
+            delivery.endpoint.raw(),
+            tenant.raw(),
+            State::Cancelled.code(),
+            now.as_millis(),
+            reason,
+        ])?;
+        cancelled.push((id, delivery.endpoint));
+    }
+    Ok(cancelled)
 }
 
 fn retry(

@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _, Rows};
 use super::failure::{Failure, readable};
 use super::plan::{self, Standing};
 use super::vault::{Place, Vault};
-use super::{listing, messages, row};
+use super::{listing, messages, replayed, row};
+use crate::model::attempt::Trigger;
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::message::Messages;
 use crate::model::time::Timestamp;
@@ -89,21 +90,31 @@ fn load(connection: &Connection, vault: &Vault, delivery: DeliveryId) -> Result<
     let endpoint = EndpointId::from_raw(row.get(0)?);
     // The event's own list is under its checksum; the delivery's row is not.
     let planned = plan::decode(event.id, row::blob(row, 6 + row::ENDPOINTS)?)?;
-    if !planned.contains(&(delivery, endpoint)) {
+    let owed_since = if planned.contains(&(delivery, endpoint)) {
+        event.received_at
+    } else if replayed::is(connection, delivery, event.id, endpoint)? {
+        delivery.made_at()
+    } else {
         return Err(Failure::Corrupt(format!(
             "delivery {delivery} to {endpoint} is none of event {}",
             event.id
         )));
-    }
+    };
     Ok(Some(Due {
         delivery,
         event,
         endpoint,
         due: Timestamp::from_millis(row.get(1)?),
         attempts: row.get(2)?,
-        manual: row.get(3)?,
+        trigger: trigger(delivery, row.get(3)?)?,
+        owed_since,
         messages,
     }))
+}
+
+fn trigger(delivery: DeliveryId, code: i64) -> Result<Trigger, Failure> {
+    Trigger::from_code(code)
+        .ok_or_else(|| Failure::Corrupt(format!("delivery {delivery} has no trigger {code}")))
 }
 
 /// The endpoints for which something waits: one step into the index for each, however many

@@ -1,27 +1,23 @@
 //! What people ask: single events and deliveries, and pages of them.
 //!
-//! Pages are found by walking ids downwards, which needs no index that every accepted event
-//! would have to keep up. A walk stops after [`ROWS_SEEN_MAX`] rows: the page is short then,
-//! and its `next` goes on from there.
+//! Pages are found by [walks](super::walk), which may end early: a page is short then, and its
+//! `next` goes on from there.
 
 use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, Rows, params};
+use rusqlite::{Connection, params};
 
-use super::due::ANSWER_BYTES_MAX;
 use super::failure::{Failure, readable};
-use super::{plan, row};
+use super::walk::{self, Direction, Filling, Found, Plan};
+use super::{plan, replayed, row};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId, first_raw_at};
 use crate::model::page::{LIMIT_MAX, Listed, Page};
 use crate::model::time::Timestamp;
-use crate::store::{DeliveryFilter, EventFilter};
-
-/// Rows that one page may look at: some ten milliseconds.
-const ROWS_SEEN_MAX: usize = 50_000;
+use crate::store::{DeliveryFilter, EventFilter, Span};
 
 /// An event, whoever's it is.
 pub(super) fn any_event(connection: &Connection, id: EventId) -> Result<Option<Arc<Event>>, Failure> {
@@ -43,51 +39,6 @@ pub(super) fn event(
     Ok(any_event(connection, id)?.filter(|event| event.tenant == tenant))
 }
 
-/// A page being filled: knows when it is full, and where the next one begins.
-struct Filling<T> {
-    items: Vec<(i64, T)>,
-    limit: usize,
-    seen: usize,
-    bytes: usize,
-}
-
-impl<T> Filling<T> {
-    fn new(page: Page) -> Self {
-        Self {
-            items: Vec::new(),
-            limit: page.limit.clamp(1, LIMIT_MAX),
-            seen: 0,
-            bytes: 0,
-        }
-    }
-
-    /// Whether a row may still be looked at.
-    fn goes_on(&self) -> bool {
-        self.items.len() <= self.limit && self.seen < ROWS_SEEN_MAX && self.bytes < ANSWER_BYTES_MAX
-    }
-
-    fn push(&mut self, id: i64, item: T, bytes: usize) {
-        self.items.push((id, item));
-        self.bytes += bytes;
-    }
-
-    /// The page; `last` is the last row looked at if the walk was cut short. One item more
-    /// than fits tells that there is a next page.
-    fn finish(mut self, last: Option<i64>) -> Listed<T> {
-        let overfull = self.items.len() > self.limit;
-        self.items.truncate(self.limit);
-        let next = if overfull {
-            self.items.last().map(|(id, _)| *id)
-        } else {
-            last
-        };
-        Listed {
-            items: self.items.into_iter().map(|(_, item)| item).collect(),
-            next,
-        }
-    }
-}
-
 /// Raw ids from the first to below the second: a span of time and what is left of it.
 fn span(since: Option<Timestamp>, until: Option<Timestamp>, page: Page) -> (i64, i64) {
     let until = until.map_or(i64::MAX, first_raw_at);
@@ -104,53 +55,8 @@ pub(super) fn events(
     filter: &EventFilter,
     page: Page,
 ) -> Result<Listed<Arc<Event>>, Failure> {
-    let (from, below) = span(filter.since, filter.until, page);
-    let mut statement = connection.prepare_cached(
-        "SELECT id, tenant, source, kind FROM events WHERE id >= ?1 AND id < ?2 ORDER BY id DESC",
-    )?;
-    walk(statement.query([from, below])?, tenant, page, |id, row| {
-        if !wants(filter, row)? {
-            return Ok(None);
-        }
-        let event = readable(any_event(connection, EventId::from_raw(id)), "an event of a list")?;
-        Ok(event.map(|event| (Arc::clone(&event), event.weight())))
-    })
-}
-
-/// Fills a page from rows of ids and tenants, newest first, with what `read` makes of those of
-/// the tenant: an item and its bytes, or nothing if it is not wanted.
-fn walk<T>(
-    mut rows: Rows<'_>,
-    tenant: TenantId,
-    page: Page,
-    mut read: impl FnMut(i64, &Row<'_>) -> Result<Option<(T, usize)>, Failure>,
-) -> Result<Listed<T>, Failure> {
-    let mut filling = Filling::new(page);
-    while let Some(row) = rows.next()? {
-        let id: i64 = row.get(0)?;
-        filling.seen += 1;
-        if row.get::<_, i64>(1)? == tenant.raw()
-            && let Some((item, bytes)) = read(id, row)?
-        {
-            filling.push(id, item, bytes);
-        }
-        if !filling.goes_on() {
-            return Ok(filling.finish(Some(id)));
-        }
-    }
-    Ok(filling.finish(None))
-}
-
-fn wants(filter: &EventFilter, row: &Row<'_>) -> Result<bool, Failure> {
-    let source: Option<i64> = row.get(2)?;
-    Ok(filter.source.is_none_or(|wanted| source == Some(wanted.raw()))
-        && wants_kind(filter.kind.as_deref(), row, 3)?)
-}
-
-fn wants_kind(wanted: Option<&str>, row: &Row<'_>, column: usize) -> Result<bool, Failure> {
-    let Some(wanted) = wanted else { return Ok(true) };
-    let kind = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
-    Ok(kind == wanted)
+    let plan = newest_first(tenant, (filter.since, filter.until), page);
+    Ok(listed(walk::events(connection, plan, filter)?))
 }
 
 /// Deliveries of a tenant, newest first.
@@ -160,32 +66,30 @@ pub(super) fn deliveries(
     filter: &DeliveryFilter,
     page: Page,
 ) -> Result<Listed<Delivery>, Failure> {
-    if let Some(event) = filter.event {
-        return deliveries_of(connection, tenant, event, filter, page);
-    }
-    let (from, below) = span(filter.since, filter.until, page);
-    let mut statement = connection.prepare_cached(
-        "SELECT id, tenant, endpoint, state FROM deliveries WHERE id >= ?1 AND id < ?2 ORDER BY id DESC",
-    )?;
-    walk(statement.query([from, below])?, tenant, page, |id, row| {
-        let is_wanted = filter
-            .endpoint
-            .is_none_or(|endpoint| row.get(2) == Ok(endpoint.raw()))
-            && filter.state.is_none_or(|state| row.get(3) == Ok(state.code()));
-        if !is_wanted {
-            return Ok(None);
+    match filter.event {
+        Some(event) => deliveries_of(connection, tenant, event, filter, page),
+        None => {
+            let plan = newest_first(tenant, (filter.since, filter.until), page);
+            Ok(listed(walk::deliveries(connection, plan, filter)?))
         }
-        let delivery = stored(connection, DeliveryId::from_raw(id))?;
-        let delivery = delivery.filter(|delivery| wants_type(filter, delivery));
-        Ok(delivery.map(|delivery| (delivery, 0)))
-    })
+    }
 }
 
-fn wants_type(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
-    filter
-        .kind
-        .as_ref()
-        .is_none_or(|kind| *kind == delivery.event_type)
+fn newest_first(tenant: TenantId, time: (Option<Timestamp>, Option<Timestamp>), page: Page) -> Plan {
+    let (from, below) = span(time.0, time.1, page);
+    Plan {
+        tenant,
+        span: Span {
+            after: from - 1,
+            before: below,
+        },
+        direction: Direction::NewestFirst,
+        limit: page.limit.clamp(1, LIMIT_MAX),
+    }
+}
+
+fn listed<T>((items, next): Found<T>) -> Listed<T> {
+    Listed { items, next }
 }
 
 /// Deliveries of one event, those without a row too.
@@ -203,25 +107,33 @@ fn deliveries_of(
             next: None,
         });
     };
-    let mut filling = Filling::new(page);
-    for &(id, endpoint) in source
-        .planned
+    let mut all = source.planned.clone();
+    all.extend(replayed::of(connection, event)?);
+    let event = match filter.asks_event() {
+        true => readable(any_event(connection, event), "an event of a list")?,
+        false => None,
+    };
+    let mut filling = Filling::new(page.limit.clamp(1, LIMIT_MAX));
+    for &(id, endpoint) in all
         .iter()
         .rev()
         .filter(|(id, _)| (from..below).contains(&id.raw()))
     {
-        if filter.endpoint.is_some_and(|wanted| wanted != endpoint) {
-            continue;
-        }
         let delivery = stored(connection, id)?.unwrap_or_else(|| source.delivery(id, endpoint));
-        if filter.state.is_none_or(|state| state == delivery.state) && wants_type(filter, &delivery) {
+        let is_wanted = filter.wants(&delivery)
+            && event.as_ref().is_none_or(|event| filter.wants_event(event))
+            && (!filter.asks_outcome() || {
+                let attempts = attempts(connection, tenant, id)?;
+                filter.wants_outcome(attempts.last().map(|attempt| &attempt.outcome))
+            });
+        if is_wanted {
             filling.push(id.raw(), delivery, 0);
         }
         if !filling.goes_on() {
-            break;
+            return Ok(listed(filling.finish(Some(id.raw()))));
         }
     }
-    Ok(filling.finish(None))
+    Ok(listed(filling.finish(None)))
 }
 
 /// One delivery of a tenant.
@@ -238,7 +150,7 @@ pub(super) fn delivery(
 }
 
 /// A delivery that has a row.
-fn stored(connection: &Connection, id: DeliveryId) -> Result<Option<Delivery>, Failure> {
+pub(super) fn stored(connection: &Connection, id: DeliveryId) -> Result<Option<Delivery>, Failure> {
     let mut statement = connection.prepare_cached(
         "SELECT d.tenant, d.event, d.endpoint, e.kind, d.state, d.due, d.attempts, d.reason, d.updated_at
          FROM deliveries d JOIN events e ON e.id = d.event WHERE d.id = ?1",

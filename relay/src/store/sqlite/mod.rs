@@ -32,13 +32,17 @@ mod failure;
 #[cfg(feature = "testing")]
 pub mod fuzz;
 mod health;
+mod erase;
 mod inbox;
 mod job;
+mod jobs;
 mod listing;
 mod lock;
 mod log;
 #[cfg(test)]
 mod measure;
+#[cfg(test)]
+mod measure_search;
 mod messages;
 mod plan;
 mod prune;
@@ -46,6 +50,7 @@ mod readers;
 mod record;
 mod registry;
 mod reopen;
+mod replayed;
 mod resources;
 mod row;
 mod rules;
@@ -57,6 +62,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod vault;
+mod walk;
 mod writer;
 
 /// How much the store takes on at once.

@@ -6,7 +6,7 @@ use super::failure::{Failure, readable};
 use super::plan::{self, Standing};
 use super::row;
 use super::session::Session;
-use super::{deliveries, state};
+use super::{deliveries, replayed, state};
 use crate::model::delivery::State;
 use crate::model::id::{EventId, first_raw_at};
 use crate::model::time::Timestamp;
@@ -53,6 +53,7 @@ fn find(connection: &Connection, after: i64, bounds: Bounds) -> Result<Bite, Fai
     let mut standing = Standing::prepare(connection)?;
     let mut standing = Standing::new(&mut standing, after)?;
     let mut armed = connection.prepare_cached("SELECT 1 FROM timers WHERE event = ?1")?;
+    let replays = replayed::any(connection)?;
     let mut bite = Bite {
         ranges: Vec::new(),
         goes_on_after: None,
@@ -71,6 +72,7 @@ fn find(connection: &Connection, after: i64, bounds: Bounds) -> Result<Bite, Fai
         let done = match done {
             // What a timer will emit again.
             Some(_) if armed.exists([event.raw()])? => None,
+            Some(_) if replays && replayed::waits(connection, event)? => None,
             done => done,
         };
         if let Some(end) = done {
@@ -107,12 +109,19 @@ fn finished(
 }
 
 fn remove(session: &Session<'_>, range: (i64, i64), pruned: &mut Pruned) -> Result<(), Failure> {
+    // Among the ids there may be replays of older events: those stay as long as their event.
     session
-        .statement("DELETE FROM attempts WHERE delivery BETWEEN ?1 AND ?2")?
+        .statement(
+            "DELETE FROM attempts WHERE delivery BETWEEN ?1 AND ?2
+             AND delivery NOT IN (SELECT id FROM replayed WHERE id BETWEEN ?1 AND ?2)",
+        )?
         .execute(range)?;
     pruned.deliveries += session
-        .statement("DELETE FROM deliveries WHERE id BETWEEN ?1 AND ?2")?
+        .statement("DELETE FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND event >= ?1")?
         .execute(range)?;
+    if replayed::any(session.connection())? {
+        pruned.deliveries += replayed::remove(session, range)?;
+    }
     pruned.events += session
         .statement("DELETE FROM events WHERE id BETWEEN ?1 AND ?2")?
         .execute(range)?;

@@ -36,12 +36,13 @@ impl<'c> Statements<'c> {
                                          reason, last, messages)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11)
                  ON CONFLICT (id) DO UPDATE SET
-                     state = excluded.state,
-                     due = excluded.due,
+                     -- What was called off while an attempt was under way is not tried again.
+                     state = iif(state = 4 AND excluded.state = 0, 4, excluded.state),
+                     due = iif(state = 4 AND excluded.state = 0, NULL, excluded.due),
                      attempts = excluded.attempts,
                      manual = 0,
                      updated_at = max(updated_at, excluded.updated_at),
-                     reason = excluded.reason,
+                     reason = iif(state = 4 AND excluded.state = 0, reason, excluded.reason),
                      last = coalesce(excluded.last, last),
                      messages = coalesce(excluded.messages, messages)
                  -- Only to wait changes nothing: the row that is there knows better.

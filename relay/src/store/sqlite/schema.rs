@@ -38,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
         "/migrations/0004_resources.sql"
     )),
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0008_rules.sql")),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0011_jobs.sql")),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.
