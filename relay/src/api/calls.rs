@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::post;
 use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::Sender;
 use super::errors::Failure;
@@ -21,6 +21,7 @@ use super::{Api, endpoints};
 use crate::flow::call::{Asked, Called, Given, Missed, Origin, Reach};
 use crate::http::answer::{self, Body};
 use crate::http::problem::Problem;
+use crate::ingest::decode::{CloudEvent, NewEvent};
 use crate::ingest::{self, Post};
 use crate::model::id::{DeliveryId, EventId, TenantId};
 use crate::model::reply::{Answer, CALL_TIMEOUT_MAX, CALL_TIMEOUT_MIN};
@@ -33,8 +34,9 @@ const EVENT: HeaderName = HeaderName::from_static("relay-event");
 const FALLBACK: HeaderName = HeaderName::from_static("relay-fallback");
 const CACHE: HeaderName = HeaderName::from_static("relay-cache");
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/v1/endpoints/{id}/call", post(call))
+/// Every route of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(call))
 }
 
 /// How long a request to that path may wait for more than its body and the store.
@@ -43,15 +45,17 @@ pub(crate) fn waits(path: &str) -> Duration {
     if is_call { CALL_TIMEOUT_MAX } else { Duration::ZERO }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
-    /// Such as `5s`.
+    /// 50 ms to 30 s, such as `5s`; without it, that of the endpoint.
     timeout: Option<String>,
 }
 
 /// The receiver's answer, where the endpoint does not say what becomes of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ReceiversAnswer)]
 struct Shown {
     event: EventId,
     /// Absent for an event that was posted before.
@@ -64,6 +68,34 @@ struct Shown {
     body: Value,
 }
 
+/// Brings an event to an endpoint and answers with what its receiver says
+///
+/// Where the endpoint has a `reply`, the answer is that reply, with its own status and headers;
+/// else it shows what the receiver answered. The headers `Relay-Event` and `Relay-Delivery` name
+/// the event and its delivery; `Relay-Fallback` and `Relay-Cache` say so if the receiver was not
+/// heard.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/call",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        Parameters,
+        ("Idempotency-Key" = Option<String>, Header, description = "tells the event from others"),
+    ),
+    request_body(content(
+        (NewEvent = "application/json"),
+        (CloudEvent = "application/cloudevents+json"),
+    )),
+    responses(
+        (status = 200, description = "what the receiver answered", body = Shown),
+        (status = 409, description = "`call_dropped`, `endpoint_disabled`, `duplicate_event` or `unusable`"),
+        (status = 415, description = "`unsupported_media_type` or `unsupported_content_encoding`"),
+        (status = 429, description = "`call_rate_limited`"),
+        (status = 502, description = "`call_failed`"),
+        (status = 503, description = "`call_busy`, `receiver_unavailable`, `stopping`, `store_unavailable` or `store_full`"),
+        (status = 504, description = "`call_timeout`"),
+    )
+)]
 async fn call(
     Sender(caller): Sender,
     State(api): State<Api>,

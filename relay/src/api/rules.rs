@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Json, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::{Manager, Reader};
@@ -19,6 +19,7 @@ use super::errors::{self, Failure};
 use super::managed::{self, Asked, Keys, Patch, Shown};
 use super::page::{List, page};
 use super::params::{Params, PathId};
+use super::schemas::{Rule, RuleDefinition, RulePatch};
 use crate::http::problem::Problem;
 use crate::ingest::decode::{self, Decoded};
 use crate::ingest::refuse::Refusal;
@@ -26,7 +27,7 @@ use crate::manage::{Entry, Write};
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::resource::Kind;
-use crate::model::rule::Rule;
+use crate::model::rule;
 use crate::model::time::Timestamp;
 use crate::rules::emission::{self, Cause};
 use crate::rules::{Seen, Watcher};
@@ -35,18 +36,17 @@ use crate::store::{Act, Effect, KeptKey, RuleVersion};
 const KIND: Kind = Kind::Rule;
 
 /// Every route of rules.
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/rules", get(list).post(create))
-        .route(
-            "/v1/rules/{id}",
-            get(one).put(replace).patch(patch).delete(delete),
-        )
-        .route("/v1/rules/{id}/restore", post(restore))
-        .route("/v1/rules/{id}/keys", get(keys))
-        .route("/v1/rules/{id}/test", post(test))
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(one, replace, patch, delete))
+        .routes(routes!(restore))
+        .routes(routes!(keys))
+        .routes(routes!(test))
 }
 
+/// Lists rules
+#[utoipa::path(get, path = "/v1/rules", params(Asked), responses((status = 200, body = List<Rule>)))]
 async fn list(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -55,6 +55,18 @@ async fn list(
     managed::list(&api, &caller, KIND, asked, Shown::of).await
 }
 
+/// Makes a rule
+#[utoipa::path(
+    post,
+    path = "/v1/rules",
+    request_body = RuleDefinition,
+    responses(
+        (status = 201, body = Rule, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken` or `too_many`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 async fn create(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -63,6 +75,13 @@ async fn create(
     managed::create(&api, &caller, KIND, keys, Shown::of).await
 }
 
+/// Shows a rule
+#[utoipa::path(
+    get,
+    path = "/v1/rules/{id}",
+    params(("id" = String, Path, description = "name or id")),
+    responses((status = 200, body = Rule, headers(("ETag" = String))))
+)]
 async fn one(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -74,6 +93,25 @@ async fn one(
     ))
 }
 
+/// Replaces the definition of a rule
+///
+/// What only the relay says is passed over, so that what was read can be sent back.
+#[utoipa::path(
+    put,
+    path = "/v1/rules/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body = RuleDefinition,
+    responses(
+        (status = 200, body = Rule, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 async fn replace(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -85,6 +123,23 @@ async fn replace(
     managed::change(&api, &caller, (KIND, &id), &headers, write, Shown::of).await
 }
 
+/// Changes a rule, by a JSON Merge Patch (RFC 7396)
+#[utoipa::path(
+    patch,
+    path = "/v1/rules/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body(content((RulePatch = "application/merge-patch+json"), (RulePatch = "application/json"))),
+    responses(
+        (status = 200, body = Rule, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 async fn patch(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -96,6 +151,22 @@ async fn patch(
     managed::change(&api, &caller, (KIND, &id), &headers, write, Shown::of).await
 }
 
+/// Deletes a rule
+///
+/// It can be restored for 30 days.
+#[utoipa::path(
+    delete,
+    path = "/v1/rules/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    responses(
+        (status = 204, description = "deleted"),
+        (status = 409, description = "`declared_in_file`"),
+        (status = 412, description = "`changed_meanwhile`"),
+    )
+)]
 async fn delete(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -106,6 +177,17 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Puts a deleted rule in force again
+#[utoipa::path(
+    post,
+    path = "/v1/rules/{id}/restore",
+    params(("id" = String, Path, description = "its id")),
+    responses(
+        (status = 200, body = Rule, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken` or `too_many`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 async fn restore(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -115,13 +197,13 @@ async fn restore(
 }
 
 /// The rule as it reads, if it can be used.
-fn rule(entry: &Entry) -> Result<&Arc<Rule>, Failure> {
+fn rule(entry: &Entry) -> Result<&Arc<rule::Rule>, Failure> {
     entry
         .rule()
         .ok_or_else(|| errors::unusable(entry.unusable.as_deref().unwrap_or("it is not in force")))
 }
 
-fn version(rule: &Rule) -> RuleVersion {
+fn version(rule: &rule::Rule) -> RuleVersion {
     RuleVersion {
         rule: rule.id,
         version: rule.version,
@@ -136,20 +218,27 @@ fn shown(json: Option<&str>) -> Option<Box<RawValue>> {
 // ---- what is kept ----------------------------------------------------------------------
 
 /// What is asked of a list of keys.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct AskedKeys {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9a-f]{1,16}\\.([0-9a-f]{2})*$")]
     cursor: Option<String>,
 }
 
 /// What is kept of a key.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RuleKey)]
 struct ShownKey {
     /// `null`: the rule has no key.
+    #[schema(value_type = Value)]
     key: Option<Box<RawValue>>,
     /// The last value, if the rule watches one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value, required = false)]
     value: Option<Box<RawValue>>,
     /// When its timer is due, if one is armed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,6 +247,16 @@ struct ShownKey {
     event: EventId,
 }
 
+/// Lists the keys of a rule with what is kept of them
+#[utoipa::path(
+    get,
+    path = "/v1/rules/{id}/keys",
+    params(("id" = String, Path, description = "name or id"), AskedKeys),
+    responses(
+        (status = 200, body = List<ShownKey>),
+        (status = 409, description = "`unusable`: its definition is not in force"),
+    )
+)]
 async fn keys(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -190,7 +289,8 @@ async fn keys(
 /// Behind which key a page begins.
 fn cursor(text: &str) -> Result<(String, i64), Failure> {
     let read = || {
-        let (number, key) = text.split_once('.')?;
+        let is_own = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'.');
+        let (number, key) = text.split_once('.').filter(|_| text.bytes().all(is_own))?;
         let key = String::from_utf8(hex::decode(key).ok()?).ok()?;
         Some((key, i64::from_str_radix(number, 16).ok()?))
     };
@@ -208,17 +308,20 @@ fn cursor(text: &str) -> Result<(String, i64), Failure> {
 // ---- a test ----------------------------------------------------------------------------
 
 /// An event to hold a rule against.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = RuleTrial)]
 #[serde(deny_unknown_fields)]
 struct Trial {
     /// As `POST /v1/events` takes it.
+    #[schema(value_type = decode::NewEvent)]
     event: Box<RawValue>,
     /// The name of the source that it would come in by; `null`: the API.
     source: Option<String>,
 }
 
 /// What would happen.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
+#[schema(as = RuleOutcome)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     /// The rule does not look at such events.
@@ -236,17 +339,21 @@ enum Outcome {
 }
 
 /// What a rule would make of an event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RuleVerdict)]
 struct Verdict {
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value, required = false)]
     key: Option<Box<RawValue>>,
     /// The last value of the key, and the one that it would have.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value, required = false)]
     from: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value, required = false)]
     to: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     due_at: Option<Timestamp>,
@@ -255,12 +362,14 @@ struct Verdict {
 }
 
 /// What would be emitted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RuleEmitted)]
 struct Emitted {
     r#type: String,
     source: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
+    #[schema(value_type = Value)]
     data: Option<Box<RawValue>>,
 }
 
@@ -278,6 +387,17 @@ impl Verdict {
     }
 }
 
+/// Tells what a rule would make of an event, without any effect
+#[utoipa::path(
+    post,
+    path = "/v1/rules/{id}/test",
+    params(("id" = String, Path, description = "name or id")),
+    request_body = Trial,
+    responses(
+        (status = 200, body = Verdict),
+        (status = 409, description = "`unusable`: its definition is not in force"),
+    )
+)]
 async fn test(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -359,7 +479,7 @@ async fn verdict(api: &Api, watcher: &Watcher, event: &Event, effect: Effect) ->
     })
 }
 
-fn emitted(rule: &Rule, event: &Event, cause: Cause<'_>) -> Emitted {
+fn emitted(rule: &rule::Rule, event: &Event, cause: Cause<'_>) -> Emitted {
     let post = emission::post(rule, event, cause);
     Emitted {
         r#type: post.envelope.kind,

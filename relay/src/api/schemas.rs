@@ -32,13 +32,17 @@ names!(
     Endpoint,
     SourceDefinition,
     SourcePatch,
-    Source
+    Source,
+    RuleDefinition,
+    RulePatch,
+    Rule
 );
 
 /// Every schema that is drawn from a reader, by name, and what these refer to.
 pub(super) fn drawn() -> Vec<(String, Value)> {
     let endpoint = manage::definition(Kind::Endpoint);
     let source = manage::definition(Kind::Source);
+    let rule = manage::definition(Kind::Rule);
     let mut referred = Vec::new();
     Shown::schemas(&mut referred);
     Standing::schemas(&mut referred);
@@ -51,6 +55,10 @@ pub(super) fn drawn() -> Vec<(String, Value)> {
         ("Source", shown::<Address>(&source)),
         ("SourceDefinition", taken(source)),
         ("SourcePatch", taken(manage::patch(Kind::Source))),
+        // Beside its definition a rule shows only what every resource shows.
+        ("Rule", shown::<Rule>(&rule)),
+        ("RuleDefinition", taken(rule)),
+        ("RulePatch", taken(manage::patch(Kind::Rule))),
     ];
     let drawn = drawn.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     referred.chain(drawn).collect()

@@ -92,8 +92,7 @@ pub fn rule_schema() -> Value {
     let read = |section: &Section<'_>| {
         rule::read(section);
     };
-    let drawings = rule::openings().into_iter().map(|table| drawn(&table, read));
-    drawings.reduce(Node::or).unwrap_or_default().schema()
+    drawn(&json!({}), read).schema()
 }
 
 fn unconfigured() -> Option<Config> {
@@ -215,6 +214,7 @@ mod tests {
         let readers = [
             include_str!("endpoint.rs"),
             include_str!("plugin.rs"),
+            include_str!("rule.rs"),
             include_str!("label.rs"),
             include_str!("source/mod.rs"),
             include_str!("source/event.rs"),
@@ -227,6 +227,7 @@ mod tests {
         let mut known = Vec::new();
         properties(&endpoint_schema(), &mut known);
         properties(&source_schema(), &mut known);
+        properties(&rule_schema(), &mut known);
         let questions = [
             "string",
             "strings",
@@ -303,6 +304,27 @@ mod tests {
         for definition in &endpoints {
             let read = endpoint(&config(), definition.as_object().expect("an object"));
             agree(&schema, definition, &read);
+        }
+        let changes = json!({"value": "/a", "to": ["b", 1]});
+        let cancel = json!({"event_types": "c.d", "filter": {"type": ["c.d"]}, "key": "/id"});
+        let emit = json!({"type": "a.c", "member": "why"});
+        let rules = [
+            json!({"name": "r", "event_types": ["a.b"], "key": ["/id"], "changes": changes, "emit": emit}),
+            json!({"name": "r", "key": "/id", "delay": "5m", "cancel_on": cancel, "emit": emit, "tags": ["a"]}),
+            json!({"name": "r", "debounce": "5m", "max_wait": "1h", "include_emitted": true, "emit": emit}),
+            json!({"name": "r", "inactive_for": "5m"}),
+            json!({"name": "r", "inactive_for": 5, "emit": emit}),
+            json!({"name": "r", "key": "/id", "changes": {"to": 1}, "emit": emit}),
+            json!({"name": "r", "inactive_for": "5m", "emit": {"type": "a.c", "kind": "x"}}),
+            json!({"name": "r", "inactive_for": "5m", "emit": emit, "other": 1}),
+        ];
+        let schema = rule_schema();
+        for definition in &rules {
+            agree(
+                &schema,
+                definition,
+                &rule(definition.as_object().expect("an object")),
+            );
         }
         let verify = [
             json!({"scheme": "none"}),

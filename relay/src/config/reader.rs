@@ -164,6 +164,13 @@ impl<'a> Section<'a> {
         self.table.get(key).filter(|value| !value.is_null())
     }
 
+    /// Draws that something has to stand under a key, if the reader is drawn.
+    pub(super) fn require(&self, key: &str) {
+        if let Some(sketch) = &self.findings.sketch {
+            sketch.require(&self.path.key(key));
+        }
+    }
+
     /// Draws what may stand under a key, if the reader is drawn.
     pub(super) fn draw(&self, key: &str, shape: impl FnOnce() -> Value) {
         if let Some(sketch) = &self.findings.sketch {
@@ -192,9 +199,7 @@ impl<'a> Section<'a> {
 
     /// A string that has to be there.
     pub fn required(&self, key: &'static str, example: &str) -> Option<&'a str> {
-        if let Some(sketch) = &self.findings.sketch {
-            sketch.require(&self.path.key(key));
-        }
+        self.require(key);
         if !self.has(key) {
             self.known.borrow_mut().insert(key);
             self.draw(key, sketch::text);

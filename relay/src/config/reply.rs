@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::reader::{Section, parse_duration};
+use super::sketch;
 use crate::deliver::header::check_header;
 use crate::model::reply::{Caching, Fallback, Mapping, Template};
 
@@ -67,6 +68,7 @@ fn headers(section: &Section<'_>) -> Vec<(String, Template)> {
     let Some(headers) = section.section("headers") else {
         return Vec::new();
     };
+    headers.draw(sketch::ANY_KEY, || Value::Object(Map::new()));
     let mut list = Vec::new();
     for (name, value) in headers.entries() {
         // A value that comes from outside is checked when it is there.

@@ -63,15 +63,6 @@ pub(super) fn read<'a>(section: &Section<'a>) -> (Option<&'a str>, Option<Rule>)
     (name, rule.filter(|_| name.is_some()))
 }
 
-/// Beginnings that lead the reader to every key that it knows.
-pub(super) fn openings() -> Vec<Value> {
-    let emit = serde_json::json!({"type": "ticket.was_closed"});
-    vec![
-        serde_json::json!({"key": "/id", "changes": {"value": "/status"}, "emit": emit}),
-        serde_json::json!({"key": "/id", "inactive_for": "1h", "cancel_on": {"event_types": ["a"]}, "emit": emit}),
-    ]
-}
-
 fn condition(section: &Section<'_>, key: &[String]) -> Option<Condition> {
     let changes = changes(section, key);
     let inactive_for = section.duration("inactive_for", SPAN);
@@ -189,6 +180,7 @@ fn cancel(section: &Section<'_>, key: &[String]) -> Option<Cancel> {
         );
     }
     let event_types = event_types(&cancel);
+    cancel.require("event_types");
     if event_types.is_empty() {
         cancel.fault(
             "event_types",
@@ -225,11 +217,10 @@ fn pointers(section: &Section<'_>, key: &'static str) -> Vec<String> {
 }
 
 fn emit(section: &Section<'_>) -> Option<Emit> {
+    section.require("emit");
     if !section.has("emit") {
         let remedy = "say what the rule emits, as in emit = { type = \"ticket.was_closed\" }";
-        let _known = section.value("emit");
         section.fault("emit", "is missing", remedy);
-        return None;
     }
     let emit = section.section("emit")?;
     let kind = emit.required("type", "\"ticket.was_closed\"");

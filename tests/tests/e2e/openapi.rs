@@ -154,6 +154,11 @@ async fn v1_definitions_are_taken_as_the_document_describes_them() {
             "Source",
             json!({"name": "shop", "verify": {"scheme": "token", "in": "header:x-token", "secret": "s3cr3t-s3cr3t"}}),
         ),
+        (
+            "/v1/rules",
+            "Rule",
+            json!({"name": "again", "event_types": ["a.b"], "delay": "5m", "emit": {"type": "a.c"}}),
+        ),
     ] {
         let definition = &schemas[format!("{name}Definition")];
         assert_eq!(definition["additionalProperties"], false, "{definition}");
