@@ -147,7 +147,9 @@ async fn create(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Re
         (status = 405, description = "`method_not_allowed`"),
         (status = 415, description = "`unsupported_content_encoding`"),
         (status = 500, description = "`store_broken`"),
+        (status = 502, description = "`call_failed`: the sender waits for a receiver"),
         (status = 503, description = "`store_unavailable`, `store_full` or `authentication_unavailable`"),
+        (status = 504, description = "`call_timeout`: the sender waits for a receiver"),
     )
 )]
 async fn post(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
