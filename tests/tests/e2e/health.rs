@@ -151,7 +151,9 @@ async fn what_is_too_old_is_not_sent_unless_someone_asks_for_it() {
     let delivery = eventually("the failing one to give up", of("failing")).await;
     assert_eq!(delivery["status"], "failed");
     let reason = delivery["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("500") && reason.contains("too old"), "{delivery}");
+    // It was noticed after an attempt, or before the next one.
+    let noticed = reason.contains("500") && reason.contains("too old");
+    assert!(noticed || reason.contains("it was older"), "{delivery}");
     assert!(failing.requests().len() < 50, "before its schedule was used up");
 
     switch(&relay, "waiting", true).await;

@@ -104,6 +104,7 @@ const RARE: [&str; 4] = [
     "relay_connections_closed_total",
     "relay_endpoint_changes_total",
     "relay_deliveries_expired_total",
+    "relay_calls_total",
 ];
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use relay_tests::instance::Setup;
 use relay_tests::receiver::{Receiver, Request};
+use relay_tests::wait::eventually;
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -66,7 +67,10 @@ async fn what_waited_in_an_older_store_is_delivered_by_a_newer_relay() {
         .map(|request| request.json()["data"]["n"].as_u64())
         .collect();
     assert_eq!(numbers, [1, 2, 3, 4].map(Some).into());
-    for event in EVENTS {
-        relay.delivery(event, "succeeded").await;
-    }
+    eventually("every delivery", || async {
+        let listed = relay.read("/v1/deliveries?status=succeeded").await;
+        let count = listed["data"].as_array().map_or(0, Vec::len);
+        if count == 8 { Ok(()) } else { Err(listed) }
+    })
+    .await;
 }
