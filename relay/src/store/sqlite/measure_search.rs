@@ -14,7 +14,7 @@ use crate::model::id::{AttemptId, EndpointId, IdMaker, SourceId, TenantId};
 use crate::model::page::Page;
 use crate::model::time::Timestamp;
 use crate::store::{
-    DeliveryFilter, DeliveryQueue as _, EventFilter, EventStore as _, NewEvent, Planned, Record,
+    Begins, DeliveryFilter, DeliveryQueue as _, EventFilter, EventStore as _, NewEvent, Planned, Record,
 };
 
 const EVENTS: usize = 1_000_000;
@@ -58,12 +58,13 @@ fn event(ids: &IdMaker, number: usize) -> NewEvent {
     };
     let deliveries = vec![Planned {
         endpoint: EndpointId::from_raw(1 + number as i64 % ENDPOINTS),
-        waits: false,
+        begins: Begins::InMemory,
     }];
     NewEvent {
         event: event.into(),
         deliveries,
         dedupe: None,
+        rules: None,
     }
 }
 
