@@ -37,8 +37,8 @@ const MIGRATIONS: &[&str] = &[
         env!("CARGO_MANIFEST_DIR"),
         "/migrations/0004_resources.sql"
     )),
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0008_rules.sql")),
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0011_jobs.sql")),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0005_rules.sql")),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0006_jobs.sql")),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.
