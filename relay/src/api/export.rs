@@ -199,8 +199,9 @@ impl Export {
 }
 
 fn event_line(event: &Event) -> EventLine {
-    let json = || serde_json::from_slice(&event.data).ok();
-    let data: Option<Box<RawValue>> = event.is_json().then(json).flatten().filter(is_one_line);
+    let json = || serde_json::from_slice::<Box<RawValue>>(&event.data).ok();
+    let data = event.is_json().then(json).flatten();
+    let data = data.filter(|data| is_one_line(data));
     EventLine {
         event: events::show(event),
         headers: event.headers.clone(),
@@ -211,7 +212,7 @@ fn event_line(event: &Event) -> EventLine {
 }
 
 /// A payload with line breaks would break the lines.
-fn is_one_line(data: &Box<RawValue>) -> bool {
+fn is_one_line(data: &RawValue) -> bool {
     !data.get().contains(['\n', '\r'])
 }
 

@@ -162,7 +162,7 @@ impl Shown {
             None => ProgressBar::no_length(),
         };
         let style = ProgressStyle::with_template("{bar:40} {pos} of {len}, {per_sec}, {eta} left");
-        Self::Bar(style.map_or(bar.clone(), |style| bar.with_style(style)))
+        Self::Bar(style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style)))
     }
 
     #[expect(clippy::print_stderr, reason = "how far it has come; results go to stdout")]
@@ -170,7 +170,7 @@ impl Shown {
         let position = number(job, "done") + number(job, "failed");
         match self {
             Self::Bar(bar) => bar.set_position(position),
-            Self::Lines if looks % LOOKS_PER_LINE == 0 => match job["total"].as_u64() {
+            Self::Lines if looks.is_multiple_of(LOOKS_PER_LINE) => match job["total"].as_u64() {
                 Some(total) => eprintln!("{position} of {total}"),
                 None => eprintln!("{position}"),
             },

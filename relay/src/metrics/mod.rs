@@ -165,11 +165,9 @@ struct OfEnd {
 macro_rules! named {
     ($labels:ident, $name:ident) => {
         impl Named for $labels {
-            fn under(self, name: &str) -> Self {
-                Self {
-                    $name: name.to_owned(),
-                    ..self
-                }
+            fn under(mut self, name: &str) -> Self {
+                name.clone_into(&mut self.$name);
+                self
             }
         }
     };

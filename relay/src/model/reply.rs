@@ -67,6 +67,6 @@ pub enum Template {
         pointer: String,
         default: Option<Value>,
     },
-    Object(Vec<(String, Template)>),
-    List(Vec<Template>),
+    Object(Vec<(String, Self)>),
+    List(Vec<Self>),
 }

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 fn shop() -> Receiver {
     Receiver::answering(|request, _| {
         let asked = request.json();
-        match asked.pointer("/data/order").or(asked.get("order")) {
+        match asked.pointer("/data/order").or_else(|| asked.get("order")) {
             Some(order) if order == "A7" => answered(200, r#"{"state":"on its way","days":2}"#),
             _ => answered(404, r#"{"error":"no such order"}"#),
         }
@@ -536,7 +536,7 @@ async fn m12_one_event_goes_to_async_sync_and_filtered_endpoints_each_with_its_o
                 .find(|delivery| delivery["endpoint_name"] == name);
             own.filter(|own| own["status"] == status)
                 .map(|_| ())
-                .ok_or(deliveries.clone())
+                .ok_or_else(|| deliveries.clone())
         })
         .await;
     }
