@@ -181,12 +181,14 @@ impl Flow {
         };
         // As the source was called when the post came, whatever became of it since.
         let source_name = arrival.origin.map(|(_, name)| name);
-        let routed = || directory.table.route(&event, source_name);
-        let (endpoints, called) = match asked {
-            None => (routed().iter().map(|endpoint| endpoint.id).collect(), None),
-            Some(asked) => asked.part(|| routed().iter().map(|endpoint| endpoint.id).collect()),
+        let routed = || -> Vec<EndpointId> {
+            let wanted = directory.table.route(&event, source_name);
+            wanted.iter().map(|endpoint| endpoint.id).collect()
         };
-        let endpoints: Vec<EndpointId> = endpoints;
+        let (endpoints, called) = match asked {
+            None => (routed(), None),
+            Some(asked) => asked.part(routed),
+        };
         let rules = self.apply_rules(directory, &event, source_name, arrival.hops);
         let make_id = || {
             self.ids

@@ -1,6 +1,6 @@
 //! Where everything durable lives, as a seam in domain verbs.
 //!
-//! Six traits by caller, joined by [`Store`] and used as `Arc<dyn Store>`. Each method is
+//! Traits by caller, joined by [`Store`] and used as `Arc<dyn Store>`. Each method is
 //! one atomic step; there is no begin, no commit and no SQL here. Expected results are
 //! values; [`Error`] is only what the caller cannot prevent. Time comes as an argument: the
 //! steady clock's wherever something waits or is remembered for a while, so for `now` and `due`

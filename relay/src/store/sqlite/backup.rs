@@ -36,11 +36,7 @@ pub struct Copied {
 pub fn back_up(path: &Path, to: &Path) -> Result<Copied, Error> {
     refuse_existing(to)?;
     must_exist(path)?;
-    written(to, |partial| {
-        schema::create(partial)?;
-        copy(path, partial).map_err(Failure::from)?;
-        Ok(())
-    })
+    copied(path, to)
 }
 
 /// Puts a copy in the place of a database that is not there.
@@ -56,16 +52,12 @@ pub fn restore(from: &Path, path: &Path) -> Result<Copied, Error> {
         refuse_existing(&beside(path, suffix))?;
     }
     look(from)?;
-    written(path, |partial| {
-        schema::create(partial)?;
-        copy(from, partial).map_err(Failure::from)?;
-        Ok(())
-    })
+    copied(from, path)
 }
 
-/// Has `write` make a file under another name, looks whether it is sound, makes it durable and gives
-/// it its name.
-fn written(to: &Path, write: impl FnOnce(&Path) -> Result<(), Error>) -> Result<Copied, Error> {
+/// Copies under another name, looks whether the copy is sound, makes it durable and gives it its
+/// name.
+fn copied(from: &Path, to: &Path) -> Result<Copied, Error> {
     let partial = beside(to, ".partial");
     let remove = || {
         for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -73,7 +65,9 @@ fn written(to: &Path, write: impl FnOnce(&Path) -> Result<(), Error>) -> Result<
         }
     };
     remove();
-    let made = write(&partial).and_then(|()| look(&partial)).and_then(|copied| {
+    let made = schema::create(&partial).and_then(|()| {
+        copy(from, &partial).map_err(Failure::from)?;
+        let copied = look(&partial)?;
         let kept = File::open(&partial)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&partial, to));
