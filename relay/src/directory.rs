@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
 use crate::deliver::{Outlet, OutletError};
+use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{EndpointId, SourceId, TenantId};
 use crate::model::rule::Rule;
@@ -98,6 +99,8 @@ pub struct Directory {
     doors: HashMap<SourceId, Arc<Door>>,
     named: HashMap<(TenantId, String), Arc<Door>>,
     targets: HashMap<EndpointId, Arc<Target>>,
+    /// Those whose events are held against a schema when they come in.
+    validated: HashMap<TenantId, HashMap<String, Arc<EventType>>>,
     pub table: Table,
     pub rules: Rulebook,
 }
@@ -148,9 +151,27 @@ impl Directory {
                 .into_iter()
                 .map(|target| (target.endpoint.id, target))
                 .collect(),
+            validated: HashMap::new(),
             table,
             rules,
         })
+    }
+
+    /// The same snapshot with event types.
+    #[must_use]
+    pub fn with_event_types(mut self, event_types: Vec<Arc<EventType>>) -> Self {
+        for event_type in event_types {
+            if event_type.enforced().is_some() {
+                let of_tenant = self.validated.entry(event_type.tenant).or_default();
+                of_tenant.insert(event_type.name.clone(), event_type);
+            }
+        }
+        self
+    }
+
+    /// The event type of that name, if its events are held against a schema.
+    pub fn validated(&self, tenant: TenantId, name: &str) -> Option<&Arc<EventType>> {
+        self.validated.get(&tenant)?.get(name)
     }
 
     /// The source of that name in a tenant.

@@ -36,8 +36,9 @@ use crate::ingest::{self, Post};
 use crate::metrics::Metrics;
 use crate::model::draft::Draft;
 use crate::model::event::Envelope;
-use crate::model::id::{EventId, first_raw_at};
+use crate::model::id::{EventId, TenantId, first_raw_at};
 use crate::model::reply::CALL_TIMEOUT_MAX;
+use crate::model::schema::Mismatch;
 use crate::model::source::{Source, Synchronous};
 use crate::model::time::Timestamp;
 use crate::plugins::{AuthRequest, Authenticated, Call, Chained, Identity};
@@ -183,6 +184,10 @@ impl Gate {
         ingest::coding::check(&head.headers)?;
         let body = self.body(body, self.limits.body_bytes_max).await?;
         let posts = ingest::read_api(caller.tenant, &head.headers, &body)?;
+        self.conform("/v1/events", caller.tenant, &posts, |index| {
+            ingest::decode::place_of_data(&head.headers, index)
+        })
+        .await?;
         let is_batch = is_batch(&head.headers);
         let receipts = self
             .flow
@@ -190,6 +195,36 @@ impl Gate {
             .await
             .map_err(Refusal::from)?;
         Ok(accepted(&receipts, is_batch))
+    }
+
+    /// Refuses posts that do not satisfy the schemas of their types, where the types say so. The
+    /// data of each stand at a place of the body.
+    async fn conform(
+        &self,
+        door: &str,
+        tenant: TenantId,
+        posts: &[Post],
+        place: impl Fn(usize) -> String,
+    ) -> Result<(), Refusal> {
+        for misfit in self.flow.misfits(tenant, posts).await {
+            let event_type = misfit.event_type.name.as_str();
+            self.flow.metrics.misfit(event_type, misfit.is_refused());
+            if !misfit.is_refused() {
+                self.refusals
+                    .taken_anyway(door, event_type, misfit.mismatches.first());
+                continue;
+            }
+            let place = place(misfit.index);
+            let mismatches = misfit.mismatches.iter().map(|mismatch| Mismatch {
+                pointer: format!("{place}{}", mismatch.pointer),
+                problem: mismatch.problem.clone(),
+            });
+            return Err(Refusal::Unfit {
+                event_type: event_type.to_owned(),
+                mismatches: mismatches.collect(),
+            });
+        }
+        Ok(())
     }
 
     async fn body(&self, body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
@@ -274,6 +309,8 @@ impl Gate {
             set_attribute(&mut post.envelope, name, value);
         }
         let posts = reshape(door, post, self.clock.now(), &self.flow.metrics).await?;
+        self.conform(name, door.source.tenant, &posts, |_| String::new())
+            .await?;
         if let Some(synchronous) = &door.source.synchronous
             && let Some(asked) = asked(&directory, &door.source, synchronous)
         {

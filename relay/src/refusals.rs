@@ -11,6 +11,7 @@ use http::StatusCode;
 
 use crate::http::connection::Closed;
 use crate::metrics::Metrics;
+use crate::model::schema::Mismatch;
 
 /// Lines about refusals that are written at once; what comes beyond is counted alone.
 const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
@@ -49,6 +50,20 @@ impl Refusals {
         self.metrics.refused(status.as_u16(), code);
         let Some(untold) = self.line() else { return };
         tracing::info!(door, peer = %peer.ip(), status = status.as_u16(), code, %reason, untold, "refused");
+    }
+
+    /// An event was taken although it does not satisfy the schema of its type.
+    pub fn taken_anyway(&self, door: &str, event_type: &str, first: Option<&Mismatch>) {
+        let Some(untold) = self.line() else { return };
+        let (pointer, problem) = first.map_or(("", ""), |first| (&first.pointer, &first.problem));
+        tracing::warn!(
+            door,
+            event_type,
+            pointer,
+            problem,
+            untold,
+            "does not satisfy its schema"
+        );
     }
 
     /// A connection was closed.

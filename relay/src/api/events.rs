@@ -16,10 +16,12 @@ use super::page::{List, page};
 use super::params::{Params, PathId};
 use super::select::{WhichEvents, Wrong};
 use super::{Api, deliveries};
-use crate::http::problem::Problem;
+use crate::flow::conform::mismatches;
+use crate::http::problem::{Flaw, Problem};
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::page::{LIMIT_MAX, Page};
+use crate::model::resource::Kind;
 use crate::model::time::Timestamp;
 use crate::store::DeliveryFilter;
 
@@ -86,6 +88,9 @@ pub(super) struct Whole {
     #[schema(value_type = Value)]
     data: Option<Box<serde_json::value::RawValue>>,
     deliveries: Vec<deliveries::Shown>,
+    /// What of the data does not satisfy the schema that the type has now; not there without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_errors: Option<Vec<Flaw>>,
 }
 
 /// Lists events
@@ -146,7 +151,9 @@ pub(super) async fn one(
         )
         .await?;
     let directory = api.directories.current();
+    let schema_errors = schema_errors(&api, &event).await;
     Ok(Json(Whole {
+        schema_errors,
         event: show(&event),
         headers: event.headers.clone(),
         extensions: event.envelope.extensions.clone(),
@@ -160,6 +167,18 @@ pub(super) async fn one(
             .map(|delivery| deliveries::show(&directory, api.clock.as_ref(), delivery))
             .collect(),
     }))
+}
+
+async fn schema_errors(api: &Api, event: &Arc<Event>) -> Option<Vec<Flaw>> {
+    let entry = api
+        .manager
+        .find(event.tenant, Kind::EventType, None, &event.envelope.kind)?;
+    let schema = Arc::clone(entry.event_type()?.schema.as_ref()?);
+    let event = Arc::clone(event);
+    let looked = tokio::task::spawn_blocking(move || mismatches(&schema, &event.data));
+    let flaws = looked.await.ok()?.into_iter();
+    let flaws = flaws.map(|mismatch| Flaw::new(mismatch.pointer, "schema", mismatch.problem));
+    Some(flaws.collect())
 }
 
 /// Gives the payload of an event as it came

@@ -1,5 +1,5 @@
-//! What sources, endpoints and rules have in common: made, shown, changed, deleted and restored by the
-//! same requests.
+//! What sources, endpoints, rules and event types have in common: made, shown, changed, deleted and
+//! restored by the same requests.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use super::page::{List, page};
 use super::{Api, conditions};
 use crate::flow::end::DELETED;
 use crate::http::problem::{Flaw, Problem};
-use crate::manage::{Entry, Handle, Left, Origin, Refused, Write};
-use crate::model::id::{EndpointId, RuleId, SourceId, TenantId};
+use crate::manage::{Entry, Fault, Handle, Left, Origin, Refused, Write};
+use crate::model::id::{EndpointId, EventTypeId, RuleId, SourceId, TenantId};
 use crate::model::page::Page;
 use crate::model::resource::{Kind, Resource};
 use crate::model::time::Timestamp;
@@ -115,11 +115,12 @@ impl Shown {
 }
 
 /// An id as it is written outside.
-fn id(kind: Kind, raw: i64) -> String {
+pub(super) fn id(kind: Kind, raw: i64) -> String {
     match kind {
         Kind::Source => SourceId::from_raw(raw).to_string(),
         Kind::Endpoint => EndpointId::from_raw(raw).to_string(),
         Kind::Rule => RuleId::from_raw(raw).to_string(),
+        Kind::EventType => EventTypeId::from_raw(raw).to_string(),
     }
 }
 
@@ -128,6 +129,7 @@ fn parse(kind: Kind, text: &str) -> Option<i64> {
         Kind::Source => text.parse().ok().map(SourceId::raw),
         Kind::Endpoint => text.parse().ok().map(EndpointId::raw),
         Kind::Rule => text.parse().ok().map(RuleId::raw),
+        Kind::EventType => text.parse().ok().map(EventTypeId::raw),
     }
 }
 
@@ -327,7 +329,7 @@ pub(super) async fn delete(
                 let endpoint = EndpointId::from_raw(entry.resource.id);
                 flow.cancel_waiting(endpoint, jobs, before, DELETED).await?
             }
-            Kind::Source | Kind::Rule => 0,
+            Kind::Source | Kind::Rule | Kind::EventType => 0,
         };
         Ok((entry.resource.id, cancelled))
     });
@@ -377,18 +379,21 @@ fn answer(status: StatusCode, entry: &Entry, show: impl Fn(&Entry) -> Shown) -> 
     (status, headers, Json(show(entry))).into_response()
 }
 
+/// A fault of a definition, as one of a body.
+pub(super) fn flaw(fault: &Fault) -> Flaw {
+    let message = match fault.remedy.as_str() {
+        "" => fault.problem.clone(),
+        remedy => format!("{}; {remedy}", fault.problem),
+    };
+    Flaw::new(fault.path.pointer(), "invalid", message)
+}
+
 /// What a caller is told of a change that was not made.
 pub(super) fn problem(kind: Kind, refused: Refused) -> Failure {
     let word = kind.word();
     Failure(match refused {
         Refused::Invalid(faults) => {
-            let flaws = faults.into_iter().map(|fault| {
-                let message = match fault.remedy.as_str() {
-                    "" => fault.problem,
-                    remedy => format!("{}; {remedy}", fault.problem),
-                };
-                Flaw::new(fault.path.pointer(), "invalid", message)
-            });
+            let flaws = faults.iter().map(flaw);
             Problem::new(
                 422,
                 "invalid_definition",

@@ -30,6 +30,7 @@ mod deliveries;
 mod endpoints;
 mod errors;
 mod erasures;
+mod event_types;
 mod events;
 mod export;
 mod jobs;
@@ -88,6 +89,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(sources::routes())
         .merge(rules::routes())
         .merge(calls::routes())
+        .merge(event_types::routes())
         .merge(keys::routes())
         .merge(recovery::routes())
         .merge(jobs::routes())

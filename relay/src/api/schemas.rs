@@ -35,7 +35,11 @@ names!(
     Source,
     RuleDefinition,
     RulePatch,
-    Rule
+    Rule,
+    EventTypeDefinition,
+    EventTypePatch,
+    EventType,
+    Sample
 );
 
 /// Every schema that is drawn from a reader, by name, and what these refer to.
@@ -43,6 +47,7 @@ pub(super) fn drawn() -> Vec<(String, Value)> {
     let endpoint = manage::definition(Kind::Endpoint);
     let source = manage::definition(Kind::Source);
     let rule = manage::definition(Kind::Rule);
+    let event_type = manage::definition(Kind::EventType);
     let mut referred = Vec::new();
     Shown::schemas(&mut referred);
     Standing::schemas(&mut referred);
@@ -55,10 +60,14 @@ pub(super) fn drawn() -> Vec<(String, Value)> {
         ("Source", shown::<Address>(&source)),
         ("SourceDefinition", taken(source)),
         ("SourcePatch", taken(manage::patch(Kind::Source))),
-        // Beside its definition a rule shows only what every resource shows.
+        // Beside their definition rules and event types show only what every resource shows.
         ("Rule", shown::<Rule>(&rule)),
         ("RuleDefinition", taken(rule)),
         ("RulePatch", taken(manage::patch(Kind::Rule))),
+        ("EventType", shown::<EventType>(&event_type)),
+        ("EventTypeDefinition", taken(event_type)),
+        ("EventTypePatch", taken(manage::patch(Kind::EventType))),
+        ("Sample", json!({})),
     ];
     let drawn = drawn.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     referred.chain(drawn).collect()

@@ -38,6 +38,7 @@ impl Reload {
             sources: new.sources.clone(),
             endpoints: new.endpoints.clone(),
             rules: new.rules.clone(),
+            event_types: new.event_types.clone(),
             store: StoreSettings {
                 master_keys: new.store.master_keys.clone(),
                 ..config.store.clone()

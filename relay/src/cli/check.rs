@@ -20,8 +20,8 @@ pub(super) struct Check {
 /// A configuration with faults.
 #[derive(Debug)]
 pub(super) struct Faulty {
-    place: String,
-    faults: Vec<Fault>,
+    pub(super) place: String,
+    pub(super) faults: Vec<Fault>,
 }
 
 impl fmt::Display for Faulty {
@@ -45,11 +45,12 @@ impl Check {
         let config = load(&self.file)?;
         App::check(&config).await?;
         println!(
-            "{}: {} sources, {} endpoints, {} rules, no faults",
+            "{}: {} sources, {} endpoints, {} rules, {} event types, no faults",
             place(&self.file),
             config.sources.len(),
             config.endpoints.len(),
-            config.rules.len()
+            config.rules.len(),
+            config.event_types.len()
         );
         Ok(ExitCode::SUCCESS)
     }

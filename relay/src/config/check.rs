@@ -10,10 +10,11 @@ use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
     Config, Declared, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server, StoreSettings,
-    endpoint, plugin, rule, source,
+    endpoint, event_type, plugin, rule, source,
 };
 use crate::deliver::address::Guard;
 use crate::http::tls::{ClientAuth, Files, Identity};
+use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::rule::Rule;
 use crate::model::secret::Secret;
@@ -47,6 +48,7 @@ pub(super) fn check(
         sources: sources(&root, usual),
         endpoints: endpoints(&root, &plugins, &guard),
         rules: rules(&root),
+        event_types: event_types(&root),
         server,
         outbound,
         plugins,
@@ -431,6 +433,18 @@ fn rules(root: &Section<'_>) -> Vec<Declared<Rule>> {
             note_duplicate(&section, &mut names, name);
         }
         declared(section, rule)
+    });
+    read.collect()
+}
+
+fn event_types(root: &Section<'_>) -> Vec<Declared<EventType>> {
+    let mut names = HashSet::new();
+    let read = root.sections("event_type").into_iter().filter_map(|section| {
+        let event_type = event_type::read(&section);
+        if let Some(event_type) = &event_type {
+            note_duplicate(&section, &mut names, &event_type.name);
+        }
+        declared(section, event_type)
     });
     read.collect()
 }

@@ -1,11 +1,12 @@
-//! Reads one source, endpoint or rule by itself, as the management API takes it: the keys are those
-//! of the file, and so are the rules.
+//! Reads one source, endpoint, rule or event type by itself, as the management API takes it: the
+//! keys are those of the file, and so are the rules.
 
 use serde_json::{Map, Value, json};
 
 use super::reader::{Fault, Findings, Section, Surroundings};
 use super::sketch::Node;
-use super::{Config, Declared, check, endpoint, rule, source};
+use super::{Config, Declared, check, endpoint, event_type, rule, source};
+use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::rule::Rule;
 use crate::model::source::Source;
@@ -95,6 +96,14 @@ pub fn rule_schema() -> Value {
     drawn(&json!({}), read).schema()
 }
 
+/// What an event type is defined by, as a JSON Schema.
+pub fn event_type_schema() -> Value {
+    let read = |section: &Section<'_>| {
+        event_type::read(section);
+    };
+    drawn(&json!({}), read).schema()
+}
+
 fn unconfigured() -> Option<Config> {
     super::load("", &Strangers).ok()
 }
@@ -107,6 +116,14 @@ fn drawn(table: &Value, read: impl FnOnce(&Section<'_>)) -> Node {
     read(&section);
     drop(section);
     findings.into_node()
+}
+
+/// Reads an event type; its id is 0.
+///
+/// # Errors
+/// Every fault of it.
+pub fn event_type(table: &Map<String, Value>) -> Read<EventType> {
+    read(table, event_type::read)
 }
 
 fn read<T>(table: &Map<String, Value>, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Read<T> {

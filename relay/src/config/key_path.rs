@@ -25,6 +25,20 @@ impl KeyPath {
         self.then(Step::Item(index))
     }
 
+    /// What a JSON Pointer leads to from here.
+    #[must_use]
+    pub fn at(&self, pointer: &str) -> Self {
+        let mut path = self.clone();
+        for step in pointer.split('/').skip(1) {
+            let step = match step.parse() {
+                Ok(index) => Step::Item(index),
+                Err(_) => Step::Key(step.replace("~1", "/").replace("~0", "~")),
+            };
+            path.0.push(step);
+        }
+        path
+    }
+
     /// The rest of the way for what stands below that place.
     pub fn below(&self, place: &Self) -> Option<Self> {
         self.0
@@ -84,6 +98,7 @@ mod tests {
             .key("x/y~z.w");
         assert_eq!(path.to_string(), "endpoint[2].headers.x/y~z.w");
         assert_eq!(path.pointer(), "/endpoint/2/headers/x~1y~0z.w");
+        assert_eq!(KeyPath::default().at(&path.pointer()), path);
         assert_eq!(
             (KeyPath::default().to_string(), KeyPath::default().pointer()),
             Default::default()

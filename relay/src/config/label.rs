@@ -30,6 +30,11 @@ pub(super) fn check(section: &Section<'_>) {
     }
 }
 
+/// Checks one more word that people note.
+pub(super) fn word(section: &Section<'_>, key: &'static str) {
+    text(section, key, WORD_CHARS_MAX);
+}
+
 fn text(section: &Section<'_>, key: &'static str, chars_max: usize) {
     let chars = section.string(key).unwrap_or_default().chars().count();
     if chars > chars_max {

@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::http::tls;
+use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::plugin::Limits;
 use crate::model::resource::Definition;
@@ -18,8 +17,10 @@ use crate::model::source::Source;
 
 mod check;
 pub mod definition;
+pub mod document;
 mod endpoint;
 pub mod environment;
+mod event_type;
 mod plugin;
 mod reply;
 pub mod key_path;
@@ -30,7 +31,6 @@ mod rule;
 pub mod sketch;
 mod source;
 
-use key_path::KeyPath;
 pub use plugin::plugin_uses;
 pub use reader::parse_duration;
 use reader::{Fault, Findings, Surroundings};
@@ -53,6 +53,8 @@ pub struct Config {
     pub endpoints: Vec<Declared<Endpoint>>,
     /// Ids are 0 until the store has named them.
     pub rules: Vec<Declared<Rule>>,
+    /// Ids are 0 until the store has named them.
+    pub event_types: Vec<Declared<EventType>>,
 }
 
 /// Something that was defined, checked, with its definition.
@@ -165,30 +167,12 @@ pub enum LogFormat {
 /// # Errors
 /// Every fault found, in the order of the file. Text that is no TOML is a single fault.
 pub fn load(text: &str, surroundings: &dyn Surroundings) -> Result<Config, Vec<Fault>> {
-    let mut table = parse(text)?;
+    let mut table = document::read(text)?;
     let findings = Findings::default();
     environment::apply(&mut table, surroundings, &findings);
     let config = check::check(&table, &findings, surroundings);
     let found = findings.into_faults();
     if found.is_empty() { Ok(config) } else { Err(found) }
-}
-
-fn parse(text: &str) -> Result<Map<String, Value>, Vec<Fault>> {
-    let fault = |problem: String| {
-        vec![Fault {
-            path: KeyPath::default().key("configuration"),
-            problem,
-            remedy: String::new(),
-        }]
-    };
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| fault(format!("is no TOML: {error}")))?;
-    match serde_json::to_value(table) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(fault("is no table".to_owned())),
-        Err(error) => Err(fault(format!("cannot be read: {error}"))),
-    }
 }
 
 /// What a name of a source, endpoint or rule may look like, for a message.

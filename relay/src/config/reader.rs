@@ -157,6 +157,11 @@ impl<'a> Section<'a> {
         self.findings.fault(self.path.key(key), problem, remedy);
     }
 
+    /// Notes a fault at a place within the value of a key, by a JSON Pointer from there.
+    pub fn fault_at(&self, key: &str, pointer: &str, problem: impl Into<String>) {
+        self.findings.fault(self.path.key(key).at(pointer), problem, "");
+    }
+
     /// The value under a key, whatever it is.
     pub fn value(&self, key: &'static str) -> Option<&'a Value> {
         self.known.borrow_mut().insert(key);
@@ -475,33 +480,24 @@ impl<'a> Section<'a> {
     }
 
     fn dereference(&self, reference: &Map<String, Value>) -> Result<String, (String, String)> {
+        if reference.contains_key("sealed") {
+            return Err((
+                "is sealed, and there is nothing here yet that it could be taken from".to_owned(),
+                "give the secret itself".to_owned(),
+            ));
+        }
         if !self.surroundings.gives() {
             return Err((
                 "is a table; only a configuration file may refer to secrets elsewhere".to_owned(),
                 "send the secret itself".to_owned(),
             ));
         }
-        if let Some(name) = reference.get("env").and_then(Value::as_str) {
-            return self.surroundings.variable(name).ok_or_else(|| {
-                (
-                    format!("names the environment variable {name}, which is not set"),
-                    format!("set {name} before starting the relay"),
-                )
-            });
-        }
-        if let Some(path) = reference.get("file").and_then(Value::as_str) {
-            return match self.surroundings.file(path) {
-                Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-                Err(error) => Err((
-                    format!("names the file {path}, which cannot be read: {error}"),
-                    String::new(),
-                )),
-            };
-        }
-        Err((
-            "is a table that is no reference to a secret".to_owned(),
-            SECRET_REMEDY.to_owned(),
-        ))
+        referred(reference, self.surroundings).unwrap_or_else(|| {
+            Err((
+                "is a table that is no reference to a secret".to_owned(),
+                SECRET_REMEDY.to_owned(),
+            ))
+        })
     }
 
     /// This table as it was written, once all of it was read.
@@ -531,6 +527,36 @@ static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 /// A map with one entry that stands for all.
 static ANYTHING: LazyLock<Map<String, Value>> =
     LazyLock::new(|| [(sketch::ANY_KEY.to_owned(), Value::Null)].into_iter().collect());
+
+/// What a reference to a secret stands for; `None` if it is no reference.
+///
+/// # Errors
+/// Why it cannot be had, and what to do about it.
+pub fn referred(
+    reference: &Map<String, Value>,
+    surroundings: &dyn Surroundings,
+) -> Option<Result<String, (String, String)>> {
+    let text = |key: &str| {
+        let value = reference.get(key).filter(|_| reference.len() == 1);
+        value.and_then(Value::as_str)
+    };
+    if let Some(name) = text("env") {
+        return Some(surroundings.variable(name).ok_or_else(|| {
+            (
+                format!("names the environment variable {name}, which is not set"),
+                format!("set {name} first"),
+            )
+        }));
+    }
+    let path = text("file")?;
+    Some(match surroundings.file(path) {
+        Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) => Err((
+            format!("names the file {path}, which cannot be read: {error}"),
+            String::new(),
+        )),
+    })
+}
 
 const SECRET_REMEDY: &str = "write { env = \"NAME\" }, { file = \"path\" } or the secret itself";
 

@@ -37,6 +37,7 @@ use crate::rules::alarm::Alarm;
 use crate::store::{self, Accepted, Begins, NewEvent, Planned, Record, RuleEffects, Store};
 
 pub mod call;
+pub mod conform;
 mod disable;
 pub mod end;
 mod prepare;

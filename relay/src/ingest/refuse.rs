@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::http::head;
 use crate::http::problem::{Flaw, Problem};
+use crate::model::schema::Mismatch;
 use crate::store;
 
 use super::decode;
@@ -49,6 +50,12 @@ pub enum Refusal {
     /// The body or its headers are malformed; each fault with its place.
     #[error("the event is malformed: {}", summary(.0))]
     Malformed(Vec<decode::Fault>),
+    /// The data do not satisfy the schema of the event's type; pointers into the body.
+    #[error("the data of an event of the type {event_type:?} do not satisfy its schema: {}", first(.mismatches))]
+    Unfit {
+        event_type: String,
+        mismatches: Vec<Mismatch>,
+    },
     #[error("the header idempotency-key {0}")]
     IdempotencyKey(&'static str),
     #[error(transparent)]
@@ -120,6 +127,12 @@ impl Refusal {
                 format!("{found:?} is not taken; send the body as it is, without content-encoding"),
             ),
             Self::Malformed(faults) => malformed(faults),
+            Self::Unfit { mismatches, .. } => {
+                let flaws = mismatches
+                    .iter()
+                    .map(|mismatch| Flaw::new(mismatch.pointer.clone(), "schema", mismatch.problem.clone()));
+                Problem::new(422, "schema_mismatch", "Schema mismatch", self.to_string()).with_errors(flaws)
+            }
             Self::IdempotencyKey(fault) => Problem::new(
                 400,
                 "invalid_idempotency_key",
@@ -206,6 +219,19 @@ fn summary(faults: &[decode::Fault]) -> String {
         [] => String::new(),
         [only] => only.to_string(),
         [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
+    }
+}
+
+fn first(mismatches: &[Mismatch]) -> String {
+    match mismatches {
+        [] => String::new(),
+        [only] => format!("at {:?} {}", only.pointer, only.problem),
+        [first, rest @ ..] => format!(
+            "at {:?} {}, and {} more",
+            first.pointer,
+            first.problem,
+            rest.len()
+        ),
     }
 }
 

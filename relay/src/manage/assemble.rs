@@ -12,8 +12,9 @@ use crate::config::{Config, Declared, definition};
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
 use crate::directory::{Directory, Door, Target};
+use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
-use crate::model::id::{EndpointId, RuleId, SourceId, TenantId};
+use crate::model::id::{EndpointId, EventTypeId, RuleId, SourceId, TenantId};
 use crate::model::plugin::{OnFault, PluginUse};
 use crate::model::resource::{Definition, Kind, Resource};
 use crate::model::rule::Rule;
@@ -47,6 +48,7 @@ pub(super) enum Checked {
     Source(Source),
     Endpoint(Endpoint),
     Rule(Rule),
+    EventType(EventType),
 }
 
 impl Workshop {
@@ -72,7 +74,13 @@ impl Workshop {
             let Declared { item, definition } = declared.clone();
             (Checked::Rule(item), definition, id)
         });
-        for (checked, definition, id) in sources.chain(endpoints).chain(rules) {
+        let event_types = config.event_types.iter().map(|declared| &declared.item.name);
+        let event_types = self.identify(Named::EventType, event_types).await?;
+        let event_types = config.event_types.iter().zip(event_types).map(|(declared, id)| {
+            let Declared { item, definition } = declared.clone();
+            (Checked::EventType(item), definition, id)
+        });
+        for (checked, definition, id) in sources.chain(endpoints).chain(rules).chain(event_types) {
             let checked = checked.called(id, TenantId::DEFAULT);
             let resource = checked.resource(definition);
             match self.make(checked).await {
@@ -151,6 +159,7 @@ impl Workshop {
             Checked::Source(source) => Ok(Made::Door(Arc::new(self.door(source).await?))),
             Checked::Endpoint(endpoint) => Ok(Made::Target(Arc::new(self.target(endpoint).await?))),
             Checked::Rule(rule) => Ok(Made::Rule(Arc::new(rule))),
+            Checked::EventType(event_type) => Ok(Made::Described(Arc::new(event_type))),
         }
     }
 
@@ -199,6 +208,7 @@ impl Workshop {
             Named::Source => "source",
             Named::Endpoint => "endpoint",
             Named::Rule => "rule",
+            Named::EventType => "event type",
         };
         let mut bound = Vec::new();
         let mut faults = Vec::new();
@@ -227,6 +237,7 @@ impl Checked {
             Kind::Source => definition::source(config, keys).map(|read| Self::Source(read.item)),
             Kind::Endpoint => definition::endpoint(config, keys).map(|read| Self::Endpoint(read.item)),
             Kind::Rule => definition::rule(keys).map(|read| Self::Rule(read.item)),
+            Kind::EventType => definition::event_type(keys).map(|read| Self::EventType(read.item)),
         };
         read.map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
@@ -248,6 +259,11 @@ impl Checked {
                 id: RuleId::from_raw(id),
                 tenant,
                 ..rule
+            }),
+            Self::EventType(event_type) => Self::EventType(EventType {
+                id: EventTypeId::from_raw(id),
+                tenant,
+                ..event_type
             }),
         }
     }
@@ -276,6 +292,13 @@ impl Checked {
                 &rule.name,
                 rule.id.made_at(),
             ),
+            Self::EventType(event_type) => (
+                Kind::EventType,
+                event_type.id.raw(),
+                event_type.tenant,
+                &event_type.name,
+                event_type.id.made_at(),
+            ),
         };
         Resource {
             id,
@@ -293,7 +316,7 @@ impl Checked {
     /// What stays of it when its plugins cannot be used.
     fn resting(&self) -> Made {
         match self {
-            Self::Source(_) | Self::Rule(_) => Made::Nothing,
+            Self::Source(_) | Self::Rule(_) | Self::EventType(_) => Made::Nothing,
             Self::Endpoint(endpoint) => Made::Resting(Arc::new(endpoint.clone())),
         }
     }
@@ -303,7 +326,7 @@ impl Checked {
 /// endpoint is still routed to, as far as that part of its definition reads.
 fn routed(config: &Config, resource: &Resource) -> Made {
     let read = match resource.kind {
-        Kind::Source | Kind::Rule => None,
+        Kind::Source | Kind::Rule | Kind::EventType => None,
         Kind::Endpoint => definition::routing(config, &resource.definition.keys),
     };
     let called = |endpoint| Checked::Endpoint(endpoint).called(resource.id, resource.tenant);
@@ -334,15 +357,18 @@ pub(super) fn shadowed(resource: Resource) -> Entry {
 pub(super) fn directory(shelf: &Shelf) -> Result<Directory, Unusable> {
     let (mut doors, mut targets, mut resting) = (Vec::new(), Vec::new(), Vec::new());
     let mut rules = Vec::new();
+    let mut event_types = Vec::new();
     for entry in shelf.values() {
         match &entry.made {
             Made::Door(door) => doors.push(Arc::clone(door)),
             Made::Target(target) => targets.push(Arc::clone(target)),
             Made::Resting(endpoint) => resting.push(Arc::clone(endpoint)),
             Made::Rule(rule) => rules.push(Arc::clone(rule)),
+            Made::Described(event_type) => event_types.push(Arc::clone(event_type)),
             Made::Nothing => {}
         }
     }
     Directory::new(doors, targets, resting, rules)
+        .map(|directory| directory.with_event_types(event_types))
         .map_err(|malformed| Unusable(malformed.iter().map(ToString::to_string).collect()))
 }

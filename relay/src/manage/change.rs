@@ -149,7 +149,7 @@ impl Manager {
         // Still under the lock: were it restored first, what comes after would be cancelled.
         let jobs = match kind {
             Kind::Endpoint => self.queue.retire(EndpointId::from_raw(id)),
-            Kind::Source | Kind::Rule => Vec::new(),
+            Kind::Source | Kind::Rule | Kind::EventType => Vec::new(),
         };
         if kind == Kind::Rule {
             self.forget_rule(RuleId::from_raw(id), None).await;
@@ -254,7 +254,7 @@ impl Manager {
 
 const fn max(kind: Kind) -> usize {
     match kind {
-        Kind::Source | Kind::Endpoint => RESOURCES_MAX,
+        Kind::Source | Kind::Endpoint | Kind::EventType => RESOURCES_MAX,
         Kind::Rule => RULES_MAX,
     }
 }
@@ -266,7 +266,8 @@ const fn expect(handle: Handle, revision: u64) -> Result<(), Refused> {
     }
 }
 
-fn read(
+/// Reads a definition of any kind: what it describes, its name, and itself.
+pub(super) fn read(
     config: &Config,
     kind: Kind,
     keys: &Map<String, Value>,
@@ -283,6 +284,10 @@ fn read(
         Kind::Rule => definition::rule(keys).map(|read| {
             let name = read.item.name.clone();
             (Checked::Rule(read.item), name, read.definition)
+        }),
+        Kind::EventType => definition::event_type(keys).map(|read| {
+            let name = read.item.name.clone();
+            (Checked::EventType(read.item), name, read.definition)
         }),
     }
     .map_err(Refused::Invalid)

@@ -1,8 +1,10 @@
-//! One source, endpoint or rule that is managed: how it was defined, and what was made of it.
+//! One source, endpoint, rule or event type that is managed: how it was defined, and what was made
+//! of it.
 
 use std::sync::Arc;
 
 use crate::directory::{Door, Target};
+use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::TenantId;
 use crate::model::resource::{Kind, Resource};
@@ -31,6 +33,7 @@ pub struct Entry {
 pub(super) enum Made {
     Door(Arc<Door>),
     Target(Arc<Target>),
+    Described(Arc<EventType>),
     /// An endpoint whose plugins cannot be used: events are still routed to it, and wait.
     Resting(Arc<Endpoint>),
     Rule(Arc<Rule>),
@@ -50,6 +53,14 @@ impl Entry {
     pub const fn rule(&self) -> Option<&Arc<Rule>> {
         match &self.made {
             Made::Rule(rule) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// The event type as it is in force.
+    pub fn event_type(&self) -> Option<&Arc<EventType>> {
+        match &self.made {
+            Made::Described(event_type) => Some(event_type),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! What is in force, and every way to change it: one set of calls for the management API, the
-//! configuration file and whatever else wants to change a source, an endpoint or a rule.
+//! configuration file and whatever else wants to change a source, an endpoint, a rule or an
+//! event type.
 //!
 //! A change is checked whole, kept in the store, and then put in force as a new directory that
 //! is swapped in at once; what is under way ends on the old one. What the configuration file
@@ -20,6 +21,8 @@ pub use assemble::Unusable;
 pub use change::{Handle, Left, Refused, Write};
 pub use entry::{Entry, Origin};
 pub use schema::{definition, patch};
+
+pub use crate::config::reader::Fault;
 
 use crate::clock::Clock;
 use crate::config::Config;

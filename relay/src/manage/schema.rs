@@ -11,6 +11,7 @@ pub fn definition(kind: Kind) -> Value {
         Kind::Source => definitions::source_schema(),
         Kind::Endpoint => definitions::endpoint_schema(),
         Kind::Rule => definitions::rule_schema(),
+        Kind::EventType => definitions::event_type_schema(),
     }
 }
 

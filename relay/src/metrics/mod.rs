@@ -50,6 +50,7 @@ pub struct Metrics {
     accept_seconds: Histogram,
     refused: Family<OfRefusal, Counter>,
     closed: Family<OfClosing, Counter>,
+    misfits: Bounded<OfMisfit, Counter>,
     attempts: Bounded<OfAttempt, Counter>,
     attempt_seconds: Bounded<OfEndpoint, Histogram>,
     deliveries: Bounded<OfEnd, Counter>,
@@ -116,6 +117,12 @@ struct OfClosing {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfMisfit {
+    event_type: String,
+    taken: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfEndpoint {
     endpoint: String,
 }
@@ -175,6 +182,7 @@ macro_rules! named {
 
 named!(OfChange, endpoint);
 named!(OfSource, source);
+named!(OfMisfit, event_type);
 named!(OfEndpoint, endpoint);
 named!(OfAttempt, endpoint);
 named!(OfPlugin, plugin);
@@ -194,6 +202,7 @@ impl Default for Metrics {
             accept_seconds: Histogram::new(ACCEPT_SECONDS),
             refused: Family::default(),
             closed: Family::default(),
+            misfits: Bounded::default(),
             attempts: Bounded::default(),
             attempt_seconds: Bounded::of(Family::new_with_constructor(|| Histogram::new(ATTEMPT_SECONDS))),
             deliveries: Bounded::default(),
@@ -254,6 +263,11 @@ impl Metrics {
             "connections_closed",
             "Connections from outside that the relay closed",
             self.closed.clone(),
+        );
+        relay.register(
+            "schema_mismatches",
+            "Events that did not satisfy the schema of their type",
+            self.misfits.family.clone(),
         );
         relay.register("attempts", "Attempts to deliver", self.attempts.family.clone());
         relay.register_with_unit(
@@ -345,6 +359,15 @@ impl Metrics {
     /// A connection from outside was closed for this reason.
     pub fn closed(&self, reason: &'static str) {
         self.closed.get_or_create(&OfClosing { reason }).inc();
+    }
+
+    /// An event did not satisfy the schema of its type, one that is described.
+    pub fn misfit(&self, event_type: &str, is_refused: bool) {
+        let labels = OfMisfit {
+            event_type: event_type.to_owned(),
+            taken: if is_refused { "no" } else { "yes" },
+        };
+        self.misfits.with(labels, inc);
     }
 
     /// An attempt is over.

@@ -122,6 +122,10 @@ id_type!(
     RuleId, "rul_"
 );
 id_type!(
+    /// An event type that is described.
+    EventTypeId, "etp_"
+);
+id_type!(
     /// An event: what was received.
     EventId, "evt_"
 );

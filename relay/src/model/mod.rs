@@ -3,6 +3,7 @@
 //! Nothing here is async, does I/O, reads a clock or draws a random number.
 
 pub mod attempt;
+pub mod catalogue;
 pub mod delivery;
 pub mod draft;
 pub mod endpoint;
@@ -17,6 +18,7 @@ pub mod plugin;
 pub mod reply;
 pub mod resource;
 pub mod rule;
+pub mod schema;
 pub mod secret;
 pub mod source;
 pub mod time;

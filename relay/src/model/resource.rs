@@ -13,15 +13,40 @@ pub enum Kind {
     Source,
     Endpoint,
     Rule,
+    EventType,
 }
 
 impl Kind {
-    /// As it is called in sentences and in paths.
+    /// Every kind, in the order in which they are made: what others refer to first.
+    pub const ALL: [Self; 4] = [Self::EventType, Self::Source, Self::Endpoint, Self::Rule];
+
+    /// As its tables are called in the configuration file.
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Endpoint => "endpoint",
+            Self::Rule => "rule",
+            Self::EventType => "event_type",
+        }
+    }
+
+    /// As its list is called in the paths of the management API.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Source => "sources",
+            Self::Endpoint => "endpoints",
+            Self::Rule => "rules",
+            Self::EventType => "event-types",
+        }
+    }
+
+    /// As it is called in sentences.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Source => "source",
             Self::Endpoint => "endpoint",
             Self::Rule => "rule",
+            Self::EventType => "event type",
         }
     }
 }

@@ -356,6 +356,7 @@ pub enum Named {
     Source,
     Endpoint,
     Rule,
+    EventType,
 }
 
 /// An endpoint's own signing secrets, made when it was first seen.

@@ -32,6 +32,7 @@ mod jobs;
 mod resources;
 mod openapi;
 mod rules;
+mod event_types;
 mod metrics;
 mod examples;
 mod cli;

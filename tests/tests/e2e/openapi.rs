@@ -150,6 +150,11 @@ async fn v1_definitions_are_taken_as_the_document_describes_them() {
             json!({"name": "crm", "url": receiver.url(), "retry": {"schedule": ["5s"]}, "headers": {"x-a": "b"}}),
         ),
         (
+            "/v1/event-types",
+            "EventType",
+            json!({"name": "a.b", "schema": {"type": "object"}, "sample": {}, "validate": "warn", "group": "g"}),
+        ),
+        (
             "/v1/sources",
             "Source",
             json!({"name": "shop", "verify": {"scheme": "token", "in": "header:x-token", "secret": "s3cr3t-s3cr3t"}}),

@@ -68,6 +68,15 @@ enum Mode {
     Binary,
 }
 
+/// Where the data of an event stand in a body that was read: a JSON Pointer.
+pub fn place_of_data(headers: &HeaderMap, index: usize) -> String {
+    match mode(headers) {
+        Ok(Mode::Binary) | Err(_) => String::new(),
+        Ok(Mode::Plain | Mode::Structured) => "/data".to_owned(),
+        Ok(Mode::Batch) => format!("/{index}/data"),
+    }
+}
+
 /// Reads the events of a body, in order; all of them or none.
 ///
 /// # Errors

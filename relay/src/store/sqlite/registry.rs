@@ -136,6 +136,7 @@ const fn named(kind: Named) -> i64 {
         Named::Source => 1,
         Named::Endpoint => 2,
         Named::Rule => 3,
+        Named::EventType => 4,
     }
 }
 

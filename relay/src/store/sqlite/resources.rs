@@ -151,11 +151,12 @@ const fn code(kind: Kind) -> i64 {
         Kind::Source => 1,
         Kind::Endpoint => 2,
         Kind::Rule => 3,
+        Kind::EventType => 4,
     }
 }
 
 fn kind(stored: i64) -> Result<Kind, Failure> {
-    [Kind::Source, Kind::Endpoint, Kind::Rule]
+    Kind::ALL
         .into_iter()
         .find(|kind| code(*kind) == stored)
         .ok_or_else(|| Failure::Corrupt(format!("there is no kind {stored} of resource")))
