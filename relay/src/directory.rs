@@ -28,6 +28,8 @@ pub struct Door {
     pub source: Source,
     /// Plugins with the hook `authenticate`, asked in order after the source's own scheme.
     pub authenticators: Vec<Bound>,
+    /// What takes out of a post what nobody may see.
+    pub redactor: Chain,
     /// Plugins that filter or reshape before the event is stored.
     pub chain: Chain,
 }

@@ -41,7 +41,7 @@ use crate::model::reply::CALL_TIMEOUT_MAX;
 use crate::model::schema::Mismatch;
 use crate::model::source::{Source, Synchronous};
 use crate::model::time::Timestamp;
-use crate::plugins::{AuthRequest, Authenticated, Call, Chained, Identity};
+use crate::plugins::{AuthRequest, Authenticated, Call, Chain, Chained, Identity};
 use crate::refusals::Refusals;
 use crate::store::DedupeKey;
 
@@ -304,11 +304,11 @@ impl Gate {
             Either::Right(answer) => return Ok(answer),
         };
         ingest::check_method(&head.method)?;
-        let mut post = ingest::read_source(&door.source, &request);
+        let mut post = self.read(door, &request).await?;
         for (name, value) in identity {
             set_attribute(&mut post.envelope, name, value);
         }
-        let posts = reshape(door, post, self.clock.now(), &self.flow.metrics).await?;
+        let posts = reshape(door, &door.chain, post, self.clock.now(), &self.flow.metrics).await?;
         self.conform(name, door.source.tenant, &posts, |_| String::new())
             .await?;
         if let Some(synchronous) = &door.source.synchronous
@@ -345,6 +345,31 @@ impl Gate {
                 missed,
                 "the event was accepted, but there is no answer to it",
             ),
+        })
+    }
+
+    /// Reads what a genuine request says, once it was taken out what nobody may see. What came is
+    /// looked at for one thing alone: whether it came before, of which a digest is kept.
+    async fn read(&self, door: &Door, request: &ingest::Request<'_>) -> Result<Post, Refusal> {
+        let post = ingest::read_source(&door.source, request);
+        if door.redactor.is_empty() {
+            return Ok(post);
+        }
+        let dedupe = post.dedupe;
+        let redacted = reshape(door, &door.redactor, post, self.clock.now(), &self.flow.metrics).await?;
+        let [redacted] = redacted.as_slice() else {
+            return Err(Refusal::Unchecked {
+                plugin: "redact".to_owned(),
+                reason: "it left not one post".to_owned(),
+            });
+        };
+        let request = ingest::Request {
+            body: &redacted.data,
+            ..*request
+        };
+        Ok(Post {
+            dedupe,
+            ..ingest::read_source(&door.source, &request)
         })
     }
 
@@ -428,9 +453,15 @@ fn set_attribute(envelope: &mut Envelope, name: String, value: String) {
     }
 }
 
-/// Runs the source's own chain before the event is stored: none, one or several posts.
-async fn reshape(door: &Door, post: Post, now: Timestamp, metrics: &Metrics) -> Result<Vec<Post>, Refusal> {
-    if door.chain.is_empty() {
+/// Runs a chain of the source before the event is stored: none, one or several posts.
+async fn reshape(
+    door: &Door,
+    chain: &Chain,
+    post: Post,
+    now: Timestamp,
+    metrics: &Metrics,
+) -> Result<Vec<Post>, Refusal> {
+    if chain.is_empty() {
         return Ok(vec![post]);
     }
     let dedupe = post.dedupe;
@@ -446,7 +477,7 @@ async fn reshape(door: &Door, post: Post, now: Timestamp, metrics: &Metrics) -> 
         delivery: None,
         attempt: 1,
     };
-    let ran = door.chain.run(&event, call).await;
+    let ran = chain.run(&event, call).await;
     metrics.plugins(&ran.costs);
     match ran.result {
         Chained::Emit(drafts) => {

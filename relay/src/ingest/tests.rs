@@ -16,6 +16,7 @@ fn source(name: &str, mapping: Mapping) -> Source {
         name: name.to_owned(),
         verify: Scheme::None.into(),
         mapping,
+        redact: None,
         plugins: Vec::new(),
         body_bytes_max: 1 << 20,
         synchronous: None,

@@ -171,6 +171,7 @@ impl Workshop {
             id: source.id.raw(),
             name: source.name.clone(),
         };
+        let redactor = self.bind(source.redact.as_slice(), &owner).await?;
         let bound = self.bind(&source.plugins, &owner).await?;
         let authenticators = bound
             .iter()
@@ -179,6 +180,7 @@ impl Workshop {
             .collect();
         // A plugin that breaks here has no delivery to be retried: the sender is told instead.
         Ok(Door {
+            redactor: Chain::new(redactor, OnFault::Retry),
             chain: Chain::new(bound, OnFault::Retry),
             authenticators,
             source,

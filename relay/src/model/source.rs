@@ -15,6 +15,8 @@ pub struct Source {
     pub name: String,
     pub verify: Verify,
     pub mapping: Mapping,
+    /// Takes out of a genuine post what nobody may see, before anything else is made of it.
+    pub redact: Option<PluginUse>,
     /// `authenticate` plugins run after `verify`; `transform` plugins reshape before storing.
     pub plugins: Vec<PluginUse>,
     pub body_bytes_max: usize,

@@ -409,3 +409,54 @@ async fn an_endpoint_may_want_only_one_source() {
         assert_eq!(relay.deliveries(&event).await, Vec::<serde_json::Value>::new());
     }
 }
+
+#[tokio::test]
+async fn m15_what_a_source_redacts_is_in_no_log_and_no_store() {
+    const PHONE: &str = "972501234567";
+    const NOTE: &str = "allergic to penicillin";
+    let receiver = Receiver::start();
+    let source = "[[source]]\nname = \"bot\"\npreset = \"whatsable\"\nverify = { scheme = \"none\" }\n\
+         redact = { mask = [\"/phone_number\"], keep_last = 2, drop = [\"/note\"], hash = [\"/user_id\"], \
+         hash_key = \"k3y-of-the-hashes\" }\n";
+    let mut relay = Relay::start(&format!("{source}{}", receiver.endpoint("all", ""))).await;
+    let post = json!({
+        "phone_number": PHONE, "note": NOTE, "user_id": "u-1", "text": "hi", "user_last_message_time": 1_775_150_431,
+    });
+    let headers = [("content-type", "application/json")];
+    let id = accepted(&relay.post_source("bot", &headers, post.to_string()).await);
+    let event = relay.read(&format!("/v1/events/{id}")).await;
+    assert_eq!(event["data"]["phone_number"], "**********67", "{event}");
+    assert_eq!(
+        (event["data"].get("note"), &event["data"]["text"]),
+        (None, &json!("hi"))
+    );
+    assert_eq!(
+        event["data"]["user_id"].as_str().map(str::len),
+        Some(64),
+        "{event}"
+    );
+    let again = relay.post_source("bot", &headers, post.to_string()).await;
+    assert_eq!(
+        (again.json()["id"].clone(), &again.json()["duplicate"]),
+        (json!(id), &json!(true))
+    );
+    let delivered = receiver.received(1).await.remove(0).text();
+    relay.delivery(&id, "succeeded").await;
+    relay.stop().await;
+    let mut everything = format!("{delivered}{event}{}", relay.log()).into_bytes();
+    for file in std::fs::read_dir(relay.setup().home()).expect("the relay's folder") {
+        let path = file.expect("a file").path();
+        if path.is_file()
+            && path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().contains("relay.db"))
+        {
+            everything.extend(std::fs::read(path).expect("the store can be read"));
+        }
+    }
+    assert!(everything.len() > 10_000, "the store was looked at");
+    let everything = String::from_utf8_lossy(&everything);
+    assert!(!everything.contains(NOTE), "what is dropped is nowhere");
+    assert_eq!(event["subject"], "**********67", "{event}");
+    assert!(!everything.contains(PHONE), "what is masked is nowhere");
+}

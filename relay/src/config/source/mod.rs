@@ -12,6 +12,7 @@
 mod event;
 mod place;
 mod preset;
+mod redact;
 mod verify;
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub(super) fn read(section: &Section<'_>, usual: Usual<'_>) -> Option<Source> {
     let verify = verify::read(section, preset, &door);
     let sender = preset.or_else(|| verify.as_ref().and_then(|(_, sender)| *sender));
     let mapping = event::read(section, sender);
+    let redact = redact::read(section, usual.limits);
     let plugins = plugin::plugin_uses(section, usual.limits);
     label::check(section);
     let synchronous = section.section("synchronous").and_then(synchronous);
@@ -66,6 +68,7 @@ pub(super) fn read(section: &Section<'_>, usual: Usual<'_>) -> Option<Source> {
         name: name?,
         verify: verify?.0,
         mapping,
+        redact,
         plugins,
         body_bytes_max: limit.unwrap_or(usual.body_bytes_max),
         synchronous,
