@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{Either, Limited};
 use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt as _;
@@ -290,11 +290,8 @@ impl Gate {
         match verify::verify(&door.source.verify, &request, self.clock.now()) {
             Verified::Genuine => {}
             Verified::Answer(reply) => {
-                let headers = reply
-                    .headers
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .collect();
+                let headers = reply.headers.into_iter();
+                let headers = headers.map(|(name, value)| (name.to_owned(), value)).collect();
                 return Ok(handshake(reply.status, headers, reply.body));
             }
             Verified::Forged(forgery) => return Err(Refusal::from(forgery).into()),
@@ -531,8 +528,7 @@ fn handshake(status: u16, headers: Vec<(String, String)>, body: Bytes) -> Respon
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = answer::with_body(status, "text/plain; charset=utf-8", body);
     for (name, value) in headers {
-        let parsed = (http::HeaderName::try_from(name), HeaderValue::try_from(value));
-        if let (Ok(name), Ok(value)) = parsed {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }
     }

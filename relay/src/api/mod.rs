@@ -26,6 +26,7 @@ use crate::store::Store;
 pub mod auth;
 pub(crate) mod calls;
 mod conditions;
+mod definitions;
 mod deliveries;
 mod endpoints;
 mod errors;
@@ -90,6 +91,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(rules::routes())
         .merge(calls::routes())
         .merge(event_types::routes())
+        .merge(definitions::routes())
         .merge(keys::routes())
         .merge(recovery::routes())
         .merge(jobs::routes())

@@ -39,7 +39,9 @@ names!(
     EventTypeDefinition,
     EventTypePatch,
     EventType,
-    Sample
+    Sample,
+    Definition,
+    Document
 );
 
 /// Every schema that is drawn from a reader, by name, and what these refer to.
@@ -68,9 +70,22 @@ pub(super) fn drawn() -> Vec<(String, Value)> {
         ("EventTypeDefinition", taken(event_type)),
         ("EventTypePatch", taken(manage::patch(Kind::EventType))),
         ("Sample", json!({})),
+        ("Definition", json!({"type": "object"})),
+        ("Document", document()),
     ];
     let drawn = drawn.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     referred.chain(drawn).collect()
+}
+
+/// Lists of definitions, by the sections of a configuration file.
+fn document() -> Value {
+    let definitions = json!({"type": "array", "items": {"$ref": "#/components/schemas/Definition"}});
+    let sections = Kind::ALL.map(|kind| (kind.section().to_owned(), definitions.clone()));
+    json!({
+        "type": "object",
+        "properties": Map::from_iter(sections),
+        "additionalProperties": false,
+    })
 }
 
 /// A definition as it is sent: what only the relay says is passed over.

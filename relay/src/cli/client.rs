@@ -64,7 +64,36 @@ impl Access {
         content_type: &str,
         body: Vec<u8>,
     ) -> anyhow::Result<Answer> {
-        let mut headers = vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())];
+        let headers = vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())];
+        self.send(method, path, headers, body).await
+    }
+
+    /// Reads what is at a path.
+    pub(super) async fn read(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send("GET", path, Vec::new(), Vec::new()).await
+    }
+
+    /// Sends JSON, meant for one revision of what is there if one is given.
+    pub(super) async fn change(
+        &self,
+        method: &str,
+        path: &str,
+        revision: Option<u64>,
+        body: Option<&serde_json::Value>,
+    ) -> anyhow::Result<Answer> {
+        let mut headers = vec![(header::CONTENT_TYPE.to_string(), "application/json".to_owned())];
+        headers.extend(revision.map(|revision| (header::IF_MATCH.to_string(), format!("\"{revision}\""))));
+        let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        self.send(method, path, headers, body).await
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        mut headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Answer> {
         if let Some(key) = &self.key {
             headers.push((header::AUTHORIZATION.to_string(), format!("Bearer {key}")));
         }

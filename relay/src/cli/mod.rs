@@ -8,17 +8,21 @@ use clap::{Args, Parser, Subcommand};
 use crate::manage::Unusable;
 use crate::plugins::compile;
 
+mod apply;
 mod backup;
 mod check;
 mod client;
 mod demo;
+mod export;
 mod keys;
 mod job;
 mod listen;
 mod openapi;
+mod packs;
 mod plugin;
 mod replay;
 mod retry;
+mod samples;
 mod send;
 mod serve;
 
@@ -83,6 +87,19 @@ enum Command {
     /// Puts a copy of the store in its place, which has to be empty
     #[command(after_help = "Example:\n  relay restore --config relay.toml /backups/relay-2026-01-31.db")]
     Restore(backup::Restore),
+    /// Puts what a file says in force in a relay that runs
+    #[command(
+        after_help = "Example:\n  relay apply -f relay-resources.toml --dry-run\n  relay apply -f pack:whatsable\n  relay export | relay apply -f - --url https://other.example\n\nExit code 78 if there is a fault; then nothing was changed."
+    )]
+    Apply(apply::Apply),
+    /// Writes what a relay that runs has, as a file that `apply` takes
+    #[command(
+        after_help = "Example:\n  relay export > relay-resources.toml\n  relay export --inventory > INVENTORY.md"
+    )]
+    Export(export::Export),
+    /// Lists the packs of known platforms, or prints one
+    #[command(after_help = "Example:\n  relay packs\n  relay packs whatsable > whatsable.toml")]
+    Packs(packs::Packs),
     /// Makes, lists and revokes keys of a relay that runs
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -116,6 +133,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::CompilePlugin => Ok(compile_plugin()),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::Apply(apply) => apply.run().await,
+        Command::Export(export) => export.run().await,
+        Command::Packs(packs) => packs.run(),
         Command::Keys(keys) => keys.run().await,
         Command::Openapi(openapi) => openapi.run(),
     }

@@ -163,6 +163,34 @@ impl Workshop {
         }
     }
 
+    /// Finds out whether the plugins of a definition can be used; keeps nothing.
+    ///
+    /// # Errors
+    /// What of it cannot be used.
+    pub(super) async fn try_out(&self, checked: &Checked) -> anyhow::Result<()> {
+        let (kind, plugins, id, name) = match checked {
+            Checked::Source(source) => (Named::Source, &source.plugins, source.id.raw(), &source.name),
+            Checked::Endpoint(endpoint) => (
+                Named::Endpoint,
+                &endpoint.plugins,
+                endpoint.id.raw(),
+                &endpoint.name,
+            ),
+            Checked::Rule(_) | Checked::EventType(_) => return Ok(()),
+        };
+        let owner = Owner {
+            tenant: TenantId::DEFAULT,
+            tenant_name: TENANT_NAME.to_owned(),
+            kind,
+            id,
+            name: name.clone(),
+        };
+        if let Checked::Source(source) = checked {
+            self.bind(source.redact.as_slice(), &owner).await?;
+        }
+        self.bind(plugins, &owner).await.map(drop)
+    }
+
     async fn door(&self, source: Source) -> anyhow::Result<Door> {
         let owner = Owner {
             tenant: source.tenant,

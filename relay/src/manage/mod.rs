@@ -10,6 +10,7 @@ mod assemble;
 mod change;
 mod entry;
 mod forget;
+mod plan;
 mod schema;
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +21,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use assemble::Unusable;
 pub use change::{Handle, Left, Refused, Write};
 pub use entry::{Entry, Origin};
+pub use plan::{Planned, Step, Wanted};
 pub use schema::{definition, patch};
 
 pub use crate::config::reader::Fault;

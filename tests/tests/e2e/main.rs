@@ -33,6 +33,7 @@ mod resources;
 mod openapi;
 mod rules;
 mod event_types;
+mod apply;
 mod metrics;
 mod examples;
 mod cli;

@@ -3,18 +3,13 @@
 use anyhow::Context as _;
 
 use super::super::client::exchange;
+use super::super::samples;
 use crate::app::App;
 use crate::clock::{Clock as _, SystemClock};
 use crate::crypto;
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::model::secret::Secret;
 use crate::model::verify::{Digest, Encoding};
-
-macro_rules! sample {
-    ($name:literal) => {
-        ($name, include_str!(concat!("../../../samples/", $name, ".json")))
-    };
-}
 
 /// One post and its answer.
 pub(super) struct Answered {
@@ -54,21 +49,21 @@ pub(super) fn all_as_expected(answers: &[Answered]) -> bool {
 }
 
 /// The samples that each platform posts.
-const SAMPLES: [(&str, (&str, &str)); 14] = [
-    ("mumble", sample!("mumble-message-text")),
-    ("mumble", sample!("mumble-message-image")),
-    ("mumble", sample!("mumble-status-closed")),
-    ("mumara", sample!("mumara-delivered")),
-    ("mumara", sample!("mumara-bounced")),
-    ("mumara", sample!("mumara-newsletter-clicked")),
-    ("whatsable", sample!("whatsable-message-text")),
-    ("whatsable", sample!("whatsable-message-document")),
-    ("calls", sample!("calls-call-completed")),
-    ("calls", sample!("calls-call-failed")),
-    ("calls", sample!("calls-contact-created")),
-    ("vambe", sample!("vambe-message-received")),
-    ("vambe", sample!("vambe-ticket-created")),
-    ("vambe", sample!("vambe-stage-changed")),
+const SAMPLES: [(&str, &str); 14] = [
+    ("mumble", "mumble-message-text"),
+    ("mumble", "mumble-message-image"),
+    ("mumble", "mumble-status-closed"),
+    ("mumara", "mumara-delivered"),
+    ("mumara", "mumara-bounced"),
+    ("mumara", "mumara-newsletter-clicked"),
+    ("whatsable", "whatsable-message-text"),
+    ("whatsable", "whatsable-message-document"),
+    ("calls", "calls-call-completed"),
+    ("calls", "calls-call-failed"),
+    ("calls", "calls-contact-created"),
+    ("vambe", "vambe-message-received"),
+    ("vambe", "vambe-ticket-created"),
+    ("vambe", "vambe-stage-changed"),
 ];
 
 /// The post whose sender waits, and a part of what it is answered.
@@ -81,7 +76,8 @@ const OPENED: usize = 10;
 /// Posts everything, in order.
 pub(super) async fn play(app: &App) -> anyhow::Result<Vec<Answered>> {
     let mut answers = Vec::new();
-    for (source, (name, text)) in SAMPLES {
+    for (source, name) in SAMPLES {
+        let text = samples::text(name);
         let body = if source == "mumble" {
             with_token(text)?
         } else {
@@ -107,13 +103,13 @@ pub(super) async fn play(app: &App) -> anyhow::Result<Vec<Answered>> {
             .await?,
         );
     }
-    let (name, text) = SAMPLES[6].1;
+    let name = "whatsable-message-text";
     answers.push(
         post(
             app,
             "whatsable",
             format!("{name}, again"),
-            text.to_owned(),
+            samples::text(name).to_owned(),
             Expected::Duplicate,
         )
         .await?,
@@ -143,7 +139,7 @@ fn opened(number: usize) -> String {
 
 /// A post with a signature by somebody else.
 async fn forged(app: &App) -> anyhow::Result<Answered> {
-    let (_, text) = SAMPLES[9].1;
+    let text = samples::text("calls-call-failed");
     let headers = vec![("x-signature".to_owned(), signature("not-the-secret", text))];
     send(
         app,
