@@ -70,6 +70,26 @@ impl Pattern {
         (!self.0.contains('*')).then_some(&self.0)
     }
 
+    /// Whether there is a type that both patterns want.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (mut one, mut two) = (self.0.split('.').peekable(), other.0.split('.').peekable());
+        loop {
+            let (Some(left), Some(right)) = (one.next(), two.next()) else {
+                return false;
+            };
+            let (left_ends, right_ends) = (one.peek().is_none(), two.peek().is_none());
+            let fit = left == right || left == "*" || right == "*";
+            match (fit, left_ends, right_ends) {
+                (false, ..) => return false,
+                (true, true, true) => return true,
+                // A star at the end takes all that is left.
+                (true, true, false) => return left == "*",
+                (true, false, true) => return right == "*",
+                (true, false, false) => {}
+            }
+        }
+    }
+
     /// Whether the pattern wants that type.
     pub fn matches(&self, event_type: &str) -> bool {
         let mut wanted = self.0.split('.').peekable();
@@ -130,6 +150,38 @@ mod tests {
         ] {
             let parsed: Pattern = pattern.parse().expect("a valid pattern");
             assert_eq!(parsed.matches(event_type), wanted, "{pattern} on {event_type}");
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_where_some_type_matches_both() {
+        let words = |segments: &[&str], longest: usize| -> Vec<String> {
+            let mut all: Vec<String> = segments.iter().map(|word| (*word).to_owned()).collect();
+            let mut begin = 0;
+            for _ in 1..longest {
+                let end = all.len();
+                for at in begin..end {
+                    all.extend(
+                        segments
+                            .iter()
+                            .map(|word| format!("{}.{word}", all[at]))
+                            .collect::<Vec<_>>(),
+                    );
+                }
+                begin = end;
+            }
+            all
+        };
+        let types = words(&["a", "b"], 4);
+        let patterns: Vec<Pattern> = words(&["a", "b", "*"], 3)
+            .iter()
+            .map(|text| text.parse().expect("a valid pattern"))
+            .collect();
+        for one in &patterns {
+            for two in &patterns {
+                let both = types.iter().any(|kind| one.matches(kind) && two.matches(kind));
+                assert_eq!(one.overlaps(two), both, "{one} and {two}");
+            }
         }
     }
 

@@ -43,10 +43,21 @@ pub struct Fault {
 /// The first clause that an event did not meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// A JSON Pointer to the clause in the pattern.
+    /// A JSON Pointer to the clause in the pattern, and so to the field in the event.
     pub pointer: String,
-    /// What was found and what was wanted.
-    pub message: String,
+    /// What kinds of test its alternatives are, as patterns name them; `equal` for plain values.
+    pub operators: Vec<&'static str>,
+    /// The alternatives, as they were written; cut if they are long.
+    pub wanted: String,
+    /// What stands there in the event, for people.
+    pub found: String,
+}
+
+impl Mismatch {
+    /// One line for people.
+    pub fn message(&self) -> String {
+        format!("found {}, wanted {}", self.found, self.wanted)
+    }
 }
 
 impl Filter {
@@ -66,10 +77,11 @@ impl Filter {
     /// Why the event does not meet the pattern; `None` if it does.
     pub fn explain(&self, view: &View<'_>) -> Option<Mismatch> {
         let Failure { clause, found } = self.0.failure(Node::Event(view))?;
-        let message = format!("found {}, wanted {}", found.describe(SHOWN_MAX), clause.wanted);
         Some(Mismatch {
             pointer: clause.pointer.clone(),
-            message,
+            operators: clause.operators.clone(),
+            wanted: clause.wanted.clone(),
+            found: found.describe(SHOWN_MAX),
         })
     }
 }
@@ -105,6 +117,7 @@ struct AnyOf {
 #[derive(Debug, Clone)]
 struct Clause {
     pointer: String,
+    operators: Vec<&'static str>,
     wanted: String,
 }
 

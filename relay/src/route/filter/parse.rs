@@ -116,7 +116,7 @@ impl Parser {
             }
         }
         Some(AnyOf {
-            clause: clause(pointer, value),
+            clause: clause(pointer, vec!["$or"], value),
             branches,
         })
     }
@@ -126,7 +126,7 @@ impl Parser {
             Value::Array(list) => {
                 let tests = self.alternatives(list, &pointer);
                 Rule::OneOf {
-                    clause: clause(pointer, value),
+                    clause: clause(pointer, operators(&tests), value),
                     tests,
                 }
             }
@@ -375,11 +375,23 @@ fn below(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", escape_token(name))
 }
 
-fn clause(pointer: String, value: &Value) -> Clause {
+/// What kinds of test there are, each once.
+fn operators(tests: &[Test]) -> Vec<&'static str> {
+    let mut operators: Vec<_> = tests.iter().map(Test::operator).collect();
+    operators.sort_unstable();
+    operators.dedup();
+    operators
+}
+
+fn clause(pointer: String, operators: Vec<&'static str>, value: &Value) -> Clause {
     let mut wanted = value.to_string();
     if wanted.len() > WANTED_SHOWN_MAX {
         wanted.truncate(wanted.floor_char_boundary(WANTED_SHOWN_MAX));
         wanted.push('…');
     }
-    Clause { pointer, wanted }
+    Clause {
+        pointer,
+        operators,
+        wanted,
+    }
 }

@@ -56,6 +56,21 @@ enum Scalar<'v> {
 }
 
 impl Test {
+    /// As patterns name it; `equal` for a plain value.
+    pub(super) const fn operator(&self) -> &'static str {
+        match self {
+            Self::Equal(_) => "equal",
+            Self::Prefix(_) => "prefix",
+            Self::Suffix(_) => "suffix",
+            Self::Wildcard(_) => "wildcard",
+            Self::EqualFolded(_) => "equals-ignore-case",
+            Self::Numeric(_) => "numeric",
+            Self::Network(_) => "cidr",
+            Self::Exists(_) => "exists",
+            Self::AnythingBut(_) => "anything-but",
+        }
+    }
+
     /// Whether the test holds of what stands there, or of one element of the array there.
     pub(super) fn holds(&self, found: Node<'_>) -> bool {
         if let Self::Exists(wanted) = self {

@@ -55,7 +55,11 @@ impl Decision {
             Self::Source => "the endpoint wants events of other sources".to_owned(),
             Self::Type => "the endpoint wants other event types".to_owned(),
             Self::Filter(mismatch) => {
-                format!("the filter says no at {}: {}", mismatch.pointer, mismatch.message)
+                format!(
+                    "the filter says no at {}: {}",
+                    mismatch.pointer,
+                    mismatch.message()
+                )
             }
         }
     }
@@ -123,14 +127,22 @@ impl Table {
 
     /// What was decided about an event for each endpoint of its tenant, in the order of ids.
     pub fn explain(&self, event: &Event, source: Option<&str>) -> Vec<(&Arc<Endpoint>, Decision)> {
+        self.explain_some(event, source, |_| true)
+    }
+
+    /// As [`Table::explain`], of those endpoints alone.
+    pub fn explain_some(
+        &self,
+        event: &Event,
+        source: Option<&str>,
+        is_asked: impl Fn(EndpointId) -> bool,
+    ) -> Vec<(&Arc<Endpoint>, Decision)> {
         let Some(tenant) = self.tenants.get(&event.tenant) else {
             return Vec::new();
         };
         let view = View::new(event);
-        let decisions = tenant
-            .routes
-            .iter()
-            .map(|route| (&route.endpoint, route.decide(&view, event, source)));
+        let asked = tenant.routes.iter().filter(|route| is_asked(route.endpoint.id));
+        let decisions = asked.map(|route| (&route.endpoint, route.decide(&view, event, source)));
         decisions.collect()
     }
 

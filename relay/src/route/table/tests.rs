@@ -156,7 +156,9 @@ fn filters_decide_last_and_explain_themselves() {
         .collect();
     let mismatch = Mismatch {
         pointer: "/data/n".to_owned(),
-        message: r#"found 7, wanted [{"numeric":[">",30]}]"#.to_owned(),
+        operators: vec!["numeric"],
+        wanted: r#"[{"numeric":[">",30]}]"#.to_owned(),
+        found: "7".to_owned(),
     };
     assert_eq!(
         decisions,
