@@ -77,9 +77,30 @@ impl Outlet {
         self.consent.as_ref()?.granted()
     }
 
+    /// Where it leads.
+    pub const fn target(&self) -> &send::Target {
+        &self.target
+    }
+
+    /// With what it asks.
+    pub const fn method(&self) -> &http::Method {
+        &self.method
+    }
+
     /// Sends the messages that the receiver has not taken yet, in order, up to the first that
     /// it does not take. The outcome is that of the last one sent.
     pub async fn send(&self, sender: &Sender, messages: &mut Messages, clock: &dyn Clock) -> Outcome {
+        self.send_showing(sender, messages, clock, |_, _| {}).await
+    }
+
+    /// As [`Outlet::send`]; `show` is told each message with the headers that go out with it.
+    pub async fn send_showing(
+        &self,
+        sender: &Sender,
+        messages: &mut Messages,
+        clock: &dyn Clock,
+        mut show: impl FnMut(&Message, &[Parsed]),
+    ) -> Outcome {
         if let Some(consent) = &self.consent {
             let asked = consent.get(sender, &self.target, &self.own_headers, self.timeout);
             // On the heap, because it is rare: what is part of an attempt is moved with it.
@@ -98,7 +119,9 @@ impl Outlet {
                 }
                 continue;
             };
-            let outcome = self.send_one(sender, message, clock).await;
+            let headers = self.head(message, clock);
+            show(message, &headers);
+            let outcome = self.send_one(sender, message, &headers).await;
             if !outcome.is_success() {
                 return outcome;
             }
@@ -109,12 +132,11 @@ impl Outlet {
         }
     }
 
-    async fn send_one(&self, sender: &Sender, message: &Message, clock: &dyn Clock) -> Outcome {
-        let headers = self.head(message, clock);
+    async fn send_one(&self, sender: &Sender, message: &Message, headers: &[Parsed]) -> Outcome {
         let request = Outgoing {
             target: &self.target,
             method: &self.method,
-            headers: &headers,
+            headers,
             body: message.body.clone(),
             answer_bytes_max: EXCERPT_BYTES_MAX,
             timeout: self.timeout,

@@ -13,6 +13,9 @@ use url::{Host, Position, Url};
 /// Longest URL of an endpoint, in bytes.
 pub const URL_BYTES_MAX: usize = 4 << 10;
 
+/// The scheme of URLs that lead to an inspector of the relay itself, and so to no address.
+pub const LOCAL_SCHEME: &str = "inspector";
+
 /// IPv4 networks that are not the public internet, and one address that is but answers with
 /// credentials.
 const IPV4_REFUSED: [(Ipv4Addr, u32); 18] = [
@@ -74,6 +77,8 @@ pub enum UrlError {
     Port,
     #[error("the path or query contains a character that cannot be sent; percent-encode it")]
     Path,
+    #[error("an inspector's URL is `inspector://` and its token, as it was given out")]
+    Inspector,
     #[error("the URL is longer than {URL_BYTES_MAX} bytes")]
     TooLong,
     #[error(transparent)]
@@ -110,6 +115,7 @@ impl Guard {
             "https" => {}
             "http" if self.https_only => return Err(UrlError::PlainHttp),
             "http" => {}
+            LOCAL_SCHEME => return check_local(url),
             other => return Err(UrlError::Scheme(other.chars().take(32).collect())),
         }
         if url.as_str().len() > URL_BYTES_MAX {
@@ -169,8 +175,22 @@ impl Guard {
     }
 }
 
+/// `inspector://` and a token, and nothing else.
+fn check_local(url: &Url) -> Result<(), UrlError> {
+    let token = url.host_str().unwrap_or_default();
+    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_bare = url[Position::AfterHost..].trim_end_matches('/').is_empty() && url.username().is_empty();
+    match is_token && is_bare && url.password().is_none() {
+        true => Ok(()),
+        false => Err(UrlError::Inspector),
+    }
+}
+
 /// Path and query as they go on the wire.
 pub(super) fn path_and_query(url: &Url) -> Result<http::uri::PathAndQuery, UrlError> {
+    if url.scheme() == LOCAL_SCHEME {
+        return Ok(http::uri::PathAndQuery::from_static("/"));
+    }
     url[Position::BeforePath..Position::AfterQuery]
         .parse()
         .map_err(|_| UrlError::Path)

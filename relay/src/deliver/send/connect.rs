@@ -15,7 +15,7 @@ use url::Host;
 use super::pool::Origin;
 use super::resolve::{Lookups, Resolve};
 use super::stream::{Io, Stream};
-use super::tls;
+use super::tls::Trust;
 use crate::deliver::address::{Blocked, Guard};
 use crate::deliver::outcome::Failure;
 use crate::model::attempt::Cause;
@@ -35,7 +35,7 @@ pub(super) struct Connector {
     extra_roots: RootCertStore,
     /// Made at the first use: reading the platform's authorities takes milliseconds that a
     /// relay with plain receivers need not spend.
-    tls: OnceLock<Result<Arc<ClientConfig>, rustls::Error>>,
+    tls: OnceLock<Result<Trust, rustls::Error>>,
 }
 
 impl Connector {
@@ -64,23 +64,27 @@ impl Connector {
     }
 
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, Failure> {
-        let addresses = self.addresses(origin).await?;
+        let addresses = self.admit(self.resolve(origin).await?)?;
         let tcp = self.connect_any(addresses).await?;
         match &origin.server_name {
             None => Ok(Stream::new(Io::Plain(tcp))),
-            Some(name) => self.shake_hands(tcp, name).await,
+            Some(name) => shake_hands(tcp, name, Arc::clone(&self.trust()?.config)).await,
         }
     }
 
-    /// The origin's addresses, every one of them checked. If one is refused, all are: a name
-    /// that points inside as well as outside is not to be trusted.
-    async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Failure> {
+    /// What the origin's name stands for.
+    pub(super) async fn resolve(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Failure> {
         let ips = match &origin.host {
             Host::Ipv4(ip) => Arc::from([IpAddr::V4(*ip)]),
             Host::Ipv6(ip) => Arc::from([IpAddr::V6(*ip)]),
             Host::Domain(name) => self.lookups.addresses(name, &origin.lookup).await?,
         };
-        let addresses: Vec<SocketAddr> = ips.iter().map(|&ip| SocketAddr::new(ip, origin.port)).collect();
+        Ok(ips.iter().map(|&ip| SocketAddr::new(ip, origin.port)).collect())
+    }
+
+    /// The addresses in the order they are tried, every one of them checked. If one is refused, all
+    /// are: a name that points inside as well as outside is not to be trusted.
+    pub(super) fn admit(&self, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
         if addresses
             .iter()
             .any(|&address| self.guard.check(address).is_err())
@@ -93,7 +97,7 @@ impl Connector {
     /// The first address that answers. Each has a head start over the next, which is tried at
     /// once when it fails and beside it when it is slow (RFC 8305), so that one address, or one
     /// of the two families, that swallows packets costs a moment and not the deadline.
-    async fn connect_any(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
+    pub(super) async fn connect_any(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
         let mut failure = Failure::new(Cause::Dns, "the name has no addresses");
         let mut waiting = addresses.into_iter().take(ADDRESSES_MAX);
         let mut racing = FuturesUnordered::new();
@@ -126,22 +130,25 @@ impl Connector {
         Ok(stream)
     }
 
-    async fn shake_hands(&self, tcp: TcpStream, name: &ServerName<'static>) -> Result<Stream, Failure> {
-        let connector = TlsConnector::from(self.tls()?);
-        let stream = connector
-            .connect(name.clone(), tcp)
-            .await
-            .map_err(|error| Failure::of_tls(&error))?;
-        Ok(Stream::new(Io::Tls(Box::new(stream))))
-    }
-
-    fn tls(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let made = self
-            .tls
-            .get_or_init(|| tls::client_config(&self.extra_roots).map(Arc::new));
-        made.clone()
+    /// Whom to trust.
+    pub(super) fn trust(&self) -> Result<&Trust, Failure> {
+        let made = self.tls.get_or_init(|| Trust::of(&self.extra_roots));
+        made.as_ref()
             .map_err(|error| Failure::new(Cause::Tls, error.to_string()))
     }
+}
+
+/// Speaks TLS on a connection, to whoever proves to have that name.
+pub(super) async fn shake_hands(
+    tcp: TcpStream,
+    name: &ServerName<'static>,
+    config: Arc<ClientConfig>,
+) -> Result<Stream, Failure> {
+    let stream = TlsConnector::from(config)
+        .connect(name.clone(), tcp)
+        .await
+        .map_err(|error| Failure::of_tls(&error))?;
+    Ok(Stream::new(Io::Tls(Box::new(stream))))
 }
 
 /// Both families in turn, in the resolver's order, beginning with its first choice.

@@ -8,6 +8,7 @@
 mod connect;
 mod exchange;
 mod pool;
+pub mod probe;
 pub mod resolve;
 mod stream;
 mod tls;
@@ -64,6 +65,8 @@ pub struct SenderSettings {
     pub clock: Arc<dyn Clock>,
     /// What requests go out by in place of the network: a simulation's receivers.
     pub wire: Option<Arc<dyn Wire>>,
+    /// Who takes requests to [`LOCAL_SCHEME`](address::LOCAL_SCHEME).
+    pub local: Option<Arc<dyn Wire>>,
 }
 
 impl SenderSettings {
@@ -79,6 +82,7 @@ impl SenderSettings {
             idle_timeout: Duration::from_secs(30),
             clock,
             wire: None,
+            local: None,
         }
     }
 }
@@ -92,6 +96,8 @@ pub struct Target {
     /// The whole, as HTTP/2 writes it.
     uri: Uri,
     host: HeaderValue,
+    /// Whether the relay itself takes the requests, so that none leaves it.
+    is_local: bool,
 }
 
 impl Target {
@@ -121,6 +127,7 @@ pub struct Sender {
     connector: Connector,
     clock: Arc<dyn Clock>,
     wire: Option<Arc<dyn Wire>>,
+    local: Option<Arc<dyn Wire>>,
     idle_timeout: Duration,
     idle: IdleLimits,
     /// One for each origin in use; an unused one goes once its last idle connection has gone.
@@ -141,6 +148,7 @@ impl Sender {
             connector: Connector::new(settings.guard, settings.resolver, settings.connect_timeout, roots),
             clock: settings.clock,
             wire: settings.wire,
+            local: settings.local,
             idle_timeout: settings.idle_timeout,
             idle: IdleLimits::new(settings.idle_per_origin, settings.idle_total),
             origins: Mutex::default(),
@@ -165,6 +173,7 @@ impl Sender {
             uri: uri.build().map_err(|_| UrlError::Host)?,
             host: HeaderValue::try_from(authority).map_err(|_| UrlError::Host)?,
             path: Uri::from(path),
+            is_local: url.scheme() == address::LOCAL_SCHEME,
             origin: self.origin(key)?,
         })
     }
@@ -213,6 +222,12 @@ impl Sender {
     }
 
     async fn exchange(&self, request: &Outgoing<'_>) -> Result<Answer, Failure> {
+        if request.target.is_local {
+            return match &self.local {
+                Some(local) => local.exchange(request).await,
+                None => Err(Failure::refused("there are no inspectors here")),
+            };
+        }
         if let Some(wire) = &self.wire {
             return wire.exchange(request).await;
         }

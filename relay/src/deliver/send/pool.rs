@@ -22,7 +22,9 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn of(url: &Url) -> Result<Self, UrlError> {
         let host = url.host().ok_or(UrlError::Host)?.to_owned();
-        let port = url.port_or_known_default().ok_or(UrlError::Port)?;
+        // What leads to no other machine has no port.
+        let none = (url.scheme() == address::LOCAL_SCHEME).then_some(0);
+        let port = url.port_or_known_default().or(none).ok_or(UrlError::Port)?;
         Ok(Self {
             is_tls: url.scheme() == "https",
             host,
