@@ -16,7 +16,7 @@ use super::select::{Number, WhichDeliveries, Words, Wrong};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::http::problem::Problem;
-use crate::model::attempt::Attempt;
+use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, State as Stand};
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::time::Timestamp;
@@ -67,6 +67,9 @@ pub(super) struct Asked {
     /// Before this time.
     #[param(value_type = Option<Timestamp>)]
     until: Option<String>,
+    /// Whether somebody tried the endpoint out.
+    #[param(value_type = Option<bool>)]
+    test: Option<String>,
 }
 
 /// A delivery as lists show it.
@@ -83,6 +86,8 @@ pub(super) struct Shown {
     attempts: u32,
     next_attempt_at: Option<Timestamp>,
     reason: Option<String>,
+    /// Whether somebody tried the endpoint out with a sample.
+    test: bool,
     updated_at: Timestamp,
 }
 
@@ -99,6 +104,7 @@ pub(super) fn show(directory: &Directory, clock: &dyn Clock, delivery: Delivery)
         attempts: delivery.attempts,
         next_attempt_at: delivery.due.map(|due| clock.shown(due)),
         reason: delivery.reason,
+        test: delivery.test,
         updated_at: delivery.updated_at,
     }
 }
@@ -135,6 +141,7 @@ pub(super) async fn list(
         q: asked.q,
         since: asked.since,
         until: asked.until,
+        test: asked.test,
     };
     let filter = which.read(&api, caller.tenant).map_err(Wrong::parameter)?;
     let listed = api
@@ -187,6 +194,7 @@ pub(super) struct Attempts {
     data: Vec<ShownAttempt>,
 }
 
+/// An attempt as it is shown.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = DeliveryAttempt)]
 pub(super) struct ShownAttempt {
@@ -216,15 +224,24 @@ pub(super) async fn attempts(
         return Err(unknown(&id.to_string()));
     }
     let attempts = api.store.attempts(caller.tenant, id).await?;
-    let data = attempts
-        .into_iter()
-        .map(|attempt| ShownAttempt {
+    let data = attempts.into_iter().map(ShownAttempt::from).collect();
+    Ok(Json(Attempts { data }))
+}
+
+impl ShownAttempt {
+    pub(super) const fn outcome(&self) -> &Outcome {
+        &self.attempt.outcome
+    }
+}
+
+impl From<Attempt> for ShownAttempt {
+    fn from(attempt: Attempt) -> Self {
+        Self {
             error_class: attempt.outcome.class(),
             summary: attempt.outcome.summary(),
             attempt,
-        })
-        .collect();
-    Ok(Json(Attempts { data }))
+        }
+    }
 }
 
 /// What became of a retry.
@@ -254,6 +271,10 @@ pub(super) async fn retry(
     let id = parse(&id)?;
     let delivery = api.store.delivery(caller.tenant, id).await?;
     let delivery = delivery.ok_or_else(|| unknown(&id.to_string()))?;
+    if delivery.test {
+        let detail = "a test is sent once; make another one with POST /v1/endpoints/{id}/test";
+        return Err(Problem::new(409, "test_delivery", "Test delivery", detail).into());
+    }
     if api
         .directories
         .current()

@@ -120,6 +120,7 @@ impl Selection {
             q: self.q,
             since: self.since,
             until: self.until,
+            test: None,
         };
         let mut filter = which.read(api, caller.tenant)?;
         if filter.states.is_empty() {

@@ -102,6 +102,7 @@ pub(super) struct WhichDeliveries {
     pub(super) q: Option<String>,
     pub(super) since: Option<String>,
     pub(super) until: Option<String>,
+    pub(super) test: Option<String>,
 }
 
 impl WhichDeliveries {
@@ -119,6 +120,7 @@ impl WhichDeliveries {
             text: text(self.q.as_deref())?,
             since: time("since", self.since.as_deref())?,
             until: time("until", self.until.as_deref())?,
+            test: parse("test", self.test.as_deref(), "use true or false")?,
         })
     }
 }

@@ -93,6 +93,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// Why it is in this state: the plugin's reason, the last failure.
     pub reason: Option<String>,
+    /// Whether somebody tried the endpoint out with a sample.
+    pub test: bool,
     /// When the row last changed; for a delivery without a row, when its event came in.
     pub updated_at: Timestamp,
 }

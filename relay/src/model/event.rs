@@ -72,6 +72,11 @@ impl Event {
         self.envelope.time.unwrap_or(self.received_at)
     }
 
+    /// Whether it is a sample that was sent to try an endpoint out.
+    pub fn is_test(&self) -> bool {
+        self.source == Some(SourceId::TEST)
+    }
+
     /// The trace it belongs to, if its sender said so.
     pub fn trace_id(&self) -> Option<String> {
         trace::of(&self.envelope.extensions, &self.headers).map(|(parent, _)| parent.trace_id())

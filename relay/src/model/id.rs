@@ -142,6 +142,10 @@ id_type!(
     JobId, "job_"
 );
 id_type!(
+    /// An inspector: a receiver within the relay.
+    InspectorId, "insp_"
+);
+id_type!(
     /// An API key.
     KeyId, "key_"
 );
@@ -149,6 +153,11 @@ id_type!(
 impl TenantId {
     /// The tenant of a relay that knows only one.
     pub const DEFAULT: Self = Self(1);
+}
+
+impl SourceId {
+    /// Where the samples of tests come from: no source has it, as ids begin with a time.
+    pub const TEST: Self = Self(1);
 }
 
 impl EventId {

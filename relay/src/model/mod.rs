@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod event;
 pub mod event_type;
 pub mod id;
+pub mod inspector;
 pub mod json;
 pub mod key;
 pub mod message;

@@ -96,6 +96,9 @@ pub struct DeliveryFilter {
     /// The event was accepted, or its replay asked for, before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Whether somebody tried the endpoint out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<bool>,
 }
 
 impl DeliveryFilter {
@@ -110,6 +113,7 @@ impl DeliveryFilter {
             && self.wants_state(delivery.state)
             && self.kind.as_ref().is_none_or(|kind| *kind == delivery.event_type)
             && self.attempts_min.is_none_or(|min| delivery.attempts >= min)
+            && self.test.is_none_or(|test| test == delivery.test)
     }
 
     /// Whether it asks how the last attempt ended.

@@ -30,6 +30,7 @@ pub use rules::{
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod filter;
+pub mod insight;
 mod jobs;
 pub mod memory;
 pub mod rules;
@@ -37,12 +38,19 @@ pub mod seal;
 pub mod sqlite;
 
 pub use filter::{BadText, DeliveryFilter, EventFilter, Q_BYTES_MAX, Text};
+pub use insight::{Activity, Insight, Recent};
 pub use jobs::{Bite, Deliveries, Job, JobState, Jobs, Member, Span, Started, Step, Stepped, Walked, Work};
 
 /// All that a relay keeps.
-pub trait Store: EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState {}
+pub trait Store:
+    EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState + Insight
+{
+}
 
-impl<T: EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState> Store for T {}
+impl<T: EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState + Insight> Store
+    for T
+{
+}
 
 /// What the caller of a store cannot prevent.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -9,16 +9,17 @@ use async_trait::async_trait;
 use relay::model::attempt::Attempt;
 use relay::model::delivery::Delivery;
 use relay::model::event::Event;
-use relay::model::id::{DeliveryId, EndpointId, EventId, JobId, KeyId, RuleId, TenantId};
+use relay::model::id::{DeliveryId, EndpointId, EventId, InspectorId, JobId, KeyId, RuleId, TenantId};
+use relay::model::inspector::Inspector;
 use relay::model::page::{Listed, Page};
 use relay::model::resource::{Kind, Resource};
 use relay::model::time::Timestamp;
 use relay::store::memory::MemoryStore;
 use relay::store::{
     Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, DueTimers, Error, EventFilter, EventStore,
-    Failing, Job, Jobs, KeptKey, Key, Named, NewEvent, PluginState, Pruned, Record, Registry, Resources,
-    Retried, RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped,
-    TimerId, UnfinishedPage, Walked, Which, Written,
+    Failing, Insight, Job, Jobs, KeptKey, Key, Named, NewEvent, PluginState, Pruned, Recent, Record,
+    Registry, Resources, Retried, RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span,
+    Started, Step, Stepped, TimerId, UnfinishedPage, Walked, Which, Written,
 };
 
 use super::Flaw;
@@ -374,6 +375,39 @@ impl Jobs for FaultyStore {
     async fn cancel_job(&self, tenant: TenantId, id: JobId, now: Timestamp) -> Result<bool, Error> {
         self.write("cancel_job", self.inner.cancel_job(tenant, id, now))
             .await
+    }
+}
+
+#[async_trait]
+impl Insight for FaultyStore {
+    async fn keep_test(&self, event: Arc<Event>, record: Record) -> Result<(), Error> {
+        self.write("keep_test", self.inner.keep_test(event, record)).await
+    }
+
+    async fn planned(
+        &self,
+        tenant: TenantId,
+        event: EventId,
+    ) -> Result<Option<Vec<(DeliveryId, EndpointId)>>, Error> {
+        self.read("planned", self.inner.planned(tenant, event)).await
+    }
+
+    async fn add_inspector(&self, inspector: Inspector) -> Result<(), Error> {
+        self.write("add_inspector", self.inner.add_inspector(inspector))
+            .await
+    }
+
+    async fn inspectors(&self) -> Result<Vec<Inspector>, Error> {
+        self.inner.inspectors().await
+    }
+
+    async fn remove_inspector(&self, tenant: TenantId, id: InspectorId) -> Result<(), Error> {
+        self.write("remove_inspector", self.inner.remove_inspector(tenant, id))
+            .await
+    }
+
+    async fn recent(&self, tenant: TenantId) -> Result<Recent, Error> {
+        self.read("recent", self.inner.recent(tenant)).await
     }
 }
 

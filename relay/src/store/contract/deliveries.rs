@@ -37,6 +37,7 @@ pub(super) async fn a_planned_delivery_is_pending_before_it_has_a_row(store: Arc
         due: Some(at(0)),
         attempts: 0,
         reason: None,
+        test: false,
         updated_at: at(0),
     };
     assert_eq!(delivery(&store, id).await, planned);

@@ -8,6 +8,7 @@ use super::Store;
 
 mod accepting;
 mod deliveries;
+mod insight;
 mod jobs;
 mod kit;
 mod pruning;
@@ -110,6 +111,10 @@ where
         rules::a_tenant_has_no_more_timers_than_it_may,
         rules::keys_are_listed_in_order_in_pages,
         rules::what_is_kept_of_a_version_is_forgotten_in_bites,
+        insight::a_test_is_kept_whole_and_marked,
+        insight::where_an_event_went_is_told_to_its_tenant,
+        insight::inspectors_are_kept_until_they_are_removed,
+        insight::what_is_recent_leaves_tests_out,
         state::a_value_is_read_until_its_time,
         state::scopes_do_not_see_each_other,
         state::a_claim_is_won_once_until_it_ends,

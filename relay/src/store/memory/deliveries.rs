@@ -273,16 +273,15 @@ impl Tables {
         })
     }
 
-    fn record(&mut self, record: Record) {
+    pub(super) fn record(&mut self, record: Record) {
         // Only to wait changes nothing: the row that is there knows better.
         let only_waits = record.progress.state == State::Pending && record.progress.attempt.is_none();
         if only_waits && self.deliveries.contains_key(&record.delivery) {
             return;
         }
-        let kind = self
-            .events
-            .get(&record.event)
-            .map(|stored| stored.event.envelope.kind.clone());
+        let event = self.events.get(&record.event).map(|stored| &stored.event);
+        let kind = event.map(|event| event.envelope.kind.clone());
+        let test = event.is_some_and(|event| event.is_test());
         let row = self.deliveries.entry(record.delivery).or_insert_with(|| Row {
             delivery: Delivery {
                 id: record.delivery,
@@ -294,6 +293,7 @@ impl Tables {
                 due: None,
                 attempts: 0,
                 reason: None,
+                test,
                 updated_at: record.delivery.made_at(),
             },
             trigger: Trigger::Scheduled,

@@ -94,7 +94,7 @@ impl EventStore for MemoryStore {
 }
 
 impl Tables {
-    fn accept(&mut self, new: NewEvent, now: Timestamp) -> Accepted {
+    pub(super) fn accept(&mut self, new: NewEvent, now: Timestamp) -> Accepted {
         let (id, tenant) = (new.event.id, new.event.tenant);
         if let Some(timer) = new.rules.as_ref().and_then(|rules| rules.fires.as_ref())
             && !self.rules.take(timer)
@@ -185,6 +185,7 @@ impl Stored {
             due: Some(self.event.received_at),
             attempts: 0,
             reason: None,
+            test: false,
             updated_at: self.event.received_at,
         }
     }

@@ -11,12 +11,14 @@ use crate::model::attempt::{Attempt, Trigger};
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, JobId, TenantId};
+use crate::model::inspector::Inspector;
 use crate::model::message::Messages;
 use crate::model::resource::Resource;
 use crate::model::time::Timestamp;
 
 mod deliveries;
 mod events;
+mod insight;
 mod jobs;
 mod registry;
 mod resources;
@@ -58,6 +60,7 @@ struct Tables {
     disabled: BTreeMap<EndpointId, Disabled>,
     failing: BTreeMap<EndpointId, Failing>,
     keys: Vec<Key>,
+    inspectors: Vec<Inspector>,
     resources: BTreeMap<i64, Resource>,
     state: HashMap<Scope, BTreeMap<String, Value>>,
     rules: rules::Kept,
@@ -81,6 +84,7 @@ impl Default for Tables {
             disabled: BTreeMap::new(),
             failing: BTreeMap::new(),
             keys: Vec::new(),
+            inspectors: Vec::new(),
             resources: BTreeMap::new(),
             state: HashMap::new(),
             rules: rules::Kept::default(),

@@ -14,7 +14,7 @@ use super::{plan, replayed, row};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
-use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId, first_raw_at};
+use crate::model::id::{DeliveryId, EndpointId, EventId, SourceId, TenantId, first_raw_at};
 use crate::model::page::{LIMIT_MAX, Listed, Page};
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryFilter, EventFilter, Span};
@@ -152,7 +152,8 @@ pub(super) fn delivery(
 /// A delivery that has a row.
 pub(super) fn stored(connection: &Connection, id: DeliveryId) -> Result<Option<Delivery>, Failure> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.tenant, d.event, d.endpoint, e.kind, d.state, d.due, d.attempts, d.reason, d.updated_at
+        "SELECT d.tenant, d.event, d.endpoint, e.kind, d.state, d.due, d.attempts, d.reason, d.updated_at,
+                e.source
          FROM deliveries d JOIN events e ON e.id = d.event WHERE d.id = ?1",
     )?;
     let mut rows = statement.query([id.raw()])?;
@@ -168,6 +169,7 @@ pub(super) fn stored(connection: &Connection, id: DeliveryId) -> Result<Option<D
         attempts: row.get(6)?,
         reason: row.get(7)?,
         updated_at: Timestamp::from_millis(row.get(8)?),
+        test: row.get(9) == Ok(Some(SourceId::TEST.raw())),
     }))
 }
 
@@ -225,6 +227,8 @@ impl Planner {
             due: Some(self.received_at),
             attempts: 0,
             reason: None,
+            // A test has its row from the start.
+            test: false,
             updated_at: self.received_at,
         }
     }

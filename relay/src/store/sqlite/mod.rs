@@ -34,6 +34,7 @@ pub mod fuzz;
 mod health;
 mod erase;
 mod inbox;
+mod insight;
 mod job;
 mod jobs;
 mod listing;

@@ -39,6 +39,10 @@ const MIGRATIONS: &[&str] = &[
     )),
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0005_rules.sql")),
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0006_jobs.sql")),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0007_inspectors.sql"
+    )),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.

@@ -16,7 +16,7 @@ use super::{listing, row};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
-use crate::model::id::{DeliveryId, EventId, TenantId};
+use crate::model::id::{DeliveryId, EventId, SourceId, TenantId};
 use crate::store::{DeliveryFilter, EventFilter, Span, Text};
 
 /// How long a walk may take: a page has to be there within 100 ms, on a busy machine too.
@@ -363,7 +363,7 @@ fn outcome(filter: &DeliveryFilter, row: &Row<'_>) -> Result<Option<Outcome>, Fa
 
 /// Whether a delivery's event is one that the filter wants.
 fn has_event(connection: &Connection, filter: &DeliveryFilter, event: i64) -> Result<bool, Failure> {
-    if filter.kind.is_none() && !filter.asks_event() {
+    if filter.kind.is_none() && filter.test.is_none() && !filter.asks_event() {
         return Ok(true);
     }
     let data = if filter.text.is_some() { "data" } else { "NULL" };
@@ -373,7 +373,10 @@ fn has_event(connection: &Connection, filter: &DeliveryFilter, event: i64) -> Re
         let kind = row.get_ref(0)?.as_str()?;
         let source: Option<i64> = row.get(1)?;
         let is_wanted = filter.kind.as_deref().is_none_or(|wanted| wanted == kind)
-            && filter.source.is_none_or(|wanted| source == Some(wanted.raw()));
+            && filter.source.is_none_or(|wanted| source == Some(wanted.raw()))
+            && filter
+                .test
+                .is_none_or(|wanted| wanted == (source == Some(SourceId::TEST.raw())));
         Ok(match &filter.text {
             Some(text) if is_wanted => text.is_in(row.get_ref(2)?.as_blob()?),
             _ => is_wanted,
