@@ -9,12 +9,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::crypto::standard_webhooks::{self, VerifyingKey};
@@ -33,25 +35,39 @@ pub(super) struct Listen {
     /// What to verify signatures with: whsec_… or whpk_…; may be given several times
     #[arg(long, value_name = "SECRET", env = "RELAY_SECRET", hide_env_values = true)]
     secret: Vec<String>,
-    /// How to answer: a status such as 204, 500 or 429, slow:3s, or reset
+    /// How to answer: a status such as 204, 500 or 429, slow:3s, redirect:URL, reset, or bad-tls
     #[arg(long, default_value = "204")]
     respond: Respond,
 }
 
 /// How the receiver answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Respond {
     Status(StatusCode),
     Slow(Duration),
+    /// 302 to there.
+    Redirect(HeaderValue),
     Reset,
+    /// Refuses every TLS handshake.
+    BadTls,
 }
+
+/// What a TLS server says that does not want to: a fatal alert, `handshake_failure` (RFC 8446,
+/// section 6.2).
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
 impl FromStr for Respond {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "reset" {
-            return Ok(Self::Reset);
+        match text {
+            "reset" => return Ok(Self::Reset),
+            "bad-tls" => return Ok(Self::BadTls),
+            _ => {}
+        }
+        if let Some(url) = text.strip_prefix("redirect:") {
+            let location = HeaderValue::from_str(url).map_err(|_| format!("{url:?} is no URL"))?;
+            return Ok(Self::Redirect(location));
         }
         if let Some(span) = text.strip_prefix("slow:") {
             return crate::config::reader::parse_duration(span)
@@ -60,7 +76,7 @@ impl FromStr for Respond {
         }
         text.parse()
             .map(Self::Status)
-            .map_err(|_| "use a status such as 204, slow:3s, or reset".to_owned())
+            .map_err(|_| "use a status such as 204, slow:3s, redirect:URL, reset, or bad-tls".to_owned())
     }
 }
 
@@ -137,12 +153,16 @@ impl Listen {
 
 async fn accept(listener: TcpListener, keys: Arc<Vec<VerifyingKey>>, respond: Respond) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((mut stream, _)) = listener.accept().await else {
             continue;
         };
-        let keys = Arc::clone(&keys);
+        let (keys, respond) = (Arc::clone(&keys), respond.clone());
         tokio::spawn(async move {
-            let answer = service_fn(move |request| answer(request, Arc::clone(&keys), respond));
+            if respond == Respond::BadTls {
+                refuse_tls(&mut stream).await.ok();
+                return;
+            }
+            let answer = service_fn(move |request| answer(request, Arc::clone(&keys), respond.clone()));
             // A client that goes away is nothing to report.
             hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), answer)
@@ -150,6 +170,16 @@ async fn accept(listener: TcpListener, keys: Arc<Vec<VerifyingKey>>, respond: Re
                 .ok();
         });
     }
+}
+
+/// Reads what comes first, so that the alert is not lost to a reset.
+async fn refuse_tls(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut hello = [0; 4096];
+    let read = stream.read(&mut hello).await?;
+    if read > 0 {
+        stream.write_all(&HANDSHAKE_FAILURE).await?;
+    }
+    stream.shutdown().await
 }
 
 async fn answer(
@@ -161,7 +191,13 @@ async fn answer(
         .await
         .ok_or_else(|| std::io::Error::other("the body broke off"))?;
     show(&arrival, &keys);
+    let mut response = Response::new(Full::default());
     let status = match respond {
+        Respond::BadTls => return Err(std::io::Error::other("asked to refuse")),
+        Respond::Redirect(location) => {
+            response.headers_mut().insert(LOCATION, location);
+            StatusCode::FOUND
+        }
         // An error instead of an answer closes the connection.
         Respond::Reset => return Err(std::io::Error::other("asked to reset")),
         Respond::Slow(span) => {
@@ -170,7 +206,6 @@ async fn answer(
         }
         Respond::Status(status) => status,
     };
-    let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     Ok(response)
 }
