@@ -71,6 +71,33 @@ impl Target {
         })
     }
 
+    /// The way out to another URL, as this endpoint would go it: what it sends and signs is the
+    /// same.
+    ///
+    /// # Errors
+    /// If nothing can be sent to the URL.
+    pub fn outlet_to(&self, url: url::Url, sender: &Sender) -> Result<Outlet, OutletError> {
+        let endpoint = Endpoint {
+            url,
+            ..Endpoint::clone(&self.endpoint)
+        };
+        Outlet::new(&endpoint, &self.secrets, sender)
+    }
+
+    /// The same way out, but signing with secrets that nobody else knows.
+    ///
+    /// # Errors
+    /// If nothing can be sent.
+    pub fn forger(&self, sender: &Sender) -> Result<Outlet, OutletError> {
+        let fresh = SigningKey::generate();
+        let forge = |secret: &Secret| match secret.reveal().starts_with("whsec_") {
+            true => fresh.symmetric.clone(),
+            false => fresh.asymmetric.clone(),
+        };
+        let secrets: Vec<Secret> = self.secrets.iter().map(forge).collect();
+        Outlet::new(&self.endpoint, &secrets, sender)
+    }
+
     /// `whsec_…`, if it signs with one.
     pub fn shared_secret(&self) -> Option<String> {
         self.secrets

@@ -34,8 +34,10 @@ pub mod clock;
 pub mod crypto;
 pub mod http;
 pub mod manage;
+pub mod diagnose;
 pub mod metrics;
 pub mod refusals;
+pub mod inspect;
 pub mod telemetry;
 
 // The doors.

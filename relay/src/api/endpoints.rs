@@ -18,7 +18,8 @@ use super::managed::{self, Asked, Keys, Patch, Shown};
 use super::page::List;
 use super::params::{Params, PathId};
 use super::schemas::{self, EndpointDefinition, EndpointPatch};
-use super::{Api, conditions};
+use super::{Api, conditions, testing};
+use crate::diagnose::lint::Finding;
 use crate::directory::Target;
 use crate::http::problem::Problem;
 use crate::manage::{Entry, Origin, Refused, Write};
@@ -51,6 +52,15 @@ pub(super) struct Standing {
     disabled: Option<ShownDisabled>,
     #[schema(required = false)]
     condition: ShownCondition,
+    /// What is likely to go wrong with it, where it is shown by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lints: Option<Vec<Finding>>,
+}
+
+/// What an endpoint shows where it is shown by itself.
+#[derive(Debug, Serialize)]
+struct Lints {
+    lints: Vec<Finding>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -103,6 +113,7 @@ fn show(api: &Api) -> impl Fn(&Entry) -> Shown {
                 reason: why.reason,
             }),
             condition: api.queue.condition(id).into(),
+            lints: None,
         });
         shown
     }
@@ -135,7 +146,17 @@ pub(super) async fn create(
     State(api): State<Api>,
     Keys(keys): Keys,
 ) -> Result<Response, Failure> {
-    managed::create(&api, &caller, KIND, keys, show(&api)).await
+    make(&api, &caller, keys).await
+}
+
+/// Makes a new one.
+pub(super) async fn make(api: &Api, caller: &Caller, keys: Map<String, Value>) -> Result<Response, Failure> {
+    managed::create(api, caller, KIND, keys, show(api)).await
+}
+
+/// One as it is shown.
+pub(super) fn shown(api: &Api, entry: &Entry) -> Shown {
+    show(api)(entry)
 }
 
 /// Shows an endpoint
@@ -151,7 +172,12 @@ pub(super) async fn one(
     PathId(id): PathId,
 ) -> Result<Response, Failure> {
     let entry = managed::find(&api, &caller, KIND, &id)?;
-    Ok(managed::one(&entry, show(&api)))
+    let lints = testing::lints_of(&api, &caller, &entry).await?;
+    Ok(managed::one(&entry, |entry| {
+        let mut shown = show(&api)(entry);
+        shown.add(&Lints { lints });
+        shown
+    }))
 }
 
 /// Replaces the definition of an endpoint

@@ -12,7 +12,7 @@ use super::Api;
 use super::auth::Manager;
 use super::errors::Failure;
 use super::jobs::{self, Asked};
-use super::recovery::Body;
+use super::params::Body;
 use super::select::{WhichEvents, Wrong};
 use crate::store::{Member, Work};
 

@@ -204,7 +204,7 @@ pub(super) async fn payload(
     Ok((headers, event.data.clone()).into_response())
 }
 
-async fn find(api: &Api, caller: &super::auth::Caller, id: &str) -> Result<Arc<Event>, Failure> {
+pub(super) async fn find(api: &Api, caller: &super::auth::Caller, id: &str) -> Result<Arc<Event>, Failure> {
     let unknown = || Failure(Problem::not_found(format!("there is no event {id:?}")));
     let id: EventId = id.parse().map_err(|_| unknown())?;
     api.store.event(caller.tenant, id).await?.ok_or_else(unknown)

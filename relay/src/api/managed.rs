@@ -217,7 +217,7 @@ impl Asked {
 }
 
 /// What only the relay says: passed over in a body, so that what was read can be sent back.
-pub(super) const READ_ONLY: [&str; 9] = [
+pub(super) const READ_ONLY: [&str; 10] = [
     "id",
     "managed_by",
     "created_at",
@@ -226,6 +226,7 @@ pub(super) const READ_ONLY: [&str; 9] = [
     "unusable",
     "condition",
     "disabled",
+    "lints",
     "path",
 ];
 

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::directory::Directories;
 use crate::flow::Flow;
 use crate::http::problem::Problem;
+use crate::inspect::Inspectors;
 use crate::manage::Manager;
 use crate::metrics::Metrics;
 use crate::model::id::IdMaker;
@@ -45,6 +46,7 @@ mod rules;
 mod schemas;
 mod select;
 mod sources;
+pub mod testing;
 
 use errors::Failure;
 
@@ -63,6 +65,8 @@ pub struct Api {
     pub ids: Arc<IdMaker>,
     /// What `/openapi.json` answers.
     pub document: Bytes,
+    pub testing: Arc<testing::Bench>,
+    pub inspectors: Arc<Inspectors>,
     /// Set when the relay is about to stop.
     pub stop: CancellationToken,
 }
@@ -97,6 +101,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(jobs::routes())
         .merge(erasures::routes())
         .merge(export::routes())
+        .merge(testing::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))
         .routes(routes!(metrics))

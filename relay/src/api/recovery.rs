@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, Manager};
-use super::errors::{self, Failure};
+use super::errors::Failure;
 use super::jobs::{self, Asked};
 use super::managed::undisturbed;
-use super::params::PathId;
+use super::params::{Body, PathId};
 use super::select::{Number, WhichDeliveries, WhichEvents, Words, Wrong};
 use super::{Api, deliveries};
 use crate::http::problem::Problem;
@@ -40,19 +38,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 type Answer = Result<(StatusCode, [(HeaderName, String); 1], Json<Asked>), Failure>;
-
-/// A body of a known shape.
-pub(super) struct Body<T>(pub(super) T);
-
-impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
-        let body: Result<Json<T>, JsonRejection> = Json::from_request(request, api).await;
-        body.map(|Json(body)| Self(body))
-            .map_err(|error| errors::of_body(&error).into())
-    }
-}
 
 /// Which deliveries to do something about: these, or all that the rest names.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

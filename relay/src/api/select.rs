@@ -173,7 +173,11 @@ fn time(name: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, Wro
 }
 
 /// Finds an endpoint by its name or id.
-fn endpoint(api: &Api, tenant: TenantId, asked: Option<&str>) -> Result<Option<EndpointId>, Wrong> {
+pub(super) fn endpoint(
+    api: &Api,
+    tenant: TenantId,
+    asked: Option<&str>,
+) -> Result<Option<EndpointId>, Wrong> {
     let Some(name) = asked else { return Ok(None) };
     match deliveries::named(&api.directories.current(), tenant, name) {
         Some(id) => Ok(Some(id)),

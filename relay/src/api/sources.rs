@@ -6,11 +6,12 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::auth::{Manager, Reader};
+use super::auth::{Caller, Manager, Reader};
 use super::errors::Failure;
 use super::managed::{self, Asked, Keys, Patch, Shown};
 use super::page::List;
@@ -75,7 +76,12 @@ pub(super) async fn create(
     State(api): State<Api>,
     Keys(keys): Keys,
 ) -> Result<Response, Failure> {
-    managed::create(&api, &caller, KIND, keys, show).await
+    make(&api, &caller, keys).await
+}
+
+/// Makes a new one.
+pub(super) async fn make(api: &Api, caller: &Caller, keys: Map<String, Value>) -> Result<Response, Failure> {
+    managed::create(api, caller, KIND, keys, show).await
 }
 
 /// Shows a source

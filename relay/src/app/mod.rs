@@ -25,6 +25,7 @@ use crate::flow::{Flow, Settled};
 use crate::http::address_cap::AddressCap;
 use crate::http::head;
 use crate::http::server::{self, Connections};
+use crate::inspect::Inspectors;
 use crate::manage::{self, Manager};
 use crate::metrics::{Metrics, Observed};
 use crate::model::id::{EventId, IdMaker, KeyId};
@@ -167,8 +168,11 @@ impl App {
         let ahead_ms = store.clock_ahead().await?;
         let clock: Arc<dyn Clock> = Arc::new(Resumed::new(ground.clock, ahead_ms));
         let tls = certificates::start(config.server.tls.as_ref())?;
+        let inspectors = Inspectors::load(Arc::clone(&store), Arc::clone(&clock)).await?;
+        let inspectors = Arc::new(inspectors);
         let sender = Sender::new(SenderSettings {
             wire,
+            local: Some(Arc::clone(&inspectors) as Arc<dyn Wire>),
             ..sender_settings(&config, &addresses, &clock)?
         })
         .context("the outgoing connections cannot be set up")?;
@@ -282,6 +286,8 @@ impl App {
                     metrics,
                     ids,
                     document: receive::document(),
+                    testing: Arc::default(),
+                    inspectors,
                     stop: app.stop.clone(),
                 }),
                 limits: Limits {

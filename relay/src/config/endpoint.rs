@@ -36,6 +36,7 @@ pub(super) fn read<'a>(
     let name = name(section);
     let url = url(section, guard);
     label::check(section);
+    previous_url(section);
     let endpoint = Endpoint {
         id: EndpointId::from_raw(0),
         tenant: TenantId::DEFAULT,
@@ -124,6 +125,20 @@ fn url(section: &Section<'_>, guard: &Guard) -> Option<url::Url> {
             section.fault("url", format!("is {text:?}: {error}"), url_remedy(&error));
             None
         }
+    }
+}
+
+/// Where the endpoint led before the management API changed it; checked once it is to count again.
+fn previous_url(section: &Section<'_>) {
+    let Some(text) = section.string("previous_url") else {
+        return;
+    };
+    if let Err(error) = url::Url::parse(text) {
+        section.fault(
+            "previous_url",
+            format!("is {text:?}, not a URL: {error}"),
+            "leave it out",
+        );
     }
 }
 

@@ -87,6 +87,15 @@ impl Flow {
     }
 }
 
+/// What is written of a test that somebody wants to have sent again.
+pub(super) fn of_a_test(job: Job) -> Finished<Settled> {
+    let record = ended(&job, State::Cancelled, "a test is sent once; make another one");
+    Finished {
+        record,
+        held: (job, None),
+    }
+}
+
 /// What is written of a delivery that ends without another attempt.
 fn ended(job: &Job, state: State, reason: &str) -> Record {
     Record {

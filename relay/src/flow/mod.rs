@@ -42,6 +42,7 @@ mod disable;
 pub mod end;
 mod prepare;
 mod timers;
+pub mod trial;
 
 use call::{Asked, Places};
 use prepare::{Prepared, prepare};
@@ -330,6 +331,10 @@ impl Flow {
             }
             return;
         };
+        if job.event.is_test() {
+            self.queue.release(endpoint, Sign::Nothing);
+            return self.recorder.hand_in(end::of_a_test(job)).await;
+        }
         if self.is_too_old(target, &job) {
             self.queue.release(endpoint, Sign::Nothing);
             return self.recorder.hand_in(self.too_old(target, job)).await;

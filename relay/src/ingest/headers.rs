@@ -105,10 +105,15 @@ fn bounded(headers: &HeaderMap, is_wanted: impl Fn(&HeaderName, &[u8]) -> bool) 
 fn is_left_out(name: &HeaderName, value: &[u8], verify: &Verify) -> bool {
     let name = name.as_str();
     CONNECTION.contains(&name)
-        || CREDENTIAL_WORDS.iter().any(|word| name.contains(word))
-        || std::str::from_utf8(value).is_ok_and(is_credential)
+        || looks_like_a_credential(name, value)
         || is_read_by(name, &verify.scheme)
         || secrets(verify).any(|secret| contains(value, secret))
+}
+
+/// Whether a header may hold a credential: by its name, or by its value whatever its name.
+pub fn looks_like_a_credential(name: &str, value: &[u8]) -> bool {
+    CREDENTIAL_WORDS.iter().any(|word| name.contains(word))
+        || std::str::from_utf8(value).is_ok_and(is_credential)
 }
 
 /// Whether a value is a credential whatever its header is called: a secret, a bearer token, or

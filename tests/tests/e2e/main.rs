@@ -36,4 +36,8 @@ mod event_types;
 mod apply;
 mod metrics;
 mod examples;
+mod diagnose;
+mod explain;
+mod lints;
+mod inspector;
 mod cli;

@@ -1,0 +1,81 @@
+//! `POST /v1/endpoints/{id}/clone` and `POST /v1/sources/{id}/clone`: a copy under another name.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::api::auth::{Caller, Manager};
+use crate::api::errors::Failure;
+use crate::api::managed;
+use crate::api::params::{Body, PathId};
+use crate::api::{Api, endpoints, sources};
+use crate::http::problem::Problem;
+use crate::model::resource::Kind;
+
+/// How the copy differs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Copy {
+    name: String,
+    /// Whether anything is sent to it at once.
+    #[serde(default)]
+    enabled: bool,
+    /// Whether it signs as the other does; it has a secret of its own otherwise.
+    #[serde(default)]
+    copy_secret: bool,
+}
+
+/// How the copy of a source differs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Renamed {
+    name: String,
+}
+
+/// Copies an endpoint: what it wants, sends and runs, the headers and plugin secrets that this
+/// needs; not its deliveries, nor its signing secret unless that is asked for.
+pub(super) async fn endpoint(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    Body(copy): Body<Copy>,
+) -> Result<Response, Failure> {
+    let mut keys = keys(&api, &caller, Kind::Endpoint, &id, &copy.name)?;
+    keys.insert("enabled".to_owned(), Value::Bool(copy.enabled));
+    keys.remove("previous_url");
+    match copy.copy_secret {
+        false => {
+            keys.remove("secret");
+        }
+        true if keys.contains_key("secret") => {}
+        true => {
+            let secret = endpoints::target(&api, &caller, &id)?
+                .shared_secret()
+                .ok_or_else(|| {
+                    let detail = "it signs with a key pair of the relay's alone, which is not copied";
+                    Problem::new(409, "no_secret", "No secret", detail)
+                })?;
+            keys.insert("secret".to_owned(), Value::String(secret));
+        }
+    }
+    endpoints::make(&api, &caller, keys).await
+}
+
+/// Copies a source, with the secrets that its sender knows.
+pub(super) async fn source(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    Body(copy): Body<Renamed>,
+) -> Result<Response, Failure> {
+    let keys = keys(&api, &caller, Kind::Source, &id, &copy.name)?;
+    sources::make(&api, &caller, keys).await
+}
+
+fn keys(api: &Api, caller: &Caller, kind: Kind, id: &str, name: &str) -> Result<Map<String, Value>, Failure> {
+    let entry = managed::find(api, caller, kind, id)?;
+    let mut keys = entry.resource.definition.keys.clone();
+    keys.insert("name".to_owned(), Value::String(name.to_owned()));
+    Ok(keys)
+}

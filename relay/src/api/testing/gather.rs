@@ -1,0 +1,64 @@
+//! Gathers what is known of endpoints, for diagnosis and lints.
+
+use std::sync::Arc;
+
+use crate::api::Api;
+use crate::api::errors::Failure;
+use crate::diagnose::{Facts, Surroundings};
+use crate::directory::Directory;
+use crate::manage::Entry;
+use crate::model::endpoint::Endpoint;
+use crate::model::id::{EndpointId, TenantId};
+use crate::model::resource::Kind;
+use crate::store::Activity;
+
+/// What is known of the endpoints of a tenant that are asked for, newest first.
+pub(super) async fn gather(
+    api: &Api,
+    tenant: TenantId,
+    is_asked: impl Fn(&Endpoint) -> bool,
+) -> Result<(Vec<Facts>, Surroundings), Failure> {
+    let directory = api.directories.current();
+    let mut recent = api.store.recent(tenant).await?;
+    let entries = api.manager.list(tenant, Kind::Endpoint, None);
+    let facts = entries.iter().filter_map(|entry| {
+        let id = EndpointId::from_raw(entry.resource.id);
+        let endpoint = directory
+            .table
+            .endpoint(id)
+            .filter(|endpoint| is_asked(endpoint))?;
+        let activity = recent.endpoints.remove(&id).unwrap_or_default();
+        Some(of(api, &directory, entry, endpoint, activity))
+    });
+    let facts = facts.collect();
+    let sources = api.manager.list(tenant, Kind::Source, None);
+    let around = Surroundings {
+        now: api.clock.now(),
+        looked_back_to: recent.since,
+        sources: sources.iter().map(|entry| entry.resource.name.clone()).collect(),
+        types: recent.types,
+        has_all_types: recent.has_all_types,
+    };
+    Ok((facts, around))
+}
+
+fn of(
+    api: &Api,
+    directory: &Directory,
+    entry: &Entry,
+    endpoint: &Arc<Endpoint>,
+    activity: Activity,
+) -> Facts {
+    let outlet = directory.target(endpoint.id).map(|target| &target.outlet);
+    let asks = endpoint.consent_origin.is_some();
+    Facts {
+        unusable: entry.unusable.clone(),
+        disabled: api.queue.disabled(endpoint.id),
+        condition: api.queue.condition(endpoint.id),
+        activity,
+        consented: asks.then(|| outlet.is_some_and(|outlet| outlet.granted().is_some())),
+        certificate_ends: api.testing.certificate_ends(endpoint),
+        refuses_forgeries: api.testing.refuses_forgeries(endpoint),
+        endpoint: Arc::clone(endpoint),
+    }
+}

@@ -1,0 +1,153 @@
+//! `POST /v1/endpoints/{id}/test`: sends a sample now, and says what came of it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::redact::Redactor;
+use crate::api::Api;
+use crate::api::auth::Manager;
+use crate::api::deliveries::ShownAttempt;
+use crate::api::endpoints;
+use crate::api::errors::{self, Failure};
+use crate::api::managed::undisturbed;
+use crate::api::params::{Body, PathId};
+use crate::deliver::Outlet;
+use crate::directory::Target;
+use crate::flow::trial::{Sample, Sent, Tried};
+use crate::http::problem::{Flaw, Problem};
+use crate::model::attempt::Outcome;
+use crate::model::event_type;
+use crate::model::id::{DeliveryId, EventId};
+
+/// Bytes of a request's body that are told.
+const BODY_SHOWN_MAX: usize = 16 << 10;
+
+/// What to send.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    r#type: String,
+    /// Any JSON; a sample of the type if it is not there.
+    data: Option<Box<RawValue>>,
+    /// Signs with secrets that the receiver does not know, to see whether it looks.
+    #[serde(default)]
+    forge: bool,
+}
+
+/// What came of a test.
+#[derive(Debug, Serialize)]
+pub(super) struct Tested {
+    delivery: DeliveryId,
+    event: EventId,
+    /// `succeeded`, `failed` or `dropped`.
+    status: &'static str,
+    attempt: ShownAttempt,
+    /// What went out: one for each message, none if nothing did.
+    requests: Vec<Request>,
+}
+
+/// A request as it went out.
+#[derive(Debug, Serialize)]
+struct Request {
+    method: String,
+    url: String,
+    /// In the order they were sent; `(hidden)` stands where a value may be a secret.
+    headers: Vec<(String, String)>,
+    /// As text, at most 16 KiB of it.
+    body: String,
+    /// Of the whole body.
+    bytes: usize,
+}
+
+pub(super) async fn test(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    Body(asked): Body<Asked>,
+) -> Result<Json<Tested>, Failure> {
+    let target = endpoints::target(&api, &caller, &id)?;
+    let sample = sample(&asked.r#type, asked.data)?;
+    tracing::info!(by = %caller.key, endpoint = target.endpoint.name, r#type = sample.kind, "tested");
+    if !asked.forge {
+        return Ok(Json(try_out(&api, target, None, sample).await?));
+    }
+    let forger = target.forger(&api.flow.sender);
+    let forger = forger.map_err(|error| errors::unusable(&error.to_string()))?;
+    let tested = try_out(&api, Arc::clone(&target), Some(forger), sample).await?;
+    // Only an answer tells whether the receiver looked.
+    if let Outcome::Responded { .. } = tested.outcome() {
+        api.testing
+            .deceived(&target.endpoint, !tested.outcome().is_success());
+    }
+    Ok(Json(tested))
+}
+
+impl Tested {
+    pub(super) const fn delivery(&self) -> DeliveryId {
+        self.delivery
+    }
+
+    pub(super) const fn outcome(&self) -> &Outcome {
+        self.attempt.outcome()
+    }
+}
+
+/// What is sent of a type: the data given, else something that says of itself what it is.
+pub(super) fn sample(kind: &str, data: Option<Box<RawValue>>) -> Result<Sample, Failure> {
+    event_type::check(kind).map_err(|error| {
+        let flaw = Flaw::new("/type", "invalid_event_type", error.to_string());
+        Problem::new(422, "invalid_test", "Invalid test", "see each error").with_errors([flaw])
+    })?;
+    let data = match data {
+        Some(data) => data.get().to_owned(),
+        None => {
+            json!({"test": true, "type": kind, "message": "a sample, to try this endpoint out"}).to_string()
+        }
+    };
+    Ok(Sample {
+        kind: kind.to_owned(),
+        data: Bytes::from(data),
+    })
+}
+
+/// Sends a sample as an endpoint would, to where it leads or by another way out.
+pub(super) async fn try_out(
+    api: &Api,
+    target: Arc<Target>,
+    other: Option<Outlet>,
+    sample: Sample,
+) -> Result<Tested, Failure> {
+    let place = api.testing.place()?;
+    let (flow, directory) = (Arc::clone(&api.flow), api.directories.current());
+    undisturbed(api, async move {
+        let _place = place;
+        let outlet = other.as_ref().unwrap_or(&target.outlet);
+        let tried = flow.try_out(&directory, &target, outlet, sample).await?;
+        Ok(show(&target, outlet, tried))
+    })
+    .await?
+}
+
+fn show(target: &Target, outlet: &Outlet, tried: Tried) -> Tested {
+    let redactor = Redactor::of(target);
+    let request = |sent: Sent| Request {
+        method: outlet.method().to_string(),
+        url: outlet.target().uri().to_string(),
+        headers: redactor.headers(&sent.headers),
+        bytes: sent.message.body.len(),
+        body: redactor.text(&sent.message.body, BODY_SHOWN_MAX),
+    };
+    Tested {
+        delivery: tried.delivery,
+        event: tried.event.id,
+        status: tried.state.as_str(),
+        requests: tried.sent.into_iter().map(request).collect(),
+        attempt: tried.attempt.into(),
+    }
+}
