@@ -105,7 +105,8 @@ impl Selection {
             q: self.q,
             since: self.since,
             until: self.until,
-            test: None,
+            // A test is sent once, and nobody waits for it.
+            test: Some("false".to_owned()),
         };
         let mut filter = which.read(api, caller.tenant)?;
         if filter.states.is_empty() {
@@ -317,6 +318,7 @@ async fn recover(
     };
     let filter = DeliveryFilter {
         endpoint: Some(endpoint),
+        test: Some(false),
         states: match body.cancelled {
             true => vec![Stand::Failed, Stand::Cancelled],
             false => vec![Stand::Failed],
@@ -413,7 +415,7 @@ struct NewDelivery {
     params(("id" = String, Path)),
     request_body = ReplayOne,
     responses((status = 202, description = "the new deliveries", body = Replayed),
-        (status = 409, description = "`not_wanted`: no endpoint wants it"))
+        (status = 409, description = "`not_wanted`: no endpoint wants it; `test_event`: a test is sent once"))
 )]
 async fn replay_one(
     Manager(caller): Manager,
@@ -424,6 +426,10 @@ async fn replay_one(
     let unknown = || Failure(Problem::not_found(format!("there is no event {asked:?}")));
     let id: EventId = asked.parse().map_err(|_| unknown())?;
     let event = api.store.event(caller.tenant, id).await?.ok_or_else(unknown)?;
+    if event.is_test() {
+        let detail = "a test is sent once; make another one with POST /v1/endpoints/{id}/test";
+        return Err(Problem::new(409, "test_event", "Test event", detail).into());
+    }
     let endpoints = match &body.endpoint {
         Some(asked) => vec![endpoint(&api, &caller, asked)?],
         None => api.recovery.wanting(&event),

@@ -193,6 +193,7 @@ impl Recovery {
             .await?;
         let directory = self.directories.current();
         walked.items.retain(|event| match work {
+            Work::Replay { .. } if event.is_test() => false,
             Work::Replay {
                 endpoint,
                 only_wanted: true,

@@ -221,6 +221,8 @@ impl Recovery {
             let mut found = Vec::with_capacity(walked.items.len());
             for id in walked.items {
                 let delivery = self.store.delivery(job.tenant, id).await?;
+                // A test is sent once.
+                let delivery = delivery.filter(|delivery| !delivery.test);
                 found.push((id, delivery.map(|delivery| delivery.endpoint)));
             }
             return Ok((found, walked.next));
