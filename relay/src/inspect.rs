@@ -39,7 +39,8 @@ const TOKEN_BYTES: usize = 20;
 const HIDDEN: &str = "(hidden)";
 
 /// How a request came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = InspectorWay)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// From an endpoint, within the relay.

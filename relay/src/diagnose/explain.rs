@@ -23,7 +23,8 @@ pub struct Case<'a> {
 }
 
 /// What was asked of an event, in the order in which it is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ExplainQuestion)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Was the endpoint there when the event came in?
@@ -37,7 +38,8 @@ pub enum Question {
 }
 
 /// How that was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ExplainAnswer)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     Yes,
@@ -47,7 +49,8 @@ pub enum Answer {
 }
 
 /// One question, as the endpoint is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ExplainStep)]
 pub struct Step {
     pub check: Question,
     pub answer: Answer,
@@ -58,7 +61,8 @@ pub struct Step {
 }
 
 /// A clause of a filter that an event does not meet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = FilterClause)]
 pub struct Clause {
     /// A JSON Pointer to it in the filter, and so to the field in the event.
     pub field: String,
@@ -201,7 +205,8 @@ pub fn summary(case: &Case<'_>, delivery: Option<&Delivery>, waits: Option<&Wait
 }
 
 /// What a delivery waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = DeliveryWaits)]
 pub struct Waits {
     /// `unusable`, `disabled`, `retry`, `breaker`, `held`, `rate`, `turn`.
     pub reason: &'static str,

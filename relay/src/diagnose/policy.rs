@@ -6,7 +6,8 @@ use super::{Facts, Surroundings};
 use crate::model::time::Timestamp;
 
 /// What a check came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PolicyOutcome)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Ok,
@@ -17,7 +18,8 @@ pub enum Verdict {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PolicyCheck)]
 pub struct Check {
     /// `usable`, `enabled`, `disabled`, `breaker`, `rate`, `consent`, `last_success`,
     /// `last_failure`.

@@ -9,12 +9,13 @@ use crate::api::auth::{Caller, Manager};
 use crate::api::errors::Failure;
 use crate::api::managed;
 use crate::api::params::{Body, PathId};
-use crate::api::{Api, endpoints, sources};
+use crate::api::{Api, endpoints, schemas, sources};
 use crate::http::problem::Problem;
 use crate::model::resource::Kind;
 
 /// How the copy differs.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = EndpointCopy)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Copy {
     name: String,
@@ -27,14 +28,29 @@ pub(super) struct Copy {
 }
 
 /// How the copy of a source differs.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = SourceCopy)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Renamed {
     name: String,
 }
 
-/// Copies an endpoint: what it wants, sends and runs, the headers and plugin secrets that this
-/// needs; not its deliveries, nor its signing secret unless that is asked for.
+/// Copies an endpoint under another name
+///
+/// What it wants, sends and runs, with the headers and plugin secrets that this needs; not its
+/// deliveries, nor its signing secret unless that is asked for.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/clone",
+    operation_id = "clone",
+    params(("id" = String, Path, description = "name or id")),
+    request_body = Copy,
+    responses(
+        (status = 201, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken`, `too_many`, `no_secret` or `unusable`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn endpoint(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -62,7 +78,21 @@ pub(super) async fn endpoint(
     endpoints::make(&api, &caller, keys).await
 }
 
-/// Copies a source, with the secrets that its sender knows.
+/// Copies a source under another name
+///
+/// With the secrets that its sender knows.
+#[utoipa::path(
+    post,
+    path = "/v1/sources/{id}/clone",
+    operation_id = "clone",
+    params(("id" = String, Path, description = "name or id")),
+    request_body = Renamed,
+    responses(
+        (status = 201, body = schemas::Source, headers(("ETag" = String))),
+        (status = 409, description = "`name_taken` or `too_many`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn source(
     Manager(caller): Manager,
     State(api): State<Api>,

@@ -19,14 +19,15 @@ use crate::model::id::EndpointId;
 use crate::model::resource::Kind;
 
 /// Where to go.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = UrlToDiagnose)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     url: String,
 }
 
 /// What was found on the way.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Diagnosis {
     url: String,
     /// Whether the receiver can be reached, and nothing of the relay's own stands in the way.
@@ -48,6 +49,20 @@ pub(super) struct Diagnosis {
     policy: Vec<Check>,
 }
 
+/// Goes the way to an endpoint's receiver step by step
+///
+/// And says what of the relay's own doing stands in it.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/diagnose",
+    operation_id = "diagnose",
+    params(("id" = String, Path, description = "name or id")),
+    responses(
+        (status = 200, body = Diagnosis),
+        (status = 409, description = "`unusable`: its definition cannot be used"),
+        (status = 429, description = "`too_many_tests`: as many are under way as may"),
+    )
+)]
 pub(super) async fn endpoint(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -76,6 +91,17 @@ pub(super) async fn endpoint(
     Ok(Json(diagnosis))
 }
 
+/// Goes the way to a URL step by step, before there is an endpoint
+#[utoipa::path(
+    post,
+    path = "/v1/diagnose",
+    request_body = Asked,
+    responses(
+        (status = 200, body = Diagnosis),
+        (status = 422, description = "`invalid_url`"),
+        (status = 429, description = "`too_many_tests`: as many are under way as may"),
+    )
+)]
 pub(super) async fn url(
     Manager(caller): Manager,
     State(api): State<Api>,

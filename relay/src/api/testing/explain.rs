@@ -24,17 +24,21 @@ use crate::model::resource::Kind;
 use crate::queue::LaneLoad;
 use crate::route::table::Decision;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
     /// An endpoint's name or id.
     endpoint: Option<String>,
 }
 
 /// What became of an event at one endpoint, and why.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Explained {
     endpoint: EndpointId,
     /// `null` if the endpoint is gone.
@@ -55,6 +59,13 @@ pub(super) struct Explained {
     attempts: Option<Vec<ShownAttempt>>,
 }
 
+/// Says why each endpoint got an event, or did not
+#[utoipa::path(
+    get,
+    path = "/v1/events/{id}/explain",
+    params(("id" = String, Path), Asked),
+    responses((status = 200, body = List<Explained>))
+)]
 pub(super) async fn explain(
     Reader(caller): Reader,
     State(api): State<Api>,

@@ -22,11 +22,13 @@ use crate::route::filter::Filter;
 use crate::route::view::View;
 
 /// A filter, and what to hold it against.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = FilterTest)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     filter: Value,
     /// The id of an event that came in, or an event that is made up, as `POST /v1/events` takes it.
+    #[schema(value_type = Value)]
     event: Box<RawValue>,
 }
 
@@ -43,13 +45,24 @@ struct MadeUp {
 }
 
 /// What came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = FilterTested)]
 pub(super) struct Tested {
     matches: bool,
     /// The first clause that the event does not meet.
     clause: Option<Clause>,
 }
 
+/// Holds an event against a filter
+#[utoipa::path(
+    post,
+    path = "/v1/filters/test",
+    request_body = Asked,
+    responses(
+        (status = 200, body = Tested),
+        (status = 422, description = "`invalid_filter` or `invalid_event`"),
+    )
+)]
 pub(super) async fn test(
     Reader(caller): Reader,
     State(api): State<Api>,

@@ -25,7 +25,8 @@ use crate::model::time::Timestamp;
 const NAME_BYTES_MAX: usize = 100;
 
 /// What an inspector is to be like.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = NewInspector)]
 #[serde(deny_unknown_fields)]
 pub(super) struct New {
     #[serde(default)]
@@ -34,15 +35,20 @@ pub(super) struct New {
     status: Option<u16>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
 }
 
 /// An inspector.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Inspector)]
 pub(super) struct Shown {
     id: InspectorId,
     name: String,
@@ -74,7 +80,8 @@ impl Shown {
 }
 
 /// A request that an inspector was sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = CaughtRequest)]
 pub(super) struct Request {
     at: Timestamp,
     /// `endpoint` or `network`.
@@ -104,6 +111,19 @@ impl From<Caught> for Request {
     }
 }
 
+/// Makes an inspector
+///
+/// It is there for 7 days.
+#[utoipa::path(
+    post,
+    path = "/v1/inspectors",
+    request_body = New,
+    responses(
+        (status = 201, body = Shown),
+        (status = 409, description = "`too_many`"),
+        (status = 422, description = "`invalid_inspector`"),
+    )
+)]
 pub(super) async fn create(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -145,6 +165,8 @@ fn check(new: &New) -> Result<StatusCode, Failure> {
     }
 }
 
+/// Lists inspectors
+#[utoipa::path(get, path = "/v1/inspectors", params(Asked), responses((status = 200, body = List<Shown>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -155,6 +177,13 @@ pub(super) async fn list(
     Ok(Json(cut(all, &asked)?))
 }
 
+/// Shows an inspector
+#[utoipa::path(
+    get,
+    path = "/v1/inspectors/{id}",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Shown))
+)]
 pub(super) async fn one(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -164,6 +193,13 @@ pub(super) async fn one(
     Ok(Json(Shown::of(inspector, requests)))
 }
 
+/// Lists the requests that an inspector was sent, newest first
+#[utoipa::path(
+    get,
+    path = "/v1/inspectors/{id}/requests",
+    params(("id" = String, Path), Asked),
+    responses((status = 200, body = List<Request>))
+)]
 pub(super) async fn requests(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -181,6 +217,13 @@ pub(super) async fn requests(
     Ok(Json(cut(caught, &asked)?))
 }
 
+/// Removes an inspector and what it was sent
+#[utoipa::path(
+    delete,
+    path = "/v1/inspectors/{id}",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "removed"))
+)]
 pub(super) async fn delete(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -215,7 +258,18 @@ fn cut<T>(all: impl Iterator<Item = (i64, T)>, asked: &Asked) -> Result<List<T>,
     })
 }
 
-/// Takes any request, from anybody who knows the token.
+/// Takes a request for an inspector, from anybody who knows its token
+///
+/// By any method.
+#[utoipa::path(
+    post,
+    path = "/bin/{token}",
+    tag = "bin",
+    security(()),
+    params(("token" = String, Path, description = "what the `path` of an inspector ends with")),
+    request_body(content = [u8], content_type = "*/*"),
+    responses((status = 200, description = "or the status that the inspector answers with"))
+)]
 pub(super) async fn catch(
     State(api): State<Api>,
     Path(token): Path<String>,

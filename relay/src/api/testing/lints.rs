@@ -16,19 +16,26 @@ use crate::manage::Entry;
 use crate::model::id::EndpointId;
 use crate::model::resource::Kind;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
     /// An endpoint's name or id.
     endpoint: Option<String>,
     /// `notice`, `warning` or `error`: that and what is worse.
+    #[param(value_type = Option<Severity>)]
     severity: Option<String>,
 }
 
-/// What is found, newest endpoints first. A page ends with an endpoint, so that it may be longer
-/// than its limit by what is found of one.
+/// Lists what is likely to go wrong, newest endpoints first
+///
+/// A page ends with an endpoint, so that it may be longer than its limit by what is found of one.
+#[utoipa::path(get, path = "/v1/lints", params(Asked), responses((status = 200, body = List<Finding>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Api>,

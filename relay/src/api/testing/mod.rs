@@ -1,7 +1,8 @@
 //! Trying out and finding out: tests, diagnosis, and why an event did not arrive.
 
-use axum::routing::{any, get, post};
+use axum::routing::any;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Api;
 
@@ -20,23 +21,23 @@ mod url;
 pub use bench::Bench;
 pub(super) use lints::of_endpoint as lints_of;
 
+/// Every route of this folder.
 pub(super) fn routes() -> OpenApiRouter<Api> {
+    // An inspector takes every method; the document describes one.
+    let (schemas, paths, _) = routes!(inspectors::catch);
     OpenApiRouter::new()
-        .route("/v1/endpoints/{id}/test", post(trial::test))
-        .route("/v1/endpoints/{id}/diagnose", post(diagnose::endpoint))
-        .route("/v1/diagnose", post(diagnose::url))
-        .route("/v1/events/{id}/explain", get(explain::explain))
-        .route("/v1/filters/test", post(filters::test))
-        .route("/v1/lints", get(lints::list))
-        .route("/v1/endpoints/{id}/url", post(url::change))
-        .route("/v1/endpoints/{id}/url/rollback", post(url::roll_back))
-        .route("/v1/endpoints/{id}/clone", post(copy::endpoint))
-        .route("/v1/sources/{id}/clone", post(copy::source))
-        .route("/v1/inspectors", get(inspectors::list).post(inspectors::create))
-        .route(
-            "/v1/inspectors/{id}",
-            get(inspectors::one).delete(inspectors::delete),
-        )
-        .route("/v1/inspectors/{id}/requests", get(inspectors::requests))
-        .route("/bin/{token}", any(inspectors::catch))
+        .routes(routes!(trial::test))
+        .routes(routes!(diagnose::endpoint))
+        .routes(routes!(diagnose::url))
+        .routes(routes!(explain::explain))
+        .routes(routes!(filters::test))
+        .routes(routes!(lints::list))
+        .routes(routes!(url::change))
+        .routes(routes!(url::roll_back))
+        .routes(routes!(copy::endpoint))
+        .routes(routes!(copy::source))
+        .routes(routes!(inspectors::list, inspectors::create))
+        .routes(routes!(inspectors::one, inspectors::delete))
+        .routes(routes!(inspectors::requests))
+        .routes((schemas, paths, any(inspectors::catch)))
 }

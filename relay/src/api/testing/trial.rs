@@ -29,11 +29,13 @@ use crate::model::id::{DeliveryId, EventId};
 const BODY_SHOWN_MAX: usize = 16 << 10;
 
 /// What to send.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = EndpointTest)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     r#type: String,
     /// Any JSON; a sample of the type if it is not there.
+    #[schema(value_type = Option<serde_json::Value>)]
     data: Option<Box<RawValue>>,
     /// Signs with secrets that the receiver does not know, to see whether it looks.
     #[serde(default)]
@@ -41,7 +43,8 @@ pub(super) struct Asked {
 }
 
 /// What came of a test.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = EndpointTested)]
 pub(super) struct Tested {
     delivery: DeliveryId,
     event: EventId,
@@ -53,7 +56,8 @@ pub(super) struct Tested {
 }
 
 /// A request as it went out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = SentRequest)]
 struct Request {
     method: String,
     url: String,
@@ -65,6 +69,19 @@ struct Request {
     bytes: usize,
 }
 
+/// Sends a sample to an endpoint now, and says what came of it
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/test",
+    params(("id" = String, Path, description = "name or id")),
+    request_body = Asked,
+    responses(
+        (status = 200, body = Tested),
+        (status = 409, description = "`unusable`: its definition cannot be used"),
+        (status = 422, description = "`invalid_test`"),
+        (status = 429, description = "`too_many_tests`: as many are under way as may"),
+    )
+)]
 pub(super) async fn test(
     Manager(caller): Manager,
     State(api): State<Api>,

@@ -17,7 +17,7 @@ use crate::api::auth::{Caller, Manager};
 use crate::api::errors::Failure;
 use crate::api::managed::{self, Shown, undisturbed};
 use crate::api::params::{Body, PathId};
-use crate::api::{conditions, endpoints};
+use crate::api::{conditions, endpoints, schemas};
 use crate::http::problem::{Flaw, Problem};
 use crate::manage::{Entry, Handle, Origin, Refused, Write};
 use crate::model::resource::Kind;
@@ -27,7 +27,8 @@ const KIND: Kind = Kind::Endpoint;
 const PREVIOUS: &str = "previous_url";
 
 /// Where to go from now on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = UrlChange)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     url: String,
@@ -38,6 +39,7 @@ pub(super) struct Asked {
     #[serde(default = "test_type")]
     r#type: String,
     /// The sample's data; a sample of the type if it is not there.
+    #[schema(value_type = Option<Value>)]
     data: Option<Box<RawValue>>,
 }
 
@@ -50,13 +52,33 @@ fn test_type() -> String {
 }
 
 /// What came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = UrlChanged)]
 pub(super) struct Changed {
+    #[schema(value_type = schemas::Endpoint)]
     endpoint: Shown,
     /// The test that the new URL had to pass, if any.
     test: Option<Tested>,
 }
 
+/// Leads an endpoint to another URL, once a test has succeeded there
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/url",
+    operation_id = "change_url",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body = Asked,
+    responses(
+        (status = 200, body = Changed),
+        (status = 409, description = "`declared_in_file` or `unusable`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 422, description = "`invalid_url`, `invalid_test`, `not_verified` or `invalid_definition`"),
+        (status = 429, description = "`too_many_tests`: as many are under way as may"),
+    )
+)]
 pub(super) async fn change(
     Manager(caller): Manager,
     State(api): State<Api>,
@@ -90,6 +112,22 @@ pub(super) async fn change(
     Ok(Json(Changed { endpoint, test }))
 }
 
+/// Leads an endpoint back to the URL before
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/url/rollback",
+    operation_id = "roll_back_url",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    responses(
+        (status = 200, body = Changed),
+        (status = 409, description = "`no_previous_url` or `declared_in_file`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
 pub(super) async fn roll_back(
     Manager(caller): Manager,
     State(api): State<Api>,

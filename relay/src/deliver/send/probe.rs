@@ -30,7 +30,8 @@ const NAMES_MAX: usize = 20;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// What a step came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ProbeOutcome)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Ok,
@@ -40,7 +41,8 @@ pub enum Verdict {
 }
 
 /// One step of the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ProbeStep)]
 pub struct Step {
     /// `url`, `dns`, `guard`, `connect`, `tls`, `http`.
     pub step: &'static str,
@@ -51,7 +53,7 @@ pub struct Step {
 }
 
 /// The certificate that the receiver showed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Certificate {
     pub subject: String,
     pub issuer: String,
