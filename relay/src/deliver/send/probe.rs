@@ -191,6 +191,7 @@ impl Sender {
             method: &Method::HEAD,
             headers: &[agent],
             body: Bytes::new(),
+            answer_bytes_max: 0,
             timeout: PROBE_MAX,
         };
         let Some(stream) = stream else {
