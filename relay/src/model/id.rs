@@ -150,6 +150,11 @@ id_type!(
     KeyId, "key_"
 );
 
+id_type!(
+    /// An alert: a rule that tells when something is wrong.
+    AlertId, "alr_"
+);
+
 impl TenantId {
     /// The tenant of a relay that knows only one.
     pub const DEFAULT: Self = Self(1);

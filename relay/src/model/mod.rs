@@ -2,8 +2,10 @@
 //!
 //! Nothing here is async, does I/O, reads a clock or draws a random number.
 
+pub mod alert;
 pub mod attempt;
 pub mod catalogue;
+pub mod counts;
 pub mod delivery;
 pub mod draft;
 pub mod endpoint;

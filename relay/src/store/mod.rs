@@ -33,6 +33,7 @@ mod filter;
 pub mod insight;
 mod jobs;
 pub mod memory;
+pub mod monitoring;
 pub mod rules;
 pub mod seal;
 pub mod sqlite;
@@ -43,14 +44,24 @@ pub use insight::{Activity, Insight, Recent};
 pub use jobs::{Bite, Deliveries, Job, JobState, Jobs, Member, Span, Started, Step, Stepped, Walked, Work};
 pub use state::{PluginState, STATE_BYTES_MAX, Scope, Written};
 
+pub use monitoring::Monitoring;
+
 /// All that a relay keeps.
 pub trait Store:
-    EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState + Insight
+    EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState + Insight + Monitoring
 {
 }
 
-impl<T: EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState + Insight> Store
-    for T
+impl<T> Store for T where
+    T: EventStore
+        + DeliveryQueue
+        + Jobs
+        + Registry
+        + Resources
+        + PluginState
+        + RuleState
+        + Insight
+        + Monitoring
 {
 }
 

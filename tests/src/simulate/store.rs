@@ -1,12 +1,13 @@
 //! A store in memory that fails, dawdles, and has the process crash just before or after a commit.
 //! What was committed survives a crash.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use relay::model::attempt::Attempt;
+use relay::model::counts::Counts;
 use relay::model::delivery::Delivery;
 use relay::model::event::Event;
 use relay::model::id::{DeliveryId, EndpointId, EventId, InspectorId, JobId, KeyId, RuleId, TenantId};
@@ -15,6 +16,10 @@ use relay::model::page::{Listed, Page};
 use relay::model::resource::{Kind, Resource};
 use relay::model::time::Timestamp;
 use relay::store::memory::MemoryStore;
+use relay::store::monitoring::{
+    Bucket, CountsAsked, ExpectedAsked, ExpectedPage, Firing, FiringOf, Monitoring, Pending,
+    Step as CountStep, Unfetched,
+};
 use relay::store::{
     Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, DueTimers, Error, EventFilter, EventStore,
     Failing, Insight, Job, Jobs, KeptKey, Key, Named, NewEvent, PluginState, Pruned, Recent, Record,
@@ -554,6 +559,58 @@ impl RuleState for FaultyStore {
 
     fn rule_losses(&self) -> RuleLosses {
         self.inner.rule_losses()
+    }
+}
+
+#[async_trait]
+impl Monitoring for FaultyStore {
+    async fn add_counts(&self, counts: &[(Bucket, Counts)]) -> Result<(), Error> {
+        self.write("add_counts", self.inner.add_counts(counts)).await
+    }
+
+    async fn counts(&self, asked: CountsAsked) -> Result<BTreeMap<i64, Counts>, Error> {
+        self.read("counts", self.inner.counts(asked)).await
+    }
+
+    async fn forget_counts(&self, step: CountStep, before: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.write("forget_counts", self.inner.forget_counts(step, before, limit))
+            .await
+    }
+
+    async fn pending(&self, endpoint: EndpointId) -> Result<Pending, Error> {
+        self.read("pending", self.inner.pending(endpoint)).await
+    }
+
+    async fn expected(&self, asked: ExpectedAsked) -> Result<ExpectedPage, Error> {
+        self.read("expected", self.inner.expected(asked)).await
+    }
+
+    async fn unfetched(
+        &self,
+        endpoint: EndpointId,
+        after: Option<(Timestamp, DeliveryId)>,
+        limit: usize,
+    ) -> Result<Vec<Unfetched>, Error> {
+        self.read("unfetched", self.inner.unfetched(endpoint, after, limit))
+            .await
+    }
+
+    async fn fetched(
+        &self,
+        endpoint: EndpointId,
+        deliveries: Vec<DeliveryId>,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        self.write("fetched", self.inner.fetched(endpoint, deliveries, now))
+            .await
+    }
+
+    async fn set_firing(&self, of: FiringOf, firing: Option<Firing>) -> Result<(), Error> {
+        self.write("set_firing", self.inner.set_firing(of, firing)).await
+    }
+
+    async fn firing(&self) -> Result<Vec<(FiringOf, Firing)>, Error> {
+        self.read("firing", self.inner.firing()).await
     }
 }
 

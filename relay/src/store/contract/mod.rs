@@ -11,6 +11,7 @@ mod deliveries;
 mod insight;
 mod jobs;
 mod kit;
+mod monitoring;
 mod pruning;
 mod queue;
 mod registry;
@@ -115,6 +116,12 @@ where
         insight::where_an_event_went_is_told_to_its_tenant,
         insight::inspectors_are_kept_until_they_are_removed,
         insight::what_is_recent_leaves_tests_out,
+        monitoring::counts_add_up_by_time_and_by_subject,
+        monitoring::counts_are_forgotten_by_step_and_age_in_bites,
+        monitoring::what_waits_is_counted_with_its_oldest,
+        monitoring::what_is_expected_is_told_oldest_first_whatever_became_of_it,
+        monitoring::what_waits_is_fetched_until_it_is_acknowledged,
+        monitoring::an_alert_fires_until_it_does_not,
         state::a_value_is_read_until_its_time,
         state::scopes_do_not_see_each_other,
         state::a_claim_is_won_once_until_it_ends,

@@ -250,7 +250,7 @@ impl DeliveryQueue for MemoryStore {
 }
 
 impl Tables {
-    fn waiting_rows(&self) -> impl Iterator<Item = (Timestamp, &Row)> {
+    pub(super) fn waiting_rows(&self) -> impl Iterator<Item = (Timestamp, &Row)> {
         self.deliveries
             .values()
             .filter_map(|row| Some((row.waits_until()?, row)))

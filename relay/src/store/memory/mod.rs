@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::monitoring::{Bucket, Firing, FiringOf};
 use super::{DedupeKey, Disabled, Failing, Job, Key, Named, Scope, SigningSecrets};
 use crate::model::attempt::{Attempt, Trigger};
+use crate::model::counts::Counts;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, JobId, TenantId};
@@ -20,6 +22,7 @@ mod deliveries;
 mod events;
 mod insight;
 mod jobs;
+mod monitoring;
 mod registry;
 mod resources;
 mod rules;
@@ -67,6 +70,8 @@ struct Tables {
     /// Deliveries that their event did not plan.
     replayed: BTreeMap<EventId, Vec<DeliveryId>>,
     jobs: BTreeMap<JobId, Job>,
+    counts: BTreeMap<Bucket, Counts>,
+    firing: BTreeMap<FiringOf, Firing>,
 }
 
 impl Default for Tables {
@@ -90,6 +95,8 @@ impl Default for Tables {
             rules: rules::Kept::default(),
             replayed: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            firing: BTreeMap::new(),
         }
     }
 }

@@ -45,6 +45,7 @@ mod measure;
 #[cfg(test)]
 mod measure_search;
 mod messages;
+mod monitoring;
 mod plan;
 mod prune;
 mod readers;

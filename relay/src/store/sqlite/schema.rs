@@ -43,6 +43,10 @@ const MIGRATIONS: &[&str] = &[
         env!("CARGO_MANIFEST_DIR"),
         "/migrations/0007_inspectors.sql"
     )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0012_monitoring.sql"
+    )),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.
