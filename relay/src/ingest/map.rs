@@ -140,7 +140,7 @@ pub fn read_time(text: &str) -> Option<Timestamp> {
 }
 
 /// Makes a valid event type of a sender's word: other characters become `_`, empty segments
-/// go, what is too long is cut. `None` if no letter or digit is left.
+/// go, what is too long is cut, and `relay.` in front becomes `relay_`. `None` if no letter or digit is left.
 pub fn clean(word: &str) -> Option<String> {
     let mut kind = String::with_capacity(word.len().min(event_type::LEN_MAX));
     let segments = word
@@ -158,7 +158,12 @@ pub fn clean(word: &str) -> Option<String> {
     }
     kind.truncate(kind.floor_char_boundary(event_type::LEN_MAX));
     let kind = kind.trim_end_matches('.');
-    kind.contains(char::is_alphanumeric).then(|| kind.to_owned())
+    let kind = match kind.strip_prefix(event_type::OWN) {
+        // No platform speaks for the relay.
+        Some(rest) => format!("relay_{rest}"),
+        None => kind.to_owned(),
+    };
+    kind.contains(char::is_alphanumeric).then_some(kind)
 }
 
 fn allowed(character: char) -> char {

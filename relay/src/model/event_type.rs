@@ -17,15 +17,37 @@ pub enum Error {
     Character(char),
     #[error("has an empty segment; segments are separated by single full stops")]
     EmptySegment,
+    #[error("begins with `{OWN}`, as only the relay's own events do")]
+    Own,
     #[error("has `*` inside a segment; `*` stands for whole segments, as in `message.*`")]
     Wildcard,
 }
 
-/// Checks an event type such as `invoice.paid`: segments separated by full stops.
+/// What the types of the relay's own events begin with, and nobody else's.
+pub const OWN: &str = "relay.";
+
+/// Whether that is the type of an event in which the relay tells about itself.
+pub fn is_own(text: &str) -> bool {
+    text.starts_with(OWN)
+}
+
+/// Checks an event type such as `invoice.paid`: segments separated by full stops. One of the
+/// relay's own is not to be used by others.
 ///
 /// # Errors
 /// Says which rule is broken.
 pub fn check(text: &str) -> Result<(), Error> {
+    if is_own(text) {
+        return Err(Error::Own);
+    }
+    check_any(text)
+}
+
+/// Checks an event type, be it one of the relay's own.
+///
+/// # Errors
+/// Says which rule is broken.
+pub fn check_any(text: &str) -> Result<(), Error> {
     check_segments(text, |segment| match bad_character(segment) {
         Some(character) => Err(Error::Character(character)),
         None => Ok(()),
@@ -55,7 +77,8 @@ fn bad_character(segment: &str) -> Option<char> {
 }
 
 /// Which event types an endpoint wants: `message.*` is everything below `message`, `*`
-/// alone is everything, `message.*.failed` has one free segment in the middle.
+/// alone is everything, `message.*.failed` has one free segment in the middle. The relay's own
+/// events are wanted only by patterns that begin with `relay.`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern(String);
 
@@ -72,6 +95,9 @@ impl Pattern {
 
     /// Whether there is a type that both patterns want.
     pub fn overlaps(&self, other: &Self) -> bool {
+        if is_own(&self.0) != is_own(&other.0) {
+            return false;
+        }
         let (mut one, mut two) = (self.0.split('.').peekable(), other.0.split('.').peekable());
         loop {
             let (Some(left), Some(right)) = (one.next(), two.next()) else {
@@ -92,6 +118,9 @@ impl Pattern {
 
     /// Whether the pattern wants that type.
     pub fn matches(&self, event_type: &str) -> bool {
+        if is_own(event_type) && !is_own(&self.0) {
+            return false;
+        }
         let mut wanted = self.0.split('.').peekable();
         let mut given = event_type.split('.');
         while let Some(segment) = wanted.next() {
@@ -147,6 +176,11 @@ mod tests {
             ("message.*.failed", "message.failed", false),
             ("invoice.paid", "invoice.paid", true),
             ("invoice.paid", "invoice.paid.late", false),
+            ("*", "relay.alert.firing", false),
+            ("*.alert.firing", "relay.alert.firing", false),
+            ("relay.*", "relay.alert.firing", true),
+            ("relay.*.firing", "relay.alert.firing", true),
+            ("*", "relays.alert", true),
         ] {
             let parsed: Pattern = pattern.parse().expect("a valid pattern");
             assert_eq!(parsed.matches(event_type), wanted, "{pattern} on {event_type}");
@@ -172,8 +206,8 @@ mod tests {
             }
             all
         };
-        let types = words(&["a", "b"], 4);
-        let patterns: Vec<Pattern> = words(&["a", "b", "*"], 3)
+        let types = words(&["a", "b", "relay"], 4);
+        let patterns: Vec<Pattern> = words(&["a", "b", "relay", "*"], 3)
             .iter()
             .map(|text| text.parse().expect("a valid pattern"))
             .collect();
@@ -183,6 +217,12 @@ mod tests {
                 assert_eq!(one.overlaps(two), both, "{one} and {two}");
             }
         }
+    }
+
+    #[test]
+    fn the_relays_own_types_are_nobody_elses() {
+        assert_eq!(check("relay.alert.firing"), Err(Error::Own));
+        assert_eq!((check("relay"), check("relays.x")), (Ok(()), Ok(())));
     }
 
     #[test]

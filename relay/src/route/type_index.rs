@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::model::event_type::Pattern;
+use crate::model::event_type::{self, Pattern};
 
 /// Positions of subscribers in their table.
 pub type Positions = SmallVec<[u32; 16]>;
@@ -40,7 +40,10 @@ impl TypeIndex {
 
     /// Appends who wants that type; whoever wants it by several patterns comes several times.
     pub fn find(&self, kind: &str, found: &mut Positions) {
-        found.extend_from_slice(&self.every);
+        // Whoever wants everything does not mean the relay's own events.
+        if !event_type::is_own(kind) {
+            found.extend_from_slice(&self.every);
+        }
         extend(found, self.exact.get(kind));
         if !self.below.is_empty() {
             for (at, _) in kind.match_indices('.') {
@@ -66,7 +69,9 @@ fn extend(found: &mut Positions, more: Option<&Vec<u32>>) {
 mod tests {
     use super::*;
 
-    const PATTERNS: [&str; 9] = ["*", "a", "a.*", "a.b", "a.b.*", "*.b", "a.*.c", "*.*", "ab.*"];
+    const PATTERNS: [&str; 10] = [
+        "*", "a", "a.*", "a.b", "a.b.*", "*.b", "a.*.c", "*.*", "ab.*", "relay.*",
+    ];
 
     #[test]
     fn finds_exactly_what_the_patterns_say() {
@@ -75,7 +80,9 @@ mod tests {
         for (position, pattern) in (0..).zip(&patterns) {
             index.add(std::slice::from_ref(pattern), position);
         }
-        for kind in ["a", "b", "a.b", "a.b.c", "a.x.c", "ab.c", "x.b", "a.b.c.d"] {
+        for kind in [
+            "a", "b", "a.b", "a.b.c", "a.x.c", "ab.c", "x.b", "a.b.c.d", "relay.b",
+        ] {
             let mut found = Positions::new();
             index.find(kind, &mut found);
             found.sort_unstable();

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::model::endpoint::Endpoint;
 use crate::model::event::Event;
-use crate::model::event_type::Pattern;
+use crate::model::event_type::{self, Pattern};
 use crate::model::id::{EndpointId, TenantId};
 
 use super::filter::{Fault, Filter, Mismatch};
@@ -208,7 +208,11 @@ impl Route {
             return Decision::Source;
         }
         let kind = &event.envelope.kind;
-        if !event_types.is_empty() && !event_types.iter().any(|pattern: &Pattern| pattern.matches(kind)) {
+        let is_wanted = match event_types.as_slice() {
+            [] => !event_type::is_own(kind),
+            some => some.iter().any(|pattern: &Pattern| pattern.matches(kind)),
+        };
+        if !is_wanted {
             return Decision::Type;
         }
         let mismatch = self.filter.as_ref().and_then(|filter| filter.explain(view));
