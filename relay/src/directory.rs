@@ -231,6 +231,15 @@ impl Directory {
         targets.find(|target| target.endpoint.tenant == tenant && target.endpoint.name == name)
     }
 
+    /// The id of the endpoint of that name in a tenant, whether or not anything is sent to it.
+    pub fn endpoint_called(&self, tenant: TenantId, name: &str) -> Option<EndpointId> {
+        let found = self.table.endpoints();
+        found
+            .filter(|endpoint| endpoint.tenant == tenant)
+            .find(|endpoint| endpoint.name == name)
+            .map(|endpoint| endpoint.id)
+    }
+
     /// Every endpoint, oldest first.
     pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
         let mut targets: Vec<_> = self.targets.values().collect();

@@ -34,8 +34,8 @@ struct Asked {
     /// `next_cursor` of the page before.
     #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
-    /// `source`, `endpoint`, `event_type` or `rule`.
-    #[param(pattern = "^(source|endpoint|event_type|rule)$")]
+    /// `source`, `endpoint`, `event_type`, `rule` or `alert`.
+    #[param(pattern = "^(source|endpoint|event_type|rule|alert)$")]
     kind: String,
     /// `api` (the default), `file` or `all`.
     #[param(pattern = "^(api|file|all)$")]

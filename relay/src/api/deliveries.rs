@@ -98,8 +98,9 @@ pub(super) fn show(directory: &Directory, clock: &dyn Clock, delivery: Delivery)
         r#type: delivery.event_type,
         endpoint: delivery.endpoint,
         endpoint_name: directory
-            .target(delivery.endpoint)
-            .map(|target| target.endpoint.name.clone()),
+            .table
+            .endpoint(delivery.endpoint)
+            .map(|endpoint| endpoint.name.clone()),
         status: delivery.state.as_str(),
         attempts: delivery.attempts,
         next_attempt_at: delivery.due.map(|due| clock.shown(due)),
@@ -159,8 +160,7 @@ pub(super) async fn list(
 
 /// The endpoint of that name.
 pub(super) fn named(directory: &Directory, tenant: TenantId, name: &str) -> Option<EndpointId> {
-    let target = directory.endpoint_named(tenant, name);
-    target.map(|target| target.endpoint.id)
+    directory.endpoint_called(tenant, name)
 }
 
 /// Shows a delivery

@@ -17,7 +17,7 @@ use super::{Api, conditions};
 use crate::flow::end::DELETED;
 use crate::http::problem::{Flaw, Problem};
 use crate::manage::{Entry, Fault, Handle, Left, Origin, Refused, Write};
-use crate::model::id::{EndpointId, EventTypeId, RuleId, SourceId, TenantId};
+use crate::model::id::{AlertId, EndpointId, EventTypeId, RuleId, SourceId, TenantId};
 use crate::model::page::Page;
 use crate::model::resource::{Kind, Resource};
 use crate::model::time::Timestamp;
@@ -86,7 +86,7 @@ impl Shown {
 
     fn of_deleted(resource: &Resource) -> Self {
         let mut keys = resource.definition.shown();
-        if matches!(resource.kind, Kind::Endpoint | Kind::Rule) {
+        if matches!(resource.kind, Kind::Endpoint | Kind::Rule | Kind::Alert) {
             // What most look for first, whether it was said or not.
             keys.entry("enabled").or_insert(Value::Bool(true));
         }
@@ -121,6 +121,7 @@ pub(super) fn id(kind: Kind, raw: i64) -> String {
         Kind::Endpoint => EndpointId::from_raw(raw).to_string(),
         Kind::Rule => RuleId::from_raw(raw).to_string(),
         Kind::EventType => EventTypeId::from_raw(raw).to_string(),
+        Kind::Alert => AlertId::from_raw(raw).to_string(),
     }
 }
 
@@ -130,6 +131,7 @@ fn parse(kind: Kind, text: &str) -> Option<i64> {
         Kind::Endpoint => text.parse().ok().map(EndpointId::raw),
         Kind::Rule => text.parse().ok().map(RuleId::raw),
         Kind::EventType => text.parse().ok().map(EventTypeId::raw),
+        Kind::Alert => text.parse().ok().map(AlertId::raw),
     }
 }
 
@@ -217,7 +219,7 @@ impl Asked {
 }
 
 /// What only the relay says: passed over in a body, so that what was read can be sent back.
-pub(super) const READ_ONLY: [&str; 10] = [
+pub(super) const READ_ONLY: [&str; 12] = [
     "id",
     "managed_by",
     "created_at",
@@ -227,6 +229,8 @@ pub(super) const READ_ONLY: [&str; 10] = [
     "condition",
     "disabled",
     "lints",
+    "state",
+    "firing",
     "path",
 ];
 
@@ -330,7 +334,7 @@ pub(super) async fn delete(
                 let endpoint = EndpointId::from_raw(entry.resource.id);
                 flow.cancel_waiting(endpoint, jobs, before, DELETED).await?
             }
-            Kind::Source | Kind::Rule | Kind::EventType => 0,
+            Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert => 0,
         };
         Ok((entry.resource.id, cancelled))
     });

@@ -35,7 +35,7 @@ pub(super) async fn run(flow: Arc<Flow>, last: EventId, stop: CancellationToken)
 async fn take_up(flow: &Arc<Flow>, last: EventId) -> usize {
     let directory = flow.directories.current();
     for (endpoint, due) in patiently(|| flow.store.waiting()).await {
-        if directory.target(endpoint).is_none() {
+        if directory.table.endpoint(endpoint).is_none() {
             tracing::warn!(%endpoint, "deliveries wait for an endpoint that the configuration does not have");
         }
         flow.queue.stored(endpoint, due);

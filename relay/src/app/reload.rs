@@ -39,6 +39,7 @@ impl Reload {
             endpoints: new.endpoints.clone(),
             rules: new.rules.clone(),
             event_types: new.event_types.clone(),
+            alerts: new.alerts.clone(),
             store: StoreSettings {
                 master_keys: new.store.master_keys.clone(),
                 ..config.store.clone()

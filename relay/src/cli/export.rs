@@ -33,6 +33,7 @@ enum Wanted {
     Endpoint,
     EventType,
     Rule,
+    Alert,
 }
 
 impl Wanted {
@@ -42,6 +43,7 @@ impl Wanted {
             Self::Endpoint => Kind::Endpoint,
             Self::EventType => Kind::EventType,
             Self::Rule => Kind::Rule,
+            Self::Alert => Kind::Alert,
         }
     }
 }
@@ -97,6 +99,7 @@ fn inventory(kind: Kind, definitions: &[Definition]) -> String {
         Kind::Endpoint => "Endpoints",
         Kind::EventType => "Event types",
         Kind::Rule => "Rules",
+        Kind::Alert => "Alerts",
     };
     let mut text = format!("# {title}\n");
     for keys in definitions {

@@ -10,10 +10,11 @@ use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
     Config, Declared, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server, StoreSettings,
-    endpoint, event_type, plugin, rule, source,
+    alert, endpoint, event_type, plugin, rule, source,
 };
 use crate::deliver::address::Guard;
 use crate::http::tls::{ClientAuth, Files, Identity};
+use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::rule::Rule;
@@ -49,6 +50,7 @@ pub(super) fn check(
         endpoints: endpoints(&root, &plugins, &guard),
         rules: rules(&root),
         event_types: event_types(&root),
+        alerts: alerts(&root),
         server,
         outbound,
         plugins,
@@ -445,6 +447,18 @@ fn event_types(root: &Section<'_>) -> Vec<Declared<EventType>> {
             note_duplicate(&section, &mut names, &event_type.name);
         }
         declared(section, event_type)
+    });
+    read.collect()
+}
+
+fn alerts(root: &Section<'_>) -> Vec<Declared<Alert>> {
+    let mut names = HashSet::new();
+    let read = root.sections("alert").into_iter().filter_map(|section| {
+        let (name, alert) = alert::read(&section);
+        if let Some(name) = name {
+            note_duplicate(&section, &mut names, name);
+        }
+        declared(section, alert)
     });
     read.collect()
 }

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::reader::{Fault, Findings, Section, Surroundings};
 use super::sketch::Node;
-use super::{Config, Declared, check, endpoint, event_type, rule, source};
+use super::{Config, Declared, alert, check, endpoint, event_type, rule, source};
+use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::rule::Rule;
@@ -104,6 +105,14 @@ pub fn event_type_schema() -> Value {
     drawn(&json!({}), read).schema()
 }
 
+/// What an alert is defined by, as a JSON Schema.
+pub fn alert_schema() -> Value {
+    let read = |section: &Section<'_>| {
+        alert::read(section);
+    };
+    drawn(&json!({}), read).schema()
+}
+
 fn unconfigured() -> Option<Config> {
     super::load("", &Strangers).ok()
 }
@@ -124,6 +133,14 @@ fn drawn(table: &Value, read: impl FnOnce(&Section<'_>)) -> Node {
 /// Every fault of it.
 pub fn event_type(table: &Map<String, Value>) -> Read<EventType> {
     read(table, event_type::read)
+}
+
+/// Reads an alert; its id is 0.
+///
+/// # Errors
+/// Every fault of it.
+pub fn alert(table: &Map<String, Value>) -> Read<Alert> {
+    read(table, |section| alert::read(section).1)
 }
 
 fn read<T>(table: &Map<String, Value>, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Read<T> {

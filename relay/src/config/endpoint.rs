@@ -34,15 +34,21 @@ pub(super) fn read<'a>(
     guard: &Guard,
 ) -> (Option<&'a str>, Option<Endpoint>) {
     let name = name(section);
-    let url = url(section, guard);
+    let is_polled = is_polled(section);
+    let url = if is_polled {
+        nowhere(section)
+    } else {
+        url(section, guard)
+    };
     label::check(section);
     previous_url(section);
     let endpoint = Endpoint {
         id: EndpointId::from_raw(0),
         tenant: TenantId::DEFAULT,
         name: name.unwrap_or_default().to_owned(),
+        is_polled,
         method: method(section),
-        event_types: event_types(section),
+        event_types: event_types(section, "event_types"),
         sources: section
             .strings("sources")
             .unwrap_or_default()
@@ -89,6 +95,7 @@ pub(super) fn read<'a>(
             .unwrap_or(DISABLE_AFTER_DEFAULT),
         reply: section.section("reply").map(reply::read),
         enabled: section.boolean("enabled").unwrap_or(true),
+        digest: digest(section),
         url: match url {
             Some(url) => url,
             None => return (name, None),
@@ -97,6 +104,7 @@ pub(super) fn read<'a>(
     (name, name.map(|_| endpoint))
 }
 
+/// What something is called.
 pub(super) fn name<'a>(section: &Section<'a>) -> Option<&'a str> {
     let name = section.required("name", "\"crm\"")?;
     if super::is_name(name) {
@@ -142,6 +150,59 @@ fn previous_url(section: &Section<'_>) {
     }
 }
 
+/// What says how something is sent, which has no meaning where nothing is.
+const OF_SENDING: [&str; 14] = [
+    "url",
+    "method",
+    "plugins",
+    "on_fault",
+    "format",
+    "headers",
+    "secret",
+    "signatures",
+    "timeout",
+    "retry",
+    "rate_limit",
+    "concurrency",
+    "consent_origin",
+    "disable_after",
+];
+
+/// `delivery`: `push`, or `poll` for an endpoint whose deliveries are fetched.
+fn is_polled(section: &Section<'_>) -> bool {
+    let modes = [("push", false), ("poll", true)];
+    section.choice("delivery", &modes).unwrap_or_default()
+}
+
+/// The URL of an endpoint that nothing is sent to.
+fn nowhere(section: &Section<'_>) -> Option<url::Url> {
+    for key in OF_SENDING {
+        if section.value(key).is_some() {
+            let remedy = "leave it out, or have it delivered with delivery = \"push\"";
+            section.fault(
+                key,
+                "says how something is sent, but this endpoint is polled",
+                remedy,
+            );
+        }
+    }
+    url::Url::parse("relay:poll").ok()
+}
+
+/// How often a digest is sent; the spans begin with the day.
+fn digest(section: &Section<'_>) -> Option<Duration> {
+    let span = section.duration("digest", Duration::from_secs(1)..=DAY)?;
+    if DAY.as_millis().is_multiple_of(span.as_millis()) {
+        return Some(span);
+    }
+    section.fault(
+        "digest",
+        format!("is {span:?}, of which no whole number makes a day"),
+        "use \"1h\" or \"1d\"",
+    );
+    None
+}
+
 const fn url_remedy(error: &UrlError) -> &'static str {
     match error {
         UrlError::Blocked(_) => "to reach a network of your own, list it in outbound.allow_networks",
@@ -160,15 +221,16 @@ fn method(section: &Section<'_>) -> http::Method {
     }
 }
 
-pub(super) fn event_types(section: &Section<'_>) -> Vec<Pattern> {
-    let texts = section.strings("event_types").unwrap_or_default();
+/// Patterns of event types under a key.
+pub(super) fn event_types(section: &Section<'_>, key: &'static str) -> Vec<Pattern> {
+    let texts = section.strings(key).unwrap_or_default();
     texts
         .iter()
         .filter_map(|text| match text.parse() {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 section.fault(
-                    "event_types",
+                    key,
                     format!("has {text:?}, which {error}"),
                     "write types as in \"invoice.paid\" or \"message.*\"",
                 );

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::tls;
+use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::plugin::Limits;
@@ -15,6 +16,7 @@ use crate::model::rule::Rule;
 use crate::model::secret::Secret;
 use crate::model::source::Source;
 
+mod alert;
 mod check;
 pub mod definition;
 pub mod document;
@@ -55,6 +57,8 @@ pub struct Config {
     pub rules: Vec<Declared<Rule>>,
     /// Ids are 0 until the store has named them.
     pub event_types: Vec<Declared<EventType>>,
+    /// Ids are 0 until the store has named them.
+    pub alerts: Vec<Declared<Alert>>,
 }
 
 /// Something that was defined, checked, with its definition.

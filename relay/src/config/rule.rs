@@ -40,7 +40,7 @@ pub(super) fn read<'a>(section: &Section<'a>) -> (Option<&'a str>, Option<Rule>)
     let name = name(section);
     label::check(section);
     let key = pointers(section, "key");
-    let event_types = event_types(section);
+    let event_types = event_types(section, "event_types");
     let filter = filter(section);
     let sources = section.strings("sources").unwrap_or_default();
     let include_emitted = section.boolean("include_emitted").unwrap_or(false);

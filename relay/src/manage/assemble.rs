@@ -12,9 +12,10 @@ use crate::config::{Config, Declared, definition};
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
 use crate::directory::{Directory, Door, Target};
+use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
-use crate::model::id::{EndpointId, EventTypeId, RuleId, SourceId, TenantId};
+use crate::model::id::{AlertId, EndpointId, EventTypeId, RuleId, SourceId, TenantId};
 use crate::model::plugin::{OnFault, PluginUse};
 use crate::model::resource::{Definition, Kind, Resource};
 use crate::model::rule::Rule;
@@ -49,6 +50,7 @@ pub(super) enum Checked {
     Endpoint(Endpoint),
     Rule(Rule),
     EventType(EventType),
+    Alert(Alert),
 }
 
 impl Workshop {
@@ -80,7 +82,14 @@ impl Workshop {
             let Declared { item, definition } = declared.clone();
             (Checked::EventType(item), definition, id)
         });
-        for (checked, definition, id) in sources.chain(endpoints).chain(rules).chain(event_types) {
+        let alerts = config.alerts.iter().map(|declared| &declared.item.name);
+        let alerts = self.identify(Named::Alert, alerts).await?;
+        let alerts = config.alerts.iter().zip(alerts).map(|(declared, id)| {
+            let Declared { item, definition } = declared.clone();
+            (Checked::Alert(item), definition, id)
+        });
+        let others = rules.chain(event_types).chain(alerts);
+        for (checked, definition, id) in sources.chain(endpoints).chain(others) {
             let checked = checked.called(id, TenantId::DEFAULT);
             let resource = checked.resource(definition);
             match self.make(checked).await {
@@ -157,9 +166,12 @@ impl Workshop {
     pub(super) async fn make(&self, checked: Checked) -> anyhow::Result<Made> {
         match checked {
             Checked::Source(source) => Ok(Made::Door(Arc::new(self.door(source).await?))),
+            // Nothing is sent: what it gets waits until it is fetched.
+            Checked::Endpoint(endpoint) if endpoint.is_polled => Ok(Made::Resting(Arc::new(endpoint))),
             Checked::Endpoint(endpoint) => Ok(Made::Target(Arc::new(self.target(endpoint).await?))),
             Checked::Rule(rule) => Ok(Made::Rule(Arc::new(rule))),
             Checked::EventType(event_type) => Ok(Made::Described(Arc::new(event_type))),
+            Checked::Alert(alert) => Ok(Made::Alert(Arc::new(alert))),
         }
     }
 
@@ -176,7 +188,7 @@ impl Workshop {
                 endpoint.id.raw(),
                 &endpoint.name,
             ),
-            Checked::Rule(_) | Checked::EventType(_) => return Ok(()),
+            Checked::Rule(_) | Checked::EventType(_) | Checked::Alert(_) => return Ok(()),
         };
         let owner = Owner {
             tenant: TenantId::DEFAULT,
@@ -239,6 +251,7 @@ impl Workshop {
             Named::Endpoint => "endpoint",
             Named::Rule => "rule",
             Named::EventType => "event type",
+            Named::Alert => "alert",
         };
         let mut bound = Vec::new();
         let mut faults = Vec::new();
@@ -268,6 +281,7 @@ impl Checked {
             Kind::Endpoint => definition::endpoint(config, keys).map(|read| Self::Endpoint(read.item)),
             Kind::Rule => definition::rule(keys).map(|read| Self::Rule(read.item)),
             Kind::EventType => definition::event_type(keys).map(|read| Self::EventType(read.item)),
+            Kind::Alert => definition::alert(keys).map(|read| Self::Alert(read.item)),
         };
         read.map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
@@ -294,6 +308,11 @@ impl Checked {
                 id: EventTypeId::from_raw(id),
                 tenant,
                 ..event_type
+            }),
+            Self::Alert(alert) => Self::Alert(Alert {
+                id: AlertId::from_raw(id),
+                tenant,
+                ..alert
             }),
         }
     }
@@ -329,6 +348,13 @@ impl Checked {
                 &event_type.name,
                 event_type.id.made_at(),
             ),
+            Self::Alert(alert) => (
+                Kind::Alert,
+                alert.id.raw(),
+                alert.tenant,
+                &alert.name,
+                alert.id.made_at(),
+            ),
         };
         Resource {
             id,
@@ -346,7 +372,7 @@ impl Checked {
     /// What stays of it when its plugins cannot be used.
     fn resting(&self) -> Made {
         match self {
-            Self::Source(_) | Self::Rule(_) | Self::EventType(_) => Made::Nothing,
+            Self::Source(_) | Self::Rule(_) | Self::EventType(_) | Self::Alert(_) => Made::Nothing,
             Self::Endpoint(endpoint) => Made::Resting(Arc::new(endpoint.clone())),
         }
     }
@@ -356,7 +382,7 @@ impl Checked {
 /// endpoint is still routed to, as far as that part of its definition reads.
 fn routed(config: &Config, resource: &Resource) -> Made {
     let read = match resource.kind {
-        Kind::Source | Kind::Rule | Kind::EventType => None,
+        Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert => None,
         Kind::Endpoint => definition::routing(config, &resource.definition.keys),
     };
     let called = |endpoint| Checked::Endpoint(endpoint).called(resource.id, resource.tenant);
@@ -395,7 +421,7 @@ pub(super) fn directory(shelf: &Shelf) -> Result<Directory, Unusable> {
             Made::Resting(endpoint) => resting.push(Arc::clone(endpoint)),
             Made::Rule(rule) => rules.push(Arc::clone(rule)),
             Made::Described(event_type) => event_types.push(Arc::clone(event_type)),
-            Made::Nothing => {}
+            Made::Alert(_) | Made::Nothing => {}
         }
     }
     Directory::new(doors, targets, resting, rules)

@@ -149,7 +149,7 @@ impl Manager {
         // Still under the lock: were it restored first, what comes after would be cancelled.
         let jobs = match kind {
             Kind::Endpoint => self.queue.retire(EndpointId::from_raw(id)),
-            Kind::Source | Kind::Rule | Kind::EventType => Vec::new(),
+            Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert => Vec::new(),
         };
         if kind == Kind::Rule {
             self.forget_rule(RuleId::from_raw(id), None).await;
@@ -254,7 +254,7 @@ impl Manager {
 
 const fn max(kind: Kind) -> usize {
     match kind {
-        Kind::Source | Kind::Endpoint | Kind::EventType => RESOURCES_MAX,
+        Kind::Source | Kind::Endpoint | Kind::EventType | Kind::Alert => RESOURCES_MAX,
         Kind::Rule => RULES_MAX,
     }
 }
@@ -288,6 +288,10 @@ pub(super) fn read(
         Kind::EventType => definition::event_type(keys).map(|read| {
             let name = read.item.name.clone();
             (Checked::EventType(read.item), name, read.definition)
+        }),
+        Kind::Alert => definition::alert(keys).map(|read| {
+            let name = read.item.name.clone();
+            (Checked::Alert(read.item), name, read.definition)
         }),
     }
     .map_err(Refused::Invalid)

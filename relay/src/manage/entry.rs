@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::directory::{Door, Target};
+use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::TenantId;
@@ -34,9 +35,11 @@ pub(super) enum Made {
     Door(Arc<Door>),
     Target(Arc<Target>),
     Described(Arc<EventType>),
-    /// An endpoint whose plugins cannot be used: events are still routed to it, and wait.
+    /// An endpoint that nothing is sent to, as it is polled or its plugins cannot be used: events
+    /// are still routed to it, and wait.
     Resting(Arc<Endpoint>),
     Rule(Arc<Rule>),
+    Alert(Arc<Alert>),
     Nothing,
 }
 
@@ -57,10 +60,27 @@ impl Entry {
         }
     }
 
+    /// The endpoint, whether or not anything is sent to it.
+    pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        match &self.made {
+            Made::Target(target) => Some(&target.endpoint),
+            Made::Resting(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
     /// The event type as it is in force.
     pub fn event_type(&self) -> Option<&Arc<EventType>> {
         match &self.made {
             Made::Described(event_type) => Some(event_type),
+            _ => None,
+        }
+    }
+
+    /// The alert.
+    pub fn alert(&self) -> Option<&Arc<Alert>> {
+        match &self.made {
+            Made::Alert(alert) => Some(alert),
             _ => None,
         }
     }

@@ -154,6 +154,13 @@ impl Manager {
         range.rev().map(|(_, entry)| Arc::clone(entry)).collect()
     }
 
+    /// Those of a kind, of every tenant.
+    pub fn of_kind(&self, kind: Kind) -> Vec<Arc<Entry>> {
+        let shelf = self.shelf();
+        let of_kind = shelf.iter().filter(|((_, of, _), _)| *of == kind);
+        of_kind.map(|(_, entry)| Arc::clone(entry)).collect()
+    }
+
     /// The one of that id or name; if two have the name, the one that the file declares.
     pub fn find(&self, tenant: TenantId, kind: Kind, id: Option<i64>, name: &str) -> Option<Arc<Entry>> {
         let shelf = self.shelf();

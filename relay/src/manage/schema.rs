@@ -12,6 +12,7 @@ pub fn definition(kind: Kind) -> Value {
         Kind::Endpoint => definitions::endpoint_schema(),
         Kind::Rule => definitions::rule_schema(),
         Kind::EventType => definitions::event_type_schema(),
+        Kind::Alert => definitions::alert_schema(),
     }
 }
 

@@ -15,7 +15,10 @@ pub struct Endpoint {
     pub id: EndpointId,
     pub tenant: TenantId,
     pub name: String,
+    /// Where messages are sent; leads nowhere if it is polled.
     pub url: url::Url,
+    /// Whether its deliveries wait until they are fetched, rather than being sent.
+    pub is_polled: bool,
     pub method: http::Method,
     /// Which event types it wants; empty: all.
     pub event_types: Vec<Pattern>,
@@ -45,6 +48,8 @@ pub struct Endpoint {
     /// What becomes of its receiver's answer to a call; `None`: the caller gets it as it is.
     pub reply: Option<Mapping>,
     pub enabled: bool,
+    /// How often it is told what should have come; `None`: never.
+    pub digest: Option<Duration>,
 }
 
 /// The kinds of signature of Standard Webhooks that the relay makes with its own secrets.

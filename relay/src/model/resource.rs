@@ -14,11 +14,18 @@ pub enum Kind {
     Endpoint,
     Rule,
     EventType,
+    Alert,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are made: what others refer to first.
-    pub const ALL: [Self; 4] = [Self::EventType, Self::Source, Self::Endpoint, Self::Rule];
+    pub const ALL: [Self; 5] = [
+        Self::EventType,
+        Self::Source,
+        Self::Endpoint,
+        Self::Rule,
+        Self::Alert,
+    ];
 
     /// As its tables are called in the configuration file.
     pub const fn section(self) -> &'static str {
@@ -26,6 +33,7 @@ impl Kind {
             Self::Source => "source",
             Self::Endpoint => "endpoint",
             Self::Rule => "rule",
+            Self::Alert => "alert",
             Self::EventType => "event_type",
         }
     }
@@ -36,6 +44,7 @@ impl Kind {
             Self::Source => "sources",
             Self::Endpoint => "endpoints",
             Self::Rule => "rules",
+            Self::Alert => "alerts",
             Self::EventType => "event-types",
         }
     }
@@ -47,6 +56,7 @@ impl Kind {
             Self::Endpoint => "endpoint",
             Self::Rule => "rule",
             Self::EventType => "event type",
+            Self::Alert => "alert",
         }
     }
 }

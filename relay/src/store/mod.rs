@@ -378,6 +378,7 @@ pub enum Named {
     Endpoint,
     Rule,
     EventType,
+    Alert,
 }
 
 /// An endpoint's own signing secrets, made when it was first seen.

@@ -38,6 +38,8 @@ fn endpoint(format: Option<Format>) -> Endpoint {
         disable_after: Duration::from_secs(3600),
         reply: None,
         enabled: true,
+        digest: None,
+        is_polled: false,
     }
 }
 

@@ -39,6 +39,8 @@ fn endpoint(id: i64, event_types: &[&str]) -> Endpoint {
         disable_after: Duration::from_secs(3600),
         reply: None,
         enabled: true,
+        digest: None,
+        is_polled: false,
     }
 }
 

@@ -137,6 +137,7 @@ const fn named(kind: Named) -> i64 {
         Named::Endpoint => 2,
         Named::Rule => 3,
         Named::EventType => 4,
+        Named::Alert => 12,
     }
 }
 

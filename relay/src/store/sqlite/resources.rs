@@ -152,6 +152,7 @@ const fn code(kind: Kind) -> i64 {
         Kind::Endpoint => 2,
         Kind::Rule => 3,
         Kind::EventType => 4,
+        Kind::Alert => 12,
     }
 }
 
