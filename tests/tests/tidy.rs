@@ -18,10 +18,13 @@ const STAGES: [&str; 7] = [
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 14] = [
+const ABOVE: [&str; 17] = [
     "rules",
     "directory",
     "metrics",
+    "stats",
+    "feed",
+    "notices",
     "refusals",
     "inspect",
     "flow",

@@ -21,6 +21,7 @@ use super::schemas::{self, EndpointDefinition, EndpointPatch};
 use super::{Api, conditions, testing};
 use crate::diagnose::lint::Finding;
 use crate::directory::Target;
+use crate::flow::BY_HAND;
 use crate::http::problem::Problem;
 use crate::manage::{Entry, Origin, Refused, Write};
 use crate::model::id::EndpointId;
@@ -65,7 +66,7 @@ struct Lints {
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Disabled)]
-struct ShownDisabled {
+pub(super) struct ShownDisabled {
     at: Timestamp,
     reason: String,
 }
@@ -73,7 +74,7 @@ struct ShownDisabled {
 /// How it stands with a receiver.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Condition)]
-struct ShownCondition {
+pub(super) struct ShownCondition {
     /// Since when it has done nothing but fail.
     failing_since: Option<Timestamp>,
     /// How often it has failed since then.
@@ -98,6 +99,12 @@ impl From<Condition> for ShownCondition {
     }
 }
 
+impl From<Disabled> for ShownDisabled {
+    fn from(Disabled { at, reason }: Disabled) -> Self {
+        Self { at, reason }
+    }
+}
+
 /// An endpoint with how it stands with its receiver, and why the relay sends nothing to it if it
 /// stopped by itself.
 fn show(api: &Api) -> impl Fn(&Entry) -> Shown {
@@ -108,10 +115,7 @@ fn show(api: &Api) -> impl Fn(&Entry) -> Shown {
         let wanted = shown.is_set("enabled");
         shown.add(&Standing {
             enabled: wanted && why.is_none(),
-            disabled: why.map(|why| ShownDisabled {
-                at: why.at,
-                reason: why.reason,
-            }),
+            disabled: why.map(ShownDisabled::from),
             condition: api.queue.condition(id).into(),
             lints: None,
         });
@@ -285,7 +289,7 @@ async fn switch(
     }
     let why = (!enabled).then(|| Disabled {
         at: api.clock.now(),
-        reason: "disabled by hand".to_owned(),
+        reason: BY_HAND.to_owned(),
     });
     set_disabled(api, entry, why).await?;
     Ok(managed::one(entry, show(api)))
@@ -390,7 +394,7 @@ pub(super) async fn secret(
 pub(super) fn target(api: &Api, caller: &Caller, asked: &str) -> Result<Arc<Target>, Failure> {
     let entry = managed::find(api, caller, KIND, asked)?;
     entry.target().cloned().ok_or_else(|| {
-        let why = entry.unusable.clone().unwrap_or_default();
-        errors::unusable(&why)
+        let nothing = || "nothing is sent to it: it is polled".to_owned();
+        errors::unusable(&entry.unusable.clone().unwrap_or_else(nothing))
     })
 }

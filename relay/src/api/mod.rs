@@ -35,6 +35,7 @@ mod erasures;
 mod event_types;
 mod events;
 mod export;
+mod health;
 mod jobs;
 mod keys;
 mod managed;
@@ -46,6 +47,7 @@ mod rules;
 mod schemas;
 mod select;
 mod sources;
+mod stream;
 pub mod testing;
 
 use errors::Failure;
@@ -102,6 +104,8 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(erasures::routes())
         .merge(export::routes())
         .merge(testing::routes())
+        .merge(health::routes())
+        .merge(stream::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))
         .routes(routes!(metrics))

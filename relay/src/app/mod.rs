@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rand::SeedableRng as _;
@@ -30,6 +31,7 @@ use crate::manage::{self, Manager};
 use crate::metrics::{Metrics, Observed};
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
+use crate::notices::{Notice, Notices};
 use crate::plugins::compile::Compiler;
 use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
@@ -39,6 +41,7 @@ use crate::recovery::Recovery;
 use crate::refusals::Refusals;
 use crate::reply::cache::Cache;
 use crate::rules::alarm::Alarm;
+use crate::stats::Stats;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{PluginState, Role, Store};
@@ -47,6 +50,9 @@ use reload::Reload;
 mod certificates;
 mod recover;
 mod reload;
+
+/// Counts by the hour are kept for as long as events are, and for what volumes are compared with.
+const HOURS_KEPT_MIN: Duration = Duration::from_secs(9 * 24 * 3600);
 
 /// What a relay stands on.
 pub struct Ground {
@@ -214,7 +220,11 @@ impl App {
             },
             sqlite.as_deref().map(SqliteStore::commits),
         ));
+        let (notices, noticed) = Notices::new();
         let flow = Arc::new(Flow {
+            stats: Arc::new(Stats::new(Arc::clone(&store), Arc::clone(&clock))),
+            feed: Arc::default(),
+            notices,
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             directories: Arc::clone(&directories),
@@ -266,6 +276,7 @@ impl App {
         app.doors.spawn(sweep(sender, app.stop.clone()));
         app.start_background(&flow, &clock, EventId::from_raw(last_id));
         app.doors.spawn(Arc::clone(&recovery).run(app.stop.clone()));
+        app.start_watching(&flow, noticed);
         app.start_doors(
             listeners,
             Arc::new(Gate {
@@ -323,6 +334,15 @@ impl App {
             .spawn(Arc::clone(&self.reload.manager).follow_plugins(self.stop.clone()));
         self.doors
             .spawn(certificates::follow(Arc::clone(&self.reload), self.stop.clone()));
+    }
+
+    /// Starts what counts, and what tells of what happens.
+    fn start_watching(&self, flow: &Arc<Flow>, noticed: tokio::sync::mpsc::Receiver<Notice>) {
+        let hours_kept = self.config.store.retention.max(HOURS_KEPT_MIN);
+        self.doors
+            .spawn(Arc::clone(&flow.stats).run(hours_kept, self.stop.clone()));
+        self.doors
+            .spawn(Arc::clone(flow).tell(noticed, self.stop.clone()));
     }
 
     fn start_doors(&self, listeners: Vec<TcpListener>, gate: Arc<Gate>) {
@@ -429,7 +449,11 @@ impl App {
         self.work.close();
         wait("attempts", &self.work, deadline).await;
         // The recorder ends when the last one who hands in is gone.
-        drop(self.flow.take());
+        if let Some(flow) = self.flow.take()
+            && let Err(error) = flow.stats.flush().await
+        {
+            tracing::warn!(%error, "what was counted last is lost");
+        }
         self.writers.close();
         wait("records", &self.writers, deadline).await;
         if let Some(store) = &self.sqlite {

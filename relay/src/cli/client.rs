@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
-use http::{Request, header};
+use http::{Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -94,14 +96,36 @@ impl Access {
         mut headers: Vec<(String, String)>,
         body: Vec<u8>,
     ) -> anyhow::Result<Answer> {
-        if let Some(key) = &self.key {
-            headers.push((header::AUTHORIZATION.to_string(), format!("Bearer {key}")));
+        headers.extend(self.headers());
+        exchange(method, &self.at(path)?, &headers, body).await
+    }
+
+    /// Asks for an answer that goes on.
+    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Stream> {
+        let url = self.at(path)?;
+        let headers = self.headers();
+        let begun = begin("GET", &url, &headers, Vec::new());
+        let (response, driver) = tokio::time::timeout(PATIENCE, begun)
+            .await
+            .with_context(|| format!("{url} did not answer within {PATIENCE:?}"))??;
+        if !response.status().is_success() {
+            let answer = read(response).await?;
+            answer.json()?;
+            bail!("the relay answered {}", answer.status);
         }
-        let url = self
-            .url
-            .join(path)
-            .with_context(|| format!("{} has no path {path}", self.url))?;
-        exchange(method, &url, &headers, body).await
+        let body = response.into_body();
+        Ok(Stream { body, driver })
+    }
+
+    fn at(&self, path: &str) -> anyhow::Result<url::Url> {
+        let url = self.url.join(path);
+        url.with_context(|| format!("{} has no path {path}", self.url))
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        let key = self.key.iter();
+        key.map(|key| (header::AUTHORIZATION.to_string(), format!("Bearer {key}")))
+            .collect()
     }
 }
 
@@ -112,6 +136,24 @@ pub(super) async fn exchange(
     headers: &[(String, String)],
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
+    let talk = async {
+        let (response, driver) = begin(method, url, headers, body).await?;
+        let answer = read(response).await;
+        driver.abort();
+        answer
+    };
+    tokio::time::timeout(PATIENCE, talk)
+        .await
+        .with_context(|| format!("{url} did not answer within {PATIENCE:?}"))?
+}
+
+/// Sends one request; the answer is there up to its body.
+async fn begin(
+    method: &str,
+    url: &url::Url,
+    headers: &[(String, String)],
+    body: Vec<u8>,
+) -> anyhow::Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>)> {
     let host = url.host_str().context("the URL names no host")?;
     let port = url.port_or_known_default().context("the URL names no port")?;
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
@@ -123,19 +165,14 @@ pub(super) async fn exchange(
         request = request.header(name, value);
     }
     let request = request.body(Full::new(Bytes::from(body)))?;
-    let talk = async {
-        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
-            .await
-            .with_context(|| format!("cannot reach {host}:{port}; is the relay running?"))?;
-        if url.scheme() == "https" {
-            send(secure(stream, host).await?, request).await
-        } else {
-            send(stream, request).await
-        }
-    };
-    tokio::time::timeout(PATIENCE, talk)
+    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
         .await
-        .with_context(|| format!("{url} did not answer within {PATIENCE:?}"))?
+        .with_context(|| format!("cannot reach {host}:{port}; is the relay running?"))?;
+    if url.scheme() == "https" {
+        send(secure(stream, host).await?, request).await
+    } else {
+        send(stream, request).await
+    }
 }
 
 async fn secure(
@@ -160,16 +197,42 @@ async fn secure(
 async fn send(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>)> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
+    Ok((sender.send_request(request).await?, driver))
+}
+
+async fn read(response: Response<Incoming>) -> anyhow::Result<Answer> {
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
         .collect()
         .await
         .map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?
         .to_bytes();
-    driver.abort();
     Ok(Answer { status, body })
+}
+
+/// An answer that goes on.
+pub(super) struct Stream {
+    body: Incoming,
+    driver: JoinHandle<hyper::Result<()>>,
+}
+
+impl Stream {
+    /// The next piece of it; `None` at its end.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(piece) = frame.context("the answer broke off")?.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
 }

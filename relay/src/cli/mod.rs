@@ -25,6 +25,7 @@ mod retry;
 mod samples;
 mod send;
 mod serve;
+mod tail;
 
 /// `sysexits.h`: something was found in an unconfigured or misconfigured state.
 const EXIT_CONFIG: u8 = 78;
@@ -73,6 +74,9 @@ enum Command {
         after_help = "Example:\n  relay listen --port 9000 --secret whsec_…\n  relay listen --port 9000 --respond 500"
     )]
     Listen(listen::Listen),
+    /// Shows what a relay does, as it does it
+    #[command(after_help = "Example:\n  relay tail --endpoint crm --status failed")]
+    Tail(tail::Tail),
     /// Looks at plugins and tries them
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -129,6 +133,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Retry(retry) => retry.run().await,
         Command::Replay(replay) => replay.run().await,
         Command::Listen(listen) => listen.run().await,
+        Command::Tail(tail) => tail.run().await,
         Command::Plugin(plugin) => plugin.run().await,
         Command::CompilePlugin => Ok(compile_plugin()),
         Command::Backup(backup) => backup.run(),

@@ -1,9 +1,10 @@
 //! Endpoints that get nothing until someone enables them again.
 
-use super::Flow;
+use super::{Flow, watch};
 use crate::directory::Target;
 use crate::model::attempt::Outcome;
 use crate::model::id::EndpointId;
+use crate::notices::Notice;
 use crate::queue::health::Verdict;
 use crate::store::{self, Disabled};
 
@@ -33,7 +34,7 @@ impl Flow {
                 "nothing but failures since {}, {} of them; the last: {last}",
                 failing.since, failing.failures
             ),
-            Verdict::Gone | Verdict::Failing { .. } => format!("{last} more than once in a row"),
+            _ => format!("{last} more than once in a row"),
         };
         tracing::warn!(
             endpoint = endpoint.name,
@@ -41,11 +42,19 @@ impl Flow {
             "endpoint disabled; its deliveries wait until someone enables it"
         );
         let at = self.clock.now();
-        let why = Disabled { at, reason };
+        let why = Disabled {
+            at,
+            reason: reason.clone(),
+        };
         // At once: nothing more goes out while the store writes, or cannot.
         self.queue.set_disabled(endpoint.id, Some(why.clone()));
         if let Err(error) = self.set_disabled(endpoint.id, Some(why)).await {
             tracing::error!(endpoint = endpoint.name, %error, "that it is disabled could not be stored");
         }
+        self.notices.hand_in(Notice::Disabled {
+            endpoint: watch::about(target),
+            at,
+            reason,
+        });
     }
 }

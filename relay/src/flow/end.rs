@@ -25,6 +25,8 @@ impl Flow {
         self.metrics.expired(&target.endpoint.name);
         self.metrics.ended(&target.endpoint.name, State::Failed);
         let reason = "not sent: when its turn came it was older than the endpoint's retry.max_age";
+        self.stats.ended(&job.event, job.endpoint, State::Failed);
+        self.tell_exhausted(target, &job, job.attempts, reason);
         let record = ended(&job, State::Failed, reason);
         Finished {
             record,

@@ -18,22 +18,25 @@ use crate::clock::Clock;
 use crate::deliver::decide::{self, Next};
 use crate::deliver::send::Sender;
 use crate::directory::{Directories, Directory, Target};
+use crate::feed::Feed;
 use crate::ingest::Post;
-use crate::metrics::{Change, Metrics};
+use crate::metrics::Metrics;
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost};
 use crate::model::delivery::{Progress, State};
 use crate::model::endpoint::Endpoint;
 use crate::model::event::Event;
+use crate::model::event_type;
 use crate::model::id::{AttemptId, EndpointId, EventId, IdMaker, SourceId, TenantId};
 use crate::model::message::Messages;
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
+use crate::notices::{self, Notices};
 use crate::plugins::Call;
-use crate::queue::health::Verdict;
-use crate::queue::{Admission, Job, Pushed, Queue, Sign, Turn, Turned};
+use crate::queue::{Admission, Job, Pushed, Queue, Sign, Turned};
 use crate::record::{Finished, Recorder};
 use crate::reply::cache::Cache;
 use crate::rules::alarm::Alarm;
+use crate::stats::Stats;
 use crate::store::{self, Accepted, Begins, NewEvent, Planned, Record, RuleEffects, Store};
 
 pub mod call;
@@ -43,9 +46,13 @@ pub mod end;
 mod prepare;
 mod timers;
 pub mod trial;
+mod turned;
+mod watch;
 
 use call::{Asked, Places};
 use prepare::{Prepared, prepare};
+use turned::{changes, say};
+pub use watch::BY_HAND;
 
 /// See the module.
 pub struct Flow {
@@ -56,6 +63,9 @@ pub struct Flow {
     pub recorder: Recorder<Settled>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub stats: Arc<Stats>,
+    pub feed: Arc<Feed>,
+    pub notices: Notices,
     pub ids: Arc<IdMaker>,
     /// When the next timer of a rule is due.
     pub alarm: Alarm,
@@ -143,6 +153,7 @@ impl Flow {
         let watch = Instant::now();
         let directory = self.directories.current();
         let arrival = Arrival::of(tenant, source, self.clock.now());
+        let is_own = source.is_none() && posts.iter().any(notices::is_own);
         let offered = posts
             .into_iter()
             .map(|post| self.offer(&directory, arrival, post, None))
@@ -153,7 +164,8 @@ impl Flow {
         let flow = Arc::clone(self);
         let committed = self.tasks.spawn(async move { flow.commit(offered).await }).await;
         let receipts = committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))?;
-        let source = source.map(|source| source.name.as_str());
+        let own = is_own.then_some(notices::SOURCE);
+        let source = source.map(|source| source.name.as_str()).or(own);
         self.count(watch.elapsed(), source, &receipts);
         Ok(receipts)
     }
@@ -187,10 +199,13 @@ impl Flow {
             let wanted = directory.table.route(&event, source_name);
             wanted.iter().map(|endpoint| endpoint.id).collect()
         };
-        let (endpoints, called) = match asked {
+        let (mut endpoints, called) = match asked {
             None => (routed(), None),
             Some(asked) => asked.part(routed),
         };
+        if arrival.origin.is_none() && event_type::is_own(&event.envelope.kind) {
+            notices::address(&event, &mut endpoints);
+        }
         let rules = self.apply_rules(directory, &event, source_name, arrival.hops);
         let make_id = || {
             self.ids
@@ -242,6 +257,7 @@ impl Flow {
         match accepted {
             Accepted::New => {
                 let id = offered.event.id;
+                self.saw_event(&offered);
                 let deliveries = offered.waits.iter().enumerate();
                 let deliveries =
                     deliveries.map(|(index, (endpoint, waits))| (id.delivery(index), *endpoint, *waits));
@@ -447,6 +463,7 @@ impl Flow {
         if next.state() != State::Pending {
             self.metrics.ended(&endpoint.name, next.state());
         }
+        self.saw_attempt(target, &job, &attempt, next.state());
         // Frozen the first time an attempt fails, so that every later one sends the same bytes.
         let messages = attempted.messages.filter(|_| failed);
         let record = Record {
@@ -484,9 +501,13 @@ impl Flow {
             self.metrics.changed(&target.endpoint.name, change);
             say(change, target, turned, outcome);
         }
-        let Some(verdict) = turned.health.filter(|verdict| verdict.is_enough()) else {
+        let Some(verdict) = turned.health else {
             return false;
         };
+        self.tell_verdict(target, verdict, &outcome.summary());
+        if !verdict.is_enough() {
+            return false;
+        }
         Box::pin(self.disable(target, verdict, outcome)).await;
         true
     }
@@ -522,48 +543,6 @@ fn call<'a>(directory: &'a Directory, job: &Job) -> Call<'a> {
 fn about(job: &Job) -> Span {
     let event = &job.event;
     tracing::info_span!("attempt", delivery = %job.delivery, event = %event.id, trace = event.trace_id())
-}
-
-fn changes(turned: Turned) -> impl Iterator<Item = Change> {
-    let breaker = turned.breaker.map(|turn| match turn {
-        Turn::Opened => Change::BreakerOpened,
-        Turn::Closed => Change::BreakerClosed,
-    });
-    let health = turned.health.map(|verdict| match verdict {
-        Verdict::Failing { percent, .. } => Change::Failing { percent },
-        Verdict::Failed(_) | Verdict::Gone => Change::Disabled,
-    });
-    let slowed = turned.slowed.then_some(Change::Slowed);
-    breaker.into_iter().chain(slowed).chain(health)
-}
-
-fn say(change: Change, target: &Target, turned: Turned, outcome: &Outcome) {
-    let endpoint = target.endpoint.name.as_str();
-    let reason = outcome.summary();
-    match (change, turned.health) {
-        (Change::BreakerOpened, _) => tracing::warn!(
-            endpoint,
-            reason,
-            "the receiver does not answer; its deliveries wait while one at a time probes"
-        ),
-        (Change::BreakerClosed, _) => {
-            tracing::info!(endpoint, "the receiver answers again; its deliveries go on");
-        }
-        // As often as a receiver likes: it is counted, and can be seen.
-        (Change::Slowed, _) => {
-            tracing::debug!(endpoint, reason, "the receiver asks for fewer");
-        }
-        (Change::Failing { percent }, Some(Verdict::Failing { failing, .. })) => tracing::warn!(
-            endpoint,
-            reason,
-            percent,
-            since = %failing.since,
-            failures = failing.failures,
-            "the receiver does nothing but fail; at 100 percent its endpoint is disabled"
-        ),
-        // What disables it says so with its reason.
-        _ => {}
-    }
 }
 
 /// What an outcome says of the receiver. One that the guard does not let through is as good as

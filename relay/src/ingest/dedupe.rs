@@ -26,6 +26,8 @@ enum Door {
     /// By the request's idempotency key.
     ApiKey,
     Source,
+    /// None: the relay tells about itself.
+    Own,
 }
 
 /// The idempotency key of a request.
@@ -95,6 +97,12 @@ pub fn of_source_post(source: &Source, read: &Reader<'_>) -> Option<DedupeKey> {
         };
     }
     Some(digest.key())
+}
+
+/// The key of something that the relay tells about itself.
+pub fn of_notice(tenant: TenantId, words: &[&str]) -> DedupeKey {
+    let digest = Digest::new(tenant, Door::Own);
+    words.iter().fold(digest, |digest, word| digest.word(word)).key()
 }
 
 struct Digest(blake3::Hasher);

@@ -78,6 +78,8 @@ pub enum Change {
     Failing { percent: u8 },
     /// It is disabled.
     Disabled,
+    /// It takes messages again, after it was said to fail.
+    Recovered,
 }
 
 impl Change {
@@ -89,6 +91,7 @@ impl Change {
             Self::Failing { percent: 0..80 } => "failing_50",
             Self::Failing { .. } => "failing_80",
             Self::Disabled => "disabled",
+            Self::Recovered => "recovered",
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Verdict {
     Failed(Failing),
     /// It has said in a row that it is gone.
     Gone,
+    /// It took a message, after one of the above was said.
+    Recovered(Failing),
 }
 
 impl Verdict {
@@ -44,6 +46,8 @@ pub(super) struct Health {
     gone: u32,
     /// Whether the store does not know yet.
     is_news: bool,
+    /// What was said and is not taken back yet, be it forgotten meanwhile.
+    said: Option<Failing>,
 }
 
 impl Health {
@@ -51,6 +55,7 @@ impl Health {
     pub(super) fn restored(failing: Failing) -> Self {
         Self {
             failing: Some(failing),
+            said: Some(failing).filter(|failing| failing.warned > 0),
             ..Self::default()
         }
     }
@@ -71,7 +76,7 @@ impl Health {
         match sign {
             Sign::Took => {
                 self.forget();
-                return None;
+                return self.said.take().map(Verdict::Recovered);
             }
             Sign::Nothing => return None,
             Sign::Gone => self.gone += 1,
@@ -81,7 +86,11 @@ impl Health {
         let verdict = self.count(disable_after, now);
         // Said once: attempts that were under way meanwhile say it again.
         let is_gone = sign == Sign::Gone && self.gone == GONE_MAX;
-        if is_gone { Some(Verdict::Gone) } else { verdict }
+        let verdict = if is_gone { Some(Verdict::Gone) } else { verdict };
+        if verdict.is_some() {
+            self.said = self.failing;
+        }
+        verdict
     }
 
     fn count(&mut self, disable_after: Duration, now: Timestamp) -> Option<Verdict> {
@@ -154,7 +163,7 @@ mod tests {
             .map(|(number, verdict)| match verdict {
                 Verdict::Failing { percent, .. } => (*number, *percent),
                 Verdict::Failed(_) => (*number, 100),
-                Verdict::Gone => (*number, 0),
+                Verdict::Gone | Verdict::Recovered(_) => (*number, 0),
             })
             .collect()
     }
@@ -179,6 +188,20 @@ mod tests {
         assert_eq!(health.after(Sign::Took, 5 * DAY, at(119)), None);
         assert_eq!(health.failing(), None);
         assert_eq!(health.after(Sign::Declined, 5 * DAY, at(130)), None);
+    }
+
+    #[test]
+    fn what_was_said_is_taken_back_once_by_a_success() {
+        let mut health = Health::default();
+        for hour in 0..=61 {
+            health.after(Sign::Declined, 5 * DAY, at(hour));
+        }
+        // Someone enables the endpoint: nothing is said of its receiver yet.
+        health.forget();
+        let verdict = health.after(Sign::Took, 5 * DAY, at(62));
+        let said = matches!(verdict, Some(Verdict::Recovered(failing)) if failing.since == at(0));
+        assert!(said, "{verdict:?}");
+        assert_eq!(health.after(Sign::Took, 5 * DAY, at(63)), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Queue;
-use crate::model::id::EndpointId;
+use crate::model::id::{DeliveryId, EndpointId};
 use crate::model::time::Timestamp;
 use crate::store::Failing;
 
@@ -56,7 +56,32 @@ pub struct LaneLoad {
     pub rate_limit_waits: u64,
 }
 
+/// What an endpoint's lane holds that the store has no row of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Deliveries that wait.
+    pub waiting: usize,
+    /// The one whose event came first.
+    pub oldest: Option<DeliveryId>,
+    /// Attempts under way.
+    pub in_flight: usize,
+}
+
 impl Queue {
+    /// What an endpoint's lane holds that the store has no row of.
+    pub fn held(&self, endpoint: EndpointId) -> Held {
+        let inner = self.lock();
+        let Some(lane) = inner.lanes.get(&endpoint) else {
+            return Held::default();
+        };
+        let waiting = || lane.ready.iter().filter(|job| !job.has_row);
+        Held {
+            waiting: waiting().count(),
+            oldest: waiting().map(|job| job.delivery).min(),
+            in_flight: lane.in_flight(),
+        }
+    }
+
     /// How it stands with the receiver of an endpoint.
     pub fn condition(&self, endpoint: EndpointId) -> Condition {
         let now = self.clock.steady();

@@ -41,7 +41,7 @@ pub use callers::Denied;
 use checkpoint::Checkpoint;
 use health::Verdict;
 use lane::{Given, Lane};
-pub use load::{Condition, LaneLoad, Load};
+pub use load::{Condition, Held, LaneLoad, Load};
 pub use terms::Terms;
 
 /// The bounds of the queue.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use relay::model::attempt::{Attempt, Cause, Outcome};
 use relay::model::delivery::State;
+use relay::model::event_type;
 use relay::model::id::{DeliveryId, EndpointId, EventId};
 use relay::model::time::Timestamp;
 use relay::store::{Begins, DedupeKey, NewEvent, Record};
@@ -168,6 +169,12 @@ impl Ledger {
     /// An event was committed, with its key remembered as seen at `seen_at`.
     pub(super) fn accepted(&mut self, new: &NewEvent, seen_at: Timestamp) -> Kept {
         let id = new.event.id;
+        if event_type::is_own(&new.event.envelope.kind) {
+            // Nobody sent it, and nobody asked for it.
+            return check(new.deliveries.is_empty(), || {
+                format!("{id} tells {:?} of the relay itself", new.deliveries)
+            });
+        }
         let data: serde_json::Value = serde_json::from_slice(&new.event.data).unwrap_or_default();
         let n = data["n"].as_u64().unwrap_or_default();
         let planned: BTreeSet<usize> = new

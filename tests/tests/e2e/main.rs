@@ -34,6 +34,8 @@ mod openapi;
 mod rules;
 mod event_types;
 mod apply;
+mod stats;
+mod stream;
 mod metrics;
 mod examples;
 mod diagnose;

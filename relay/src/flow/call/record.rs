@@ -23,6 +23,10 @@ impl Flow {
             None => unattempted(answer),
         };
         self.metrics.ended(&endpoint.name, progress.state);
+        match &progress.attempt {
+            Some(attempt) => self.stats.attempted(event, endpoint.id, attempt, progress.state),
+            None => self.stats.ended(event, endpoint.id, progress.state),
+        }
         Record {
             delivery: question.delivery,
             event: event.id,
