@@ -39,6 +39,8 @@ pub mod metrics;
 pub mod stats;
 pub mod feed;
 pub mod notices;
+pub mod alerts;
+pub mod digests;
 pub mod refusals;
 pub mod inspect;
 pub mod telemetry;

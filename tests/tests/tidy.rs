@@ -18,7 +18,7 @@ const STAGES: [&str; 7] = [
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 17] = [
+const ABOVE: [&str; 19] = [
     "rules",
     "directory",
     "metrics",
@@ -31,6 +31,8 @@ const ABOVE: [&str; 17] = [
     "manage",
     "recovery",
     "diagnose",
+    "alerts",
+    "digests",
     "api",
     "receive",
     "app",

@@ -12,6 +12,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::directory::Directories;
 use crate::flow::Flow;
@@ -25,10 +26,12 @@ use crate::recovery::Recovery;
 use crate::store::Store;
 
 pub mod auth;
+mod alerts;
 pub(crate) mod calls;
 mod conditions;
 mod definitions;
 mod deliveries;
+mod digests;
 mod endpoints;
 mod errors;
 mod erasures;
@@ -42,6 +45,7 @@ mod managed;
 pub mod openapi;
 mod page;
 mod params;
+mod poll;
 mod recovery;
 mod rules;
 mod schemas;
@@ -59,6 +63,7 @@ pub struct Api {
     pub queue: Arc<Queue>,
     pub flow: Arc<Flow>,
     pub manager: Arc<Manager>,
+    pub alerts: Arc<Alerts>,
     pub recovery: Arc<Recovery>,
     pub directories: Arc<Directories>,
     pub keys: Arc<auth::Keys>,
@@ -105,7 +110,10 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(export::routes())
         .merge(testing::routes())
         .merge(health::routes())
+        .merge(alerts::routes())
         .merge(stream::routes())
+        .merge(digests::routes())
+        .merge(poll::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))
         .routes(routes!(metrics))

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::alerts;
 use super::endpoints::Standing;
 use super::managed::{READ_ONLY, Shown};
 use super::sources::Address;
@@ -39,6 +40,9 @@ names!(
     EventTypeDefinition,
     EventTypePatch,
     EventType,
+    AlertDefinition,
+    AlertPatch,
+    Alert,
     Sample,
     Definition,
     Document
@@ -50,12 +54,17 @@ pub(super) fn drawn() -> Vec<(String, Value)> {
     let source = manage::definition(Kind::Source);
     let rule = manage::definition(Kind::Rule);
     let event_type = manage::definition(Kind::EventType);
+    let alert = manage::definition(Kind::Alert);
     let mut referred = Vec::new();
     Shown::schemas(&mut referred);
     Standing::schemas(&mut referred);
     Address::schemas(&mut referred);
+    alerts::Standing::schemas(&mut referred);
     let referred = referred.into_iter().map(|(name, schema)| (name, value(schema)));
     let drawn = [
+        ("Alert", shown::<alerts::Standing>(&alert)),
+        ("AlertDefinition", taken(alert)),
+        ("AlertPatch", taken(manage::patch(Kind::Alert))),
         ("Endpoint", shown::<Standing>(&endpoint)),
         ("EndpointDefinition", taken(endpoint)),
         ("EndpointPatch", taken(manage::patch(Kind::Endpoint))),

@@ -14,12 +14,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alerts::Alerts;
 use crate::api::auth::{Keys, fresh_key, key_record};
 use crate::api::{self, Api};
 use crate::clock::{Clock, Resumed, SystemClock};
 use crate::config::{Config, Place, StoreSettings};
 use crate::deliver::address::Guard;
 use crate::deliver::send::{Sender, SenderSettings, Wire};
+use crate::digests;
 use crate::directory::Directories;
 use crate::flow::call::Places;
 use crate::flow::{Flow, Settled};
@@ -276,7 +278,7 @@ impl App {
         app.doors.spawn(sweep(sender, app.stop.clone()));
         app.start_background(&flow, &clock, EventId::from_raw(last_id));
         app.doors.spawn(Arc::clone(&recovery).run(app.stop.clone()));
-        app.start_watching(&flow, noticed);
+        let alerts = app.start_watching(&flow, &manager, noticed);
         app.start_doors(
             listeners,
             Arc::new(Gate {
@@ -291,6 +293,7 @@ impl App {
                     flow,
                     manager,
                     recovery,
+                    alerts,
                     directories,
                     keys,
                     clock,
@@ -336,13 +339,23 @@ impl App {
             .spawn(certificates::follow(Arc::clone(&self.reload), self.stop.clone()));
     }
 
-    /// Starts what counts, and what tells of what happens.
-    fn start_watching(&self, flow: &Arc<Flow>, noticed: tokio::sync::mpsc::Receiver<Notice>) {
+    /// Starts what counts, and what tells that something is wrong.
+    fn start_watching(
+        &self,
+        flow: &Arc<Flow>,
+        manager: &Arc<Manager>,
+        noticed: tokio::sync::mpsc::Receiver<Notice>,
+    ) -> Arc<Alerts> {
         let hours_kept = self.config.store.retention.max(HOURS_KEPT_MIN);
+        let alerts = Arc::new(Alerts::new(Arc::clone(manager), Arc::clone(flow)));
         self.doors
             .spawn(Arc::clone(&flow.stats).run(hours_kept, self.stop.clone()));
         self.doors
             .spawn(Arc::clone(flow).tell(noticed, self.stop.clone()));
+        self.doors.spawn(Arc::clone(&alerts).run(self.stop.clone()));
+        self.doors
+            .spawn(digests::run(Arc::clone(flow), self.stop.clone()));
+        alerts
     }
 
     fn start_doors(&self, listeners: Vec<TcpListener>, gate: Arc<Gate>) {

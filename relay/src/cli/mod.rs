@@ -20,6 +20,7 @@ mod listen;
 mod openapi;
 mod packs;
 mod plugin;
+mod reconcile;
 mod replay;
 mod retry;
 mod samples;
@@ -77,6 +78,11 @@ enum Command {
     /// Shows what a relay does, as it does it
     #[command(after_help = "Example:\n  relay tail --endpoint crm --status failed")]
     Tail(tail::Tail),
+    /// Compares the webhook ids that a receiver has with what should have come to it
+    #[command(
+        after_help = "Example:\n  relay reconcile --endpoint crm --since 2026-01-31T00:00:00Z --ids received.txt\n\nExit code 1 if something is missing."
+    )]
+    Reconcile(reconcile::Reconcile),
     /// Looks at plugins and tries them
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -134,6 +140,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(replay) => replay.run().await,
         Command::Listen(listen) => listen.run().await,
         Command::Tail(tail) => tail.run().await,
+        Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Plugin(plugin) => plugin.run().await,
         Command::CompilePlugin => Ok(compile_plugin()),
         Command::Backup(backup) => backup.run(),

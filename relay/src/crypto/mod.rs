@@ -46,6 +46,28 @@ pub fn hash(digest: Digest, parts: &[&[u8]]) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
+/// A SHA-256 of what comes piece by piece.
+#[derive(Clone)]
+pub struct Sha256(digest::Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl Sha256 {
+    /// Takes in the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The digest, in hex.
+    pub fn finish(self) -> String {
+        hex::encode(self.0.finish())
+    }
+}
+
 /// Writes bytes as text: hex in lower case, base64 padded, base64url without padding.
 pub fn encode(encoding: Encoding, bytes: &[u8]) -> String {
     match encoding {

@@ -45,6 +45,17 @@ pub fn build(endpoint: &Endpoint, event: &Event, delivery: DeliveryId, drafts: V
     }
 }
 
+/// The id by which a receiver knows a delivery's message: what the header `webhook-id` says. A
+/// delivery with several messages adds `_` and a number to each.
+pub fn webhook_id(delivery: DeliveryId) -> String {
+    wire_id(delivery, None)
+}
+
+/// An event as one JSON text: CloudEvents, structured mode.
+pub fn as_cloudevent(event: &Event) -> Bytes {
+    structured(&Draft::of(event))
+}
+
 /// `msg_` and the delivery's digits, and a number when the delivery has several messages.
 /// Contains no full stop, which would make signed text ambiguous.
 fn wire_id(delivery: DeliveryId, number: Option<usize>) -> String {

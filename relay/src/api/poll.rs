@@ -1,0 +1,199 @@
+//! `/v1/endpoints/{id}/poll`: events fetched by the consumer, for an endpoint with
+//! `delivery = "poll"`.
+//!
+//! What was fetched comes again until it is acknowledged, one by one: an acknowledgement of
+//! everything up to some point could take away what was accepted late and has not been seen.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+use super::auth::{Caller, Manager, Reader};
+use super::errors::{self, Failure};
+use super::health::bad;
+use super::managed::{self, undisturbed};
+use super::page::page;
+use super::params::{Params, PathId};
+use super::stream::too_many;
+use crate::deliver::message;
+use crate::feed::Wanted;
+use crate::http::problem::Problem;
+use crate::model::id::{DeliveryId, EndpointId};
+use crate::model::page::LIMIT_MAX;
+use crate::model::resource::Kind;
+use crate::model::time::{Timestamp, parse_duration};
+use crate::store::monitoring::Unfetched;
+
+/// The longest that a call waits for something to come. What reads requests gives an answer 30
+/// seconds, if it is not told otherwise.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Every route of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(poll))
+        .routes(routes!(acknowledge))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    limit: Option<String>,
+    /// Only what is behind the last one of an answer; without it, whatever is not acknowledged.
+    cursor: Option<String>,
+    /// How long to wait if there is nothing yet, such as `20s`.
+    wait: Option<String>,
+}
+
+/// A delivery that waits to be fetched.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = FetchedDelivery)]
+struct Fetched {
+    /// To acknowledge it with.
+    id: DeliveryId,
+    /// What the header `webhook-id` would say.
+    webhook_id: String,
+    received_at: Timestamp,
+    /// The event, as CloudEvents writes it in JSON.
+    #[schema(value_type = Object)]
+    event: Box<RawValue>,
+}
+
+/// What waits, oldest first.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = FetchedDeliveries)]
+struct Batch {
+    data: Vec<Fetched>,
+    /// To go on behind the last one without acknowledging; `null` if there was none.
+    next_cursor: Option<String>,
+}
+
+/// Fetches what waits for an endpoint that is polled
+#[utoipa::path(get, path = "/v1/endpoints/{id}/poll", params(("id" = String, Path, description = "name or id"), Asked), responses((status = 200, body = Batch), (status = 409, description = "`not_polled`: its deliveries are sent")))]
+async fn poll(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    Params(asked): Params<Asked>,
+) -> Result<Json<Batch>, Failure> {
+    let endpoint = polled(&api, &caller, &id)?;
+    let limit = page(asked.limit.as_deref(), None)?.limit;
+    let cursor = asked.cursor.as_deref().map(parse_cursor).transpose()?;
+    let wait = match asked.wait.as_deref() {
+        None => Duration::ZERO,
+        Some(text) => parse_duration(text)
+            .filter(|wait| *wait <= WAIT_MAX)
+            .ok_or_else(|| bad("wait", &format!("is {text:?}; use 0s to 20s")))?,
+    };
+    let deadline = Instant::now() + wait;
+    // Begun before looking, so that what comes meanwhile is not missed.
+    let mut watching = None;
+    if !wait.is_zero() {
+        let wanted = Wanted {
+            tenant: caller.tenant,
+            endpoint: Some(endpoint),
+            types: Vec::new(),
+            status: None,
+        };
+        watching = Some(api.flow.feed.watch(wanted).ok_or_else(too_many)?);
+    }
+    loop {
+        let found = api.store.unfetched(endpoint, cursor, limit).await?;
+        let Some(watching) = watching.as_mut().filter(|_| found.is_empty()) else {
+            return Ok(Json(Batch::of(found)?));
+        };
+        tokio::select! {
+            biased;
+            () = api.stop.cancelled() => return Ok(Json(Batch::of(found)?)),
+            _ = watching.next() => {}
+            () = tokio::time::sleep_until(deadline) => return Ok(Json(Batch::of(found)?)),
+        }
+    }
+}
+
+impl Batch {
+    fn of(found: Vec<Unfetched>) -> Result<Self, Failure> {
+        let last = found.last().map(|last| (last.due, last.delivery));
+        let data = found.into_iter().map(|one| {
+            let text = message::as_cloudevent(&one.event);
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let event = RawValue::from_string(text).map_err(|error| errors::broken(&error.to_string()))?;
+            Ok(Fetched {
+                id: one.delivery,
+                webhook_id: message::webhook_id(one.delivery),
+                received_at: one.event.received_at,
+                event,
+            })
+        });
+        Ok(Self {
+            data: data.collect::<Result<_, Failure>>()?,
+            next_cursor: last.map(|(due, id)| format!("{:x}-{:x}", due.as_millis(), id.raw())),
+        })
+    }
+}
+
+fn parse_cursor(text: &str) -> Result<(Timestamp, DeliveryId), Failure> {
+    let read = |digits| i64::from_str_radix(digits, 16).ok();
+    let parts = text.split_once('-');
+    let parts = parts.and_then(|(due, id)| Some((read(due)?, read(id)?)));
+    let (due, id) = parts.ok_or_else(|| bad("cursor", "is none; pass on `next_cursor` of an answer"))?;
+    Ok((Timestamp::from_millis(due), DeliveryId::from_raw(id)))
+}
+
+/// The endpoint, if it is one that is polled.
+fn polled(api: &Api, caller: &Caller, asked: &str) -> Result<EndpointId, Failure> {
+    let entry = managed::find(api, caller, Kind::Endpoint, asked)?;
+    if entry.endpoint().is_some_and(|endpoint| endpoint.is_polled) {
+        return Ok(EndpointId::from_raw(entry.resource.id));
+    }
+    let detail = "its deliveries are sent; `expected` beside this tells what should have come";
+    Err(Problem::new(409, "not_polled", "Not polled", detail).into())
+}
+
+/// What a consumer has.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Acknowledgement {
+    ids: Vec<DeliveryId>,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Acknowledged)]
+struct Acknowledged {
+    /// Those that waited; others were acknowledged before, or are not of this endpoint.
+    acknowledged: usize,
+}
+
+/// Ends deliveries that were fetched
+#[utoipa::path(post, path = "/v1/endpoints/{id}/poll/ack", params(("id" = String, Path, description = "name or id")), request_body = Acknowledgement, responses((status = 200, body = Acknowledged), (status = 409, description = "`not_polled`: its deliveries are sent"), (status = 422, description = "`too_many_ids`")))]
+async fn acknowledge(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    body: Result<Json<Acknowledgement>, JsonRejection>,
+) -> Result<Json<Acknowledged>, Failure> {
+    let endpoint = polled(&api, &caller, &id)?;
+    let Json(Acknowledgement { ids }) = body.map_err(|error| errors::of_body(&error))?;
+    if ids.len() > LIMIT_MAX {
+        let detail = format!("ids has {} entries; send up to {LIMIT_MAX} at once", ids.len());
+        return Err(Problem::new(422, "too_many_ids", "Too many ids", detail).into());
+    }
+    let (flow, tenant) = (api.flow.clone(), caller.tenant);
+    let acknowledged = undisturbed(&api, async move {
+        let count = flow.store.fetched(endpoint, ids, flow.clock.steady()).await?;
+        flow.stats.fetched(tenant, endpoint, count as u64);
+        Ok::<_, crate::store::Error>(count)
+    });
+    let acknowledged = acknowledged.await??;
+    Ok(Json(Acknowledged { acknowledged }))
+}
