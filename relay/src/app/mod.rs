@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use rand::SeedableRng as _;
@@ -14,14 +13,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::alerts::Alerts;
 use crate::api::auth::{Keys, fresh_key, key_record};
 use crate::api::{self, Api};
 use crate::clock::{Clock, Resumed, SystemClock};
 use crate::config::{Config, Place, StoreSettings};
 use crate::deliver::address::Guard;
 use crate::deliver::send::{Sender, SenderSettings, Wire};
-use crate::digests;
 use crate::directory::Directories;
 use crate::flow::call::Places;
 use crate::flow::{Flow, Settled};
@@ -33,12 +30,12 @@ use crate::manage::{self, Manager};
 use crate::metrics::{Metrics, Observed};
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
-use crate::notices::{Notice, Notices};
+use crate::notices::Notices;
 use crate::plugins::compile::Compiler;
 use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
 use crate::receive::{self, Gate, Limits};
-use crate::record::{Recorder, retain};
+use crate::record::Recorder;
 use crate::recovery::Recovery;
 use crate::refusals::Refusals;
 use crate::reply::cache::Cache;
@@ -49,12 +46,10 @@ use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{PluginState, Role, Store};
 use reload::Reload;
 
+mod background;
 mod certificates;
 mod recover;
 mod reload;
-
-/// Counts by the hour are kept for as long as events are, and for what volumes are compared with.
-const HOURS_KEPT_MIN: Duration = Duration::from_secs(9 * 24 * 3600);
 
 /// What a relay stands on.
 pub struct Ground {
@@ -315,47 +310,6 @@ impl App {
             }),
         );
         Ok(app)
-    }
-
-    fn start_background(&self, flow: &Arc<Flow>, clock: &Arc<dyn Clock>, last: EventId) {
-        let keep = retain::Keep {
-            events: self.config.store.retention,
-            dedupe_keys: self.config.store.dedupe_window,
-        };
-        self.doors.spawn(retain::run(
-            Arc::clone(&self.store),
-            Arc::clone(clock),
-            keep,
-            flow.metrics.removed.clone(),
-            self.stop.clone(),
-        ));
-        self.doors.spawn(Arc::clone(flow).run(self.stop.clone()));
-        self.doors.spawn(Arc::clone(flow).fire_timers(self.stop.clone()));
-        self.doors
-            .spawn(recover::run(Arc::clone(flow), last, self.stop.clone()));
-        self.doors
-            .spawn(Arc::clone(&self.reload.manager).follow_plugins(self.stop.clone()));
-        self.doors
-            .spawn(certificates::follow(Arc::clone(&self.reload), self.stop.clone()));
-    }
-
-    /// Starts what counts, and what tells that something is wrong.
-    fn start_watching(
-        &self,
-        flow: &Arc<Flow>,
-        manager: &Arc<Manager>,
-        noticed: tokio::sync::mpsc::Receiver<Notice>,
-    ) -> Arc<Alerts> {
-        let hours_kept = self.config.store.retention.max(HOURS_KEPT_MIN);
-        let alerts = Arc::new(Alerts::new(Arc::clone(manager), Arc::clone(flow)));
-        self.doors
-            .spawn(Arc::clone(&flow.stats).run(hours_kept, self.stop.clone()));
-        self.doors
-            .spawn(Arc::clone(flow).tell(noticed, self.stop.clone()));
-        self.doors.spawn(Arc::clone(&alerts).run(self.stop.clone()));
-        self.doors
-            .spawn(digests::run(Arc::clone(flow), self.stop.clone()));
-        alerts
     }
 
     fn start_doors(&self, listeners: Vec<TcpListener>, gate: Arc<Gate>) {
