@@ -260,7 +260,7 @@ pub(super) struct Accepted {
     params(("id" = String, Path)),
     responses(
         (status = 202, description = "it is due now", body = Accepted),
-        (status = 409, description = "`endpoint_gone`: its endpoint is not there any more"),
+        (status = 409, description = "`endpoint_gone`: its endpoint is not there any more; `test_delivery`: a test is sent once"),
     )
 )]
 pub(super) async fn retry(

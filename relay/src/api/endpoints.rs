@@ -176,10 +176,12 @@ pub(super) async fn one(
     PathId(id): PathId,
 ) -> Result<Response, Failure> {
     let entry = managed::find(&api, &caller, KIND, &id)?;
-    let lints = testing::lints_of(&api, &caller, &entry).await?;
+    let lints = Lints {
+        lints: testing::lints_of(&api, &caller, &entry).await?,
+    };
     Ok(managed::one(&entry, |entry| {
         let mut shown = show(&api)(entry);
-        shown.add(&Lints { lints });
+        shown.add(&lints);
         shown
     }))
 }

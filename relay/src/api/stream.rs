@@ -124,7 +124,7 @@ impl Lines {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            happening = self.watching.next() => Some(line(&happening?)),
+            happening = self.watching.next() => happening.as_deref().map(line),
             () = tokio::time::sleep(HEARTBEAT) => Some(Bytes::from_static(b": still here\n\n")),
         }
     }

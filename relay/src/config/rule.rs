@@ -179,7 +179,7 @@ fn cancel(section: &Section<'_>, key: &[String]) -> Option<Cancel> {
             "each stands for the same part of the key",
         );
     }
-    let event_types = event_types(&cancel);
+    let event_types = event_types(&cancel, "event_types");
     cancel.require("event_types");
     if event_types.is_empty() {
         cancel.fault(

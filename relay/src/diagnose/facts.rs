@@ -74,6 +74,7 @@ pub(super) mod tests {
             id: EndpointId::from_raw(first_raw_at(NOW) + number * 256),
             tenant: TenantId::DEFAULT,
             name: format!("e{number}"),
+            is_polled: false,
             url: url.parse().expect("a URL"),
             method: http::Method::POST,
             event_types: Vec::new(),
@@ -91,6 +92,8 @@ pub(super) mod tests {
             concurrency: NonZeroU32::MIN,
             consent_origin: None,
             disable_after: days(5),
+            reply: None,
+            digest: None,
             enabled: true,
         };
         Facts {

@@ -94,7 +94,7 @@ pub(super) fn of_a_test(job: Job) -> Finished<Settled> {
     let record = ended(&job, State::Cancelled, "a test is sent once; make another one");
     Finished {
         record,
-        held: (job, None),
+        held: Settled::Delivery(job, None),
     }
 }
 

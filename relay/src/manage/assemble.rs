@@ -41,10 +41,6 @@ pub(super) struct Workshop {
 }
 
 /// A checked definition, ready to be made into something.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, on its way to being made"
-)]
 pub(super) enum Checked {
     Source(Source),
     Endpoint(Endpoint),

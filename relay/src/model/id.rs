@@ -234,11 +234,14 @@ impl IdMaker {
     }
 }
 
-/// The smallest raw id that can be made at `time`: turns a range of time into one of ids.
+/// The smallest raw id that can be made at `time`: turns a range of time into one of ids. Times
+/// that no id can be made at are as good as the first or the last that one can.
 pub const fn first_raw_at(time: Timestamp) -> i64 {
-    let ms = time.as_millis() - EPOCH_MS;
+    let ms = time.as_millis().saturating_sub(EPOCH_MS);
     if ms <= 0 {
         0
+    } else if ms > i64::MAX >> (COUNTER_BITS + NODE_BITS) {
+        i64::MAX
     } else {
         ms << (COUNTER_BITS + NODE_BITS)
     }
@@ -279,6 +282,18 @@ mod tests {
             let id = EventId::from_raw(raw);
             assert_eq!(id.to_string().parse(), Ok(id));
         }
+    }
+
+    #[test]
+    fn a_time_beyond_all_ids_is_as_good_as_the_last() {
+        let far = Timestamp::from_millis(i64::MAX);
+        let near = Timestamp::from_millis(EPOCH_MS + (1 << 41) - 1);
+        assert_eq!(first_raw_at(far), i64::MAX);
+        assert!(
+            first_raw_at(near) < i64::MAX
+                && first_raw_at(near) > first_raw_at(near - std::time::Duration::from_millis(1))
+        );
+        assert_eq!(first_raw_at(Timestamp::from_millis(i64::MIN)), 0);
     }
 
     #[test]

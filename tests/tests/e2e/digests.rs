@@ -112,7 +112,7 @@ async fn m17_an_endpoint_that_asks_is_sent_its_digests_signed_like_any_message()
             let body = request.json();
             body["type"] == "relay.digest" && body["data"]["matched"] == 1
         });
-        found.ok_or(receiver.requests().len())
+        found.ok_or_else(|| receiver.requests().len())
     })
     .await;
     let body = digest.json();

@@ -62,6 +62,10 @@ async fn v1_every_operation_is_answered_and_no_other_method_is() {
         }
         let asked = path.replace("{id}", "nothing");
         for method in METHODS {
+            // Its answer never ends; the tests of the stream read it.
+            if (&method, path.as_str()) == (&Method::GET, "/v1/stream") {
+                continue;
+            }
             let answer = relay.admin(method.clone(), &asked, None).await;
             let is_known = known.contains(&(method.to_string(), path.clone()));
             let is_answered = answer.status != 405;

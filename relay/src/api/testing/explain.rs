@@ -83,10 +83,9 @@ pub(super) async fn explain(
         .rev()
         .filter(|id| id.raw() < below && only.is_none_or(|only| only == *id));
     let ids: Vec<EndpointId> = wanted.by_ref().take(page.limit).collect();
-    let next_cursor = wanted
-        .next()
-        .and(ids.last())
-        .map(|last| format!("{:x}", last.raw()));
+    let is_more = wanted.next().is_some();
+    let last = ids.last().filter(|_| is_more);
+    let next_cursor = last.map(|last| format!("{:x}", last.raw()));
     let decisions = scene.decide(&ids);
     let mut data = Vec::with_capacity(ids.len());
     for id in ids {

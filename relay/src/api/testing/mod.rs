@@ -1,7 +1,7 @@
 //! Trying out and finding out: tests, diagnosis, and why an event did not arrive.
 
 use axum::routing::any;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::Api;
@@ -24,7 +24,7 @@ pub(super) use lints::of_endpoint as lints_of;
 /// Every route of this folder.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     // An inspector takes every method; the document describes one.
-    let (schemas, paths, _) = routes!(inspectors::catch);
+    let (schemas, paths, _): UtoipaMethodRouter<Api> = routes!(inspectors::catch);
     OpenApiRouter::new()
         .routes(routes!(trial::test))
         .routes(routes!(diagnose::endpoint))

@@ -31,12 +31,13 @@ impl Insight for SqliteStore {
             begins: Begins::InMemory,
         };
         let now = event.received_at;
-        let offer = Offer::new(NewEvent {
+        let new = NewEvent {
             event,
             deliveries: vec![planned],
             dedupe: None,
             rules: None,
-        })?;
+        };
+        let offer = Offer::new(new, &self.losses)?;
         let row = RecordRow::new(&record, None)?;
         self.writer
             .run(Weight::SMALL, move |session| {

@@ -45,7 +45,7 @@ const MIGRATIONS: &[&str] = &[
     )),
     include_str!(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/migrations/0012_monitoring.sql"
+        "/migrations/0008_monitoring.sql"
     )),
 ];
 
