@@ -25,7 +25,7 @@ fn metrics(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_dashboard_and_the_alerts_know_every_metric_by_its_name() {
-    let told = metrics(&read("../docs/operations.md"));
+    let told = metrics(&read("../docs/operating.md"));
     let dashboard = read("monitoring/dashboard.json");
     serde_json::from_str::<serde_json::Value>(&dashboard).expect("the dashboard is JSON");
     for text in [dashboard, read("monitoring/alerts.yml")] {

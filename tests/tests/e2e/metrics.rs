@@ -85,7 +85,7 @@ fn exposed(text: &str) -> BTreeMap<String, String> {
 
 /// The names in the table of the documentation: `| `name` | kind | …`.
 fn documented() -> BTreeMap<String, String> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md");
     let text = std::fs::read_to_string(page).expect("the page is there");
     text.lines()
         .filter_map(|line| {
