@@ -43,7 +43,7 @@ impl Latency {
     fn of(counts: &Counts) -> Option<Self> {
         let ms = |share| {
             let span = counts.durations.percentile(share)?;
-            Some(span.as_secs_f64() * 1000.0)
+            Some(span.as_micros() as f64 / 1000.0)
         };
         Some(Self {
             p50: ms(0.5)?,
