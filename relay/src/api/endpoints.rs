@@ -14,10 +14,10 @@ use utoipa_axum::routes;
 
 use super::auth::{Caller, Manager, Reader};
 use super::errors::{self, Failure};
-use super::managed::{self, Asked, Keys, Patch, Shown};
-use super::page::List;
-use super::params::{Params, PathId};
-use super::schemas::{self, EndpointDefinition, EndpointPatch};
+use super::managed::{self, Patch, Shown};
+use super::params::PathId;
+use super::resource::{self, Request, Served};
+use super::schemas::{self, EndpointPatch};
 use super::{Api, conditions, testing};
 use crate::diagnose::lint::Finding;
 use crate::directory::Target;
@@ -34,10 +34,9 @@ const KIND: Kind = Kind::Endpoint;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(one, replace, patch, delete))
-        .routes(routes!(restore))
+    let usual = [Request::List, Request::Create, Request::Replace, Request::Restore];
+    resource::routes::<Endpoints>(&usual)
+        .routes(routes!(one, patch, delete))
         .routes(routes!(secret))
 }
 
@@ -105,10 +104,14 @@ impl From<Disabled> for ShownDisabled {
     }
 }
 
-/// An endpoint with how it stands with its receiver, and why the relay sends nothing to it if it
-/// stopped by itself.
-fn show(api: &Api) -> impl Fn(&Entry) -> Shown {
-    move |entry| {
+/// Endpoints, each with how it stands with its receiver, and why the relay sends nothing to it if
+/// it stopped by itself.
+pub(super) struct Endpoints;
+
+impl Served for Endpoints {
+    const KIND: Kind = KIND;
+
+    fn show(api: &Api, entry: &Entry) -> Shown {
         let id = EndpointId::from_raw(entry.resource.id);
         let why = api.queue.disabled(id);
         let mut shown = Shown::of(entry);
@@ -123,46 +126,6 @@ fn show(api: &Api) -> impl Fn(&Entry) -> Shown {
     }
 }
 
-/// Lists endpoints
-#[utoipa::path(get, path = "/v1/endpoints", params(Asked), responses((status = 200, body = List<schemas::Endpoint>)))]
-pub(super) async fn list(
-    Reader(caller): Reader,
-    State(api): State<Api>,
-    Params(asked): Params<Asked>,
-) -> Result<Json<List<Shown>>, Failure> {
-    managed::list(&api, &caller, KIND, asked, show(&api)).await
-}
-
-/// Makes an endpoint
-#[utoipa::path(
-    post,
-    path = "/v1/endpoints",
-    request_body = EndpointDefinition,
-    responses(
-        (status = 201, body = schemas::Endpoint, headers(("ETag" = String))),
-        (status = 409, description = "`name_taken` or `too_many`"),
-        (status = 413, description = "`body_too_large` or `definition_too_large`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
-    )
-)]
-pub(super) async fn create(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    Keys(keys): Keys,
-) -> Result<Response, Failure> {
-    make(&api, &caller, keys).await
-}
-
-/// Makes a new one.
-pub(super) async fn make(api: &Api, caller: &Caller, keys: Map<String, Value>) -> Result<Response, Failure> {
-    managed::create(api, caller, KIND, keys, show(api)).await
-}
-
-/// One as it is shown.
-pub(super) fn shown(api: &Api, entry: &Entry) -> Shown {
-    show(api)(entry)
-}
-
 /// Shows an endpoint
 #[utoipa::path(
     get,
@@ -170,7 +133,7 @@ pub(super) fn shown(api: &Api, entry: &Entry) -> Shown {
     params(("id" = String, Path, description = "name or id")),
     responses((status = 200, body = schemas::Endpoint, headers(("ETag" = String))))
 )]
-pub(super) async fn one(
+async fn one(
     Reader(caller): Reader,
     State(api): State<Api>,
     PathId(id): PathId,
@@ -180,40 +143,10 @@ pub(super) async fn one(
         lints: testing::lints_of(&api, &caller, &entry).await?,
     };
     Ok(managed::one(&entry, |entry| {
-        let mut shown = show(&api)(entry);
+        let mut shown = Endpoints::show(&api, entry);
         shown.add(&lints);
         shown
     }))
-}
-
-/// Replaces the definition of an endpoint
-///
-/// What only the relay says is passed over, so that what was read can be sent back.
-#[utoipa::path(
-    put,
-    path = "/v1/endpoints/{id}",
-    params(
-        ("id" = String, Path, description = "name or id"),
-        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
-    ),
-    request_body = EndpointDefinition,
-    responses(
-        (status = 200, body = schemas::Endpoint, headers(("ETag" = String))),
-        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
-        (status = 412, description = "`changed_meanwhile`"),
-        (status = 413, description = "`body_too_large` or `definition_too_large`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
-    )
-)]
-pub(super) async fn replace(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    PathId(id): PathId,
-    headers: HeaderMap,
-    Keys(keys): Keys,
-) -> Result<Response, Failure> {
-    let write = Write::Replace(keys);
-    managed::change(&api, &caller, (KIND, &id), &headers, write, show(&api)).await
 }
 
 /// Changes an endpoint, by a JSON Merge Patch (RFC 7396)
@@ -236,7 +169,7 @@ pub(super) async fn replace(
         (status = 422, description = "`invalid_definition` or `unusable`"),
     )
 )]
-pub(super) async fn patch(
+async fn patch(
     Manager(caller): Manager,
     State(api): State<Api>,
     PathId(id): PathId,
@@ -248,9 +181,7 @@ pub(super) async fn patch(
     if entry.origin == Origin::File {
         return switch(&api, &entry, &headers, &patch, enabled).await;
     }
-    let write = Write::Patch(patch);
-    let shown = show(&api);
-    managed::change(&api, &caller, (KIND, &id), &headers, write, shown).await?;
+    resource::write::<Endpoints>(&api, &caller, &id, &headers, Write::Patch(patch)).await?;
     if enabled == Some(true) {
         set_disabled(&api, &entry, None).await?;
     }
@@ -294,7 +225,7 @@ async fn switch(
         reason: BY_HAND.to_owned(),
     });
     set_disabled(api, entry, why).await?;
-    Ok(managed::one(entry, show(api)))
+    Ok(managed::one(entry, |entry| Endpoints::show(api, entry)))
 }
 
 async fn set_disabled(api: &Api, entry: &Entry, why: Option<Disabled>) -> Result<(), Failure> {
@@ -329,7 +260,7 @@ struct Deleted {
         (status = 412, description = "`changed_meanwhile`"),
     )
 )]
-pub(super) async fn delete(
+async fn delete(
     Manager(caller): Manager,
     State(api): State<Api>,
     PathId(id): PathId,
@@ -338,25 +269,6 @@ pub(super) async fn delete(
     let (id, cancelled) = managed::delete(&api, &caller, (KIND, &id), &headers).await?;
     let id = EndpointId::from_raw(id);
     Ok((StatusCode::OK, Json(Deleted { id, cancelled })).into_response())
-}
-
-/// Puts a deleted endpoint in force again
-#[utoipa::path(
-    post,
-    path = "/v1/endpoints/{id}/restore",
-    params(("id" = String, Path, description = "its id")),
-    responses(
-        (status = 200, body = schemas::Endpoint, headers(("ETag" = String))),
-        (status = 409, description = "`name_taken` or `too_many`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
-    )
-)]
-pub(super) async fn restore(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    PathId(id): PathId,
-) -> Result<Response, Failure> {
-    managed::restore(&api, &caller, (KIND, &id), show(&api)).await
 }
 
 /// What a receiver verifies with.
@@ -379,7 +291,7 @@ pub(super) struct Secrets {
         (status = 409, description = "`unusable`: its definition cannot be used"),
     )
 )]
-pub(super) async fn secret(
+async fn secret(
     Manager(caller): Manager,
     State(api): State<Api>,
     PathId(id): PathId,

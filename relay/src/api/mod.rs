@@ -47,6 +47,7 @@ mod page;
 mod params;
 mod poll;
 mod recovery;
+mod resource;
 mod rules;
 mod schemas;
 mod select;

@@ -5,25 +5,24 @@ use std::sync::Arc;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Json, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::auth::{Manager, Reader};
+use super::auth::Reader;
 use super::errors::{self, Failure};
-use super::managed::{self, Asked, Keys, Patch, Shown};
+use super::managed;
 use super::page::{List, page};
 use super::params::{Params, PathId};
-use super::schemas::{Rule, RuleDefinition, RulePatch};
+use super::resource::{self, Request, Served};
 use crate::http::problem::Problem;
 use crate::ingest::decode::{self, Decoded};
 use crate::ingest::refuse::Refusal;
-use crate::manage::{Entry, Write};
+use crate::manage::Entry;
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::resource::Kind;
@@ -37,163 +36,15 @@ const KIND: Kind = Kind::Rule;
 
 /// Every route of rules.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(one, replace, patch, delete))
-        .routes(routes!(restore))
+    resource::routes::<Rules>(&Request::ALL)
         .routes(routes!(keys))
         .routes(routes!(test))
 }
 
-/// Lists rules
-#[utoipa::path(get, path = "/v1/rules", params(Asked), responses((status = 200, body = List<Rule>)))]
-async fn list(
-    Reader(caller): Reader,
-    State(api): State<Api>,
-    Params(asked): Params<Asked>,
-) -> Result<Json<List<Shown>>, Failure> {
-    managed::list(&api, &caller, KIND, asked, Shown::of).await
-}
+struct Rules;
 
-/// Makes a rule
-#[utoipa::path(
-    post,
-    path = "/v1/rules",
-    request_body = RuleDefinition,
-    responses(
-        (status = 201, body = Rule, headers(("ETag" = String))),
-        (status = 409, description = "`name_taken` or `too_many`"),
-        (status = 413, description = "`body_too_large` or `definition_too_large`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
-    )
-)]
-async fn create(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    Keys(keys): Keys,
-) -> Result<Response, Failure> {
-    managed::create(&api, &caller, KIND, keys, Shown::of).await
-}
-
-/// Shows a rule
-#[utoipa::path(
-    get,
-    path = "/v1/rules/{id}",
-    params(("id" = String, Path, description = "name or id")),
-    responses((status = 200, body = Rule, headers(("ETag" = String))))
-)]
-async fn one(
-    Reader(caller): Reader,
-    State(api): State<Api>,
-    PathId(id): PathId,
-) -> Result<Response, Failure> {
-    Ok(managed::one(
-        &*managed::find(&api, &caller, KIND, &id)?,
-        Shown::of,
-    ))
-}
-
-/// Replaces the definition of a rule
-///
-/// What only the relay says is passed over, so that what was read can be sent back.
-#[utoipa::path(
-    put,
-    path = "/v1/rules/{id}",
-    params(
-        ("id" = String, Path, description = "name or id"),
-        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
-    ),
-    request_body = RuleDefinition,
-    responses(
-        (status = 200, body = Rule, headers(("ETag" = String))),
-        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
-        (status = 412, description = "`changed_meanwhile`"),
-        (status = 413, description = "`body_too_large` or `definition_too_large`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
-    )
-)]
-async fn replace(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    PathId(id): PathId,
-    headers: HeaderMap,
-    Keys(keys): Keys,
-) -> Result<Response, Failure> {
-    let write = Write::Replace(keys);
-    managed::change(&api, &caller, (KIND, &id), &headers, write, Shown::of).await
-}
-
-/// Changes a rule, by a JSON Merge Patch (RFC 7396)
-#[utoipa::path(
-    patch,
-    path = "/v1/rules/{id}",
-    params(
-        ("id" = String, Path, description = "name or id"),
-        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
-    ),
-    request_body(content((RulePatch = "application/merge-patch+json"), (RulePatch = "application/json"))),
-    responses(
-        (status = 200, body = Rule, headers(("ETag" = String))),
-        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
-        (status = 412, description = "`changed_meanwhile`"),
-        (status = 413, description = "`body_too_large` or `definition_too_large`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
-    )
-)]
-async fn patch(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    PathId(id): PathId,
-    headers: HeaderMap,
-    Patch(keys): Patch,
-) -> Result<Response, Failure> {
-    let write = Write::Patch(keys);
-    managed::change(&api, &caller, (KIND, &id), &headers, write, Shown::of).await
-}
-
-/// Deletes a rule
-///
-/// It can be restored for 30 days.
-#[utoipa::path(
-    delete,
-    path = "/v1/rules/{id}",
-    params(
-        ("id" = String, Path, description = "name or id"),
-        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
-    ),
-    responses(
-        (status = 204, description = "deleted"),
-        (status = 409, description = "`declared_in_file`"),
-        (status = 412, description = "`changed_meanwhile`"),
-    )
-)]
-async fn delete(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    PathId(id): PathId,
-    headers: HeaderMap,
-) -> Result<StatusCode, Failure> {
-    managed::delete(&api, &caller, (KIND, &id), &headers).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Puts a deleted rule in force again
-#[utoipa::path(
-    post,
-    path = "/v1/rules/{id}/restore",
-    params(("id" = String, Path, description = "its id")),
-    responses(
-        (status = 200, body = Rule, headers(("ETag" = String))),
-        (status = 409, description = "`name_taken` or `too_many`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
-    )
-)]
-async fn restore(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    PathId(id): PathId,
-) -> Result<Response, Failure> {
-    managed::restore(&api, &caller, (KIND, &id), Shown::of).await
+impl Served for Rules {
+    const KIND: Kind = KIND;
 }
 
 /// The rule as it reads, if it can be used.

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::alerts;
-use super::endpoints::Standing;
 use super::managed::{READ_ONLY, Shown};
-use super::sources::Address;
+use super::page::List;
+use super::resource::schema_name;
+use super::{alerts, endpoints, sources};
 use crate::manage;
 use crate::model::resource::Kind;
 
@@ -27,63 +27,43 @@ macro_rules! names {
     )*};
 }
 
-names!(
-    EndpointDefinition,
-    EndpointPatch,
-    Endpoint,
-    SourceDefinition,
-    SourcePatch,
-    Source,
-    RuleDefinition,
-    RulePatch,
-    Rule,
-    EventTypeDefinition,
-    EventTypePatch,
-    EventType,
-    AlertDefinition,
-    AlertPatch,
-    Alert,
-    Sample,
-    Definition,
-    Document
-);
+names!(EndpointPatch, Endpoint, Source, Sample, Definition, Document);
 
 /// Every schema that is drawn from a reader, by name, and what these refer to.
 pub(super) fn drawn() -> Vec<(String, Value)> {
-    let endpoint = manage::definition(Kind::Endpoint);
-    let source = manage::definition(Kind::Source);
-    let rule = manage::definition(Kind::Rule);
-    let event_type = manage::definition(Kind::EventType);
-    let alert = manage::definition(Kind::Alert);
     let mut referred = Vec::new();
     Shown::schemas(&mut referred);
-    Standing::schemas(&mut referred);
-    Address::schemas(&mut referred);
+    endpoints::Standing::schemas(&mut referred);
+    sources::Address::schemas(&mut referred);
     alerts::Standing::schemas(&mut referred);
     let referred = referred.into_iter().map(|(name, schema)| (name, value(schema)));
-    let drawn = [
-        ("Alert", shown::<alerts::Standing>(&alert)),
-        ("AlertDefinition", taken(alert)),
-        ("AlertPatch", taken(manage::patch(Kind::Alert))),
-        ("Endpoint", shown::<Standing>(&endpoint)),
-        ("EndpointDefinition", taken(endpoint)),
-        ("EndpointPatch", taken(manage::patch(Kind::Endpoint))),
-        ("Source", shown::<Address>(&source)),
-        ("SourceDefinition", taken(source)),
-        ("SourcePatch", taken(manage::patch(Kind::Source))),
-        // Beside their definition rules and event types show only what every resource shows.
-        ("Rule", shown::<Rule>(&rule)),
-        ("RuleDefinition", taken(rule)),
-        ("RulePatch", taken(manage::patch(Kind::Rule))),
-        ("EventType", shown::<EventType>(&event_type)),
-        ("EventTypeDefinition", taken(event_type)),
-        ("EventTypePatch", taken(manage::patch(Kind::EventType))),
+    let others = [
         ("Sample", json!({})),
         ("Definition", json!({"type": "object"})),
         ("Document", document()),
     ];
-    let drawn = drawn.into_iter().map(|(name, schema)| (name.to_owned(), schema));
-    referred.chain(drawn).collect()
+    let others = others.map(|(name, schema)| (name.to_owned(), schema));
+    let kinds = Kind::ALL.into_iter().flat_map(of_kind);
+    referred.chain(others).chain(kinds).collect()
+}
+
+/// How a kind of resource is shown, by itself and in lists, and how it is sent.
+fn of_kind(kind: Kind) -> [(String, Value); 4] {
+    let (name, definition) = (schema_name(kind), manage::definition(kind));
+    let more = match kind {
+        Kind::Endpoint => value(endpoints::Standing::schema()),
+        Kind::Source => value(sources::Address::schema()),
+        Kind::Alert => value(alerts::Standing::schema()),
+        Kind::Rule | Kind::EventType => json!({}),
+    };
+    let mut list = value(List::<String>::schema());
+    list["properties"]["data"]["items"] = json!({"$ref": format!("#/components/schemas/{name}")});
+    [
+        (name.clone(), shown(&definition, more)),
+        (format!("List_{name}"), list),
+        (format!("{name}Definition"), taken(definition)),
+        (format!("{name}Patch"), taken(manage::patch(kind))),
+    ]
 }
 
 /// Lists of definitions, by the sections of a configuration file.
@@ -110,11 +90,11 @@ fn taken(mut definition: Value) -> Value {
     definition
 }
 
-/// A definition as it is shown, with `More` beside it.
-fn shown<More: PartialSchema>(definition: &Value) -> Value {
+/// A definition as it is shown, with what every resource shows and `more` beside it.
+fn shown(definition: &Value, more: Value) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
-    let parts = [definition.clone(), value(Shown::schema()), value(More::schema())];
+    let parts = [definition.clone(), value(Shown::schema()), more];
     for part in &parts {
         properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
         required.extend(part["required"].as_array().cloned().unwrap_or_default());

@@ -6,10 +6,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::api::auth::{Caller, Manager};
+use crate::api::endpoints::Endpoints;
 use crate::api::errors::Failure;
 use crate::api::managed;
 use crate::api::params::{Body, PathId};
-use crate::api::{Api, endpoints, schemas, sources};
+use crate::api::sources::Sources;
+use crate::api::{Api, endpoints, resource, schemas};
 use crate::http::problem::Problem;
 use crate::model::resource::Kind;
 
@@ -75,7 +77,7 @@ pub(super) async fn endpoint(
             keys.insert("secret".to_owned(), Value::String(secret));
         }
     }
-    endpoints::make(&api, &caller, keys).await
+    resource::make::<Endpoints>(&api, &caller, keys).await
 }
 
 /// Copies a source under another name
@@ -100,7 +102,7 @@ pub(super) async fn source(
     Body(copy): Body<Renamed>,
 ) -> Result<Response, Failure> {
     let keys = keys(&api, &caller, Kind::Source, &id, &copy.name)?;
-    sources::make(&api, &caller, keys).await
+    resource::make::<Sources>(&api, &caller, keys).await
 }
 
 fn keys(api: &Api, caller: &Caller, kind: Kind, id: &str, name: &str) -> Result<Map<String, Value>, Failure> {

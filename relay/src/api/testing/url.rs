@@ -14,9 +14,11 @@ use super::diagnose::parse;
 use super::trial::{self, Tested};
 use crate::api::Api;
 use crate::api::auth::{Caller, Manager};
+use crate::api::endpoints::Endpoints;
 use crate::api::errors::Failure;
 use crate::api::managed::{self, Shown, undisturbed};
 use crate::api::params::{Body, PathId};
+use crate::api::resource::Served;
 use crate::api::{conditions, endpoints, schemas};
 use crate::http::problem::{Flaw, Problem};
 use crate::manage::{Entry, Handle, Origin, Refused, Write};
@@ -194,5 +196,5 @@ async fn swap(
     .await?;
     let entry = changed.map_err(|refused| managed::problem(KIND, refused))?;
     tracing::info!(by = %caller.key, name = entry.resource.name, "URL changed");
-    Ok(endpoints::shown(api, &entry))
+    Ok(Endpoints::show(api, &entry))
 }
