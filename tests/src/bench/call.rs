@@ -49,19 +49,42 @@ pub(super) async fn wait_until_accepted(
 
 /// What the management API answers to a `GET`, as JSON.
 pub(super) async fn get(address: &str, path: &str) -> anyhow::Result<Value> {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {KEY}\r\n\r\n");
+    send(address, "GET", path, None).await
+}
+
+/// What the management API answers to a request, as JSON.
+pub(super) async fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<Value> {
+    let body = body.map_or_else(String::new, Value::to_string);
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {KEY}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
     let answer = tokio::time::timeout(CALL_WAIT, exchange(address, request.as_bytes()))
         .await
         .context("no answer")??;
     let status = wire::status(&answer)?;
     let body = wire::Head::read(&answer)?.map_or(&[][..], |head| &answer[head.head..]);
-    if status != 200 {
+    if !(200..=299).contains(&status) {
         bail!(
-            "{path} was answered with {status}: {}",
+            "{method} {path} was answered with {status}: {}",
             String::from_utf8_lossy(body)
         );
     }
     Ok(serde_json::from_slice(body)?)
+}
+
+/// Sends one request that has to be answered with a 2xx.
+pub(super) async fn accepted(address: &str, request: &[u8]) -> anyhow::Result<()> {
+    match call(address, request).await? {
+        200..=299 => Ok(()),
+        status => bail!("the request was answered with {status}"),
+    }
 }
 
 /// Polls `done`, as long as the process lives and for no longer than [`START_WAIT`].

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::scenario::{self, Scenario};
-use super::{generate, proxy, receiver};
+use super::{ask, generate, proxy, receiver};
 
 /// Measures Relay beside nginx and a plain hyper proxy, and prints one table.
 ///
@@ -50,9 +50,10 @@ pub(super) struct Options {
     /// Where the report is written; stores are kept beside it while they are measured
     #[arg(long, value_name = "FILE", default_value = "target/bench/report.json")]
     pub out: PathBuf,
-    /// Events in the backlogs and stores of the long scenarios
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    pub stored: u64,
+    /// Events in the backlogs and stores of the long scenarios [default: 1000000, or 250000 for
+    /// `api` with --quick]
+    #[arg(long, value_name = "N")]
+    stored: Option<u64>,
 }
 
 impl Options {
@@ -80,6 +81,17 @@ impl Options {
         Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { 5.0 } else { 10.0 }))
     }
 
+    /// Events in the backlogs and stores of the long scenarios.
+    pub(super) fn stored(&self) -> u64 {
+        self.stored.unwrap_or(1_000_000)
+    }
+
+    /// The same, of the scenario that measures more than one load on them.
+    pub(super) fn stored_before_requests(&self) -> u64 {
+        self.stored
+            .unwrap_or(if self.quick { 250_000 } else { 1_000_000 })
+    }
+
     /// How often each throughput is measured.
     pub(super) fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
@@ -95,6 +107,9 @@ enum Role {
     /// Sends events and notes when they were accepted
     #[command(hide = true)]
     Generate(generate::Options),
+    /// Sends requests to the management API and notes when they were answered
+    #[command(hide = true)]
+    Ask(ask::Options),
     /// Passes requests on and does nothing else
     #[command(hide = true)]
     Proxy(proxy::Options),
@@ -107,6 +122,7 @@ pub fn run() -> ExitCode {
         None => on_one_thread(bench(&arguments.options)),
         Some(Role::Receiver(options)) => on_one_thread(receiver::run(options)).map(|()| Verdict::Sound),
         Some(Role::Generate(options)) => on_one_thread(generate::run(options)).map(|()| Verdict::Sound),
+        Some(Role::Ask(options)) => on_one_thread(ask::run(options)).map(|()| Verdict::Sound),
         Some(Role::Proxy(options)) => proxy::run(&options).map(|()| Verdict::Sound),
     };
     match done {

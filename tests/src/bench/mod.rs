@@ -3,7 +3,7 @@
 //!
 //! [`scenario`] says what is measured, [`rig`] starts the processes of one scenario,
 //! [`measure`] puts one [`load`] on it, [`report`] writes down what came out. The other side of
-//! each pipe is [`generate`], [`receiver`] and [`proxy`]: the same program, started again.
+//! each pipe is [`generate`], [`ask`], [`receiver`] and [`proxy`]: the same program, started again.
 //! `docs/performance.md` has the method.
 
 mod cli;
@@ -13,10 +13,12 @@ mod report;
 mod rig;
 mod scenario;
 
+mod ask;
 mod generate;
 mod proxy;
 mod receiver;
 
+mod answers;
 mod call;
 mod machine;
 mod nginx;

@@ -75,6 +75,11 @@ impl Process {
         self.end(Signal::Terminate)
     }
 
+    /// Asks it to end, and waits for that.
+    pub(super) fn end_gently(&mut self) {
+        self.end(Signal::Terminate);
+    }
+
     /// Ends it without asking.
     pub(super) fn kill(&mut self) {
         self.end(Signal::Kill);

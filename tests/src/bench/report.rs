@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::answers::Spread;
 use super::machine::Machine;
 use super::measure::{Latency, Measured};
 
@@ -41,9 +42,22 @@ pub(super) struct Row {
     /// Figures that only this scenario has.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub extra: serde_json::Map<String, serde_json::Value>,
+    /// How long requests took, if any were measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Request>,
     pub note: String,
     /// Why the row is not to be believed; empty in a sound run.
     pub faults: Vec<String>,
+}
+
+/// How long requests of one kind took, and without what was going on beside them.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Request {
+    pub request: String,
+    #[serde(flatten)]
+    pub spread: Spread,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alone: Option<Spread>,
 }
 
 /// Declares the milliseconds of one latency under their names in the file.
@@ -119,7 +133,13 @@ impl Row {
         self
     }
 
-    fn cells(&self) -> [String; COLUMNS.len()] {
+    /// Shows how long requests took.
+    pub(super) fn showing(mut self, requests: Vec<Request>) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    fn cells(&self) -> Vec<String> {
         let (accept, after) = (self.accept, self.accept_to_receiver);
         [
             self.scenario.clone(),
@@ -134,6 +154,7 @@ impl Row {
             cell(self.rss_peak_mib, |value| format!("{value:.0}")),
             self.remark(),
         ]
+        .into()
     }
 
     fn remark(&self) -> String {
@@ -178,30 +199,65 @@ impl Report {
 
 fn table(rows: &[Row]) -> String {
     let heads = [
-        COLUMNS.map(|(above, _)| above.to_owned()),
-        COLUMNS.map(|(_, below)| below.to_owned()),
+        COLUMNS.map(|(above, _)| above.to_owned()).into(),
+        COLUMNS.map(|(_, below)| below.to_owned()).into(),
     ];
     let lines: Vec<_> = heads.into_iter().chain(rows.iter().map(Row::cells)).collect();
-    let width = |column: usize| {
-        lines
-            .iter()
-            .map(|cells| cells[column].chars().count())
-            .max()
-            .unwrap_or(0)
+    let requests = rows.iter().filter(|row| !row.requests.is_empty());
+    let more: String = requests.map(of_requests).collect();
+    aligned(&lines) + &more
+}
+
+/// A table of its own for the requests of a row.
+fn of_requests(row: &Row) -> String {
+    let head = [
+        row.scenario.as_str(),
+        "requests",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "max ms",
+        "alone: p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "max ms",
+        "",
+    ];
+    let cells = |request: &Request| {
+        let alone = request.alone.as_ref();
+        let mut cells = vec![request.request.clone(), thousands(request.spread.requests as f64)];
+        cells.extend(request.spread.ranks().map(figure));
+        cells.extend((0..4).map(|rank| cell(alone, |alone| figure(alone.ranks()[rank]))));
+        // Where the other table has its remarks.
+        cells.push(String::new());
+        cells
     };
-    let widths: [usize; COLUMNS.len()] = std::array::from_fn(width);
-    lines.iter().map(|cells| line(cells, &widths)).collect()
+    let head = head.map(str::to_owned).into();
+    let lines: Vec<_> = std::iter::once(head)
+        .chain(row.requests.iter().map(cells))
+        .collect();
+    format!("\n{}", aligned(&lines))
 }
 
 /// Names and remarks to the left, figures to the right.
-fn line(cells: &[String; COLUMNS.len()], widths: &[usize; COLUMNS.len()]) -> String {
+fn aligned(lines: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|cells| cells.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let columns = lines.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    lines.iter().map(|cells| line(cells, &widths)).collect()
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
     let padded = cells
         .iter()
         .zip(widths)
         .enumerate()
         .map(|(column, (cell, width))| match column {
             0 => format!("{cell:<width$}"),
-            10 => cell.clone(),
+            _ if column + 1 == cells.len() => cell.clone(),
             _ => format!("{cell:>width$}"),
         });
     let line = padded.collect::<Vec<_>>().join("  ");

@@ -59,7 +59,7 @@ pub(super) async fn recovery(name: &str, options: &Options) -> anyhow::Result<Ro
         endpoint("dead", To::Nobody, WAITING, &[]),
     ];
     let mut rig = Rig::relay(options, &endpoints).await?;
-    let piled = measure::measure(&mut rig, &pile(WAITING, options.stored, 0)).await?;
+    let piled = measure::measure(&mut rig, &pile(WAITING, options.stored(), 0)).await?;
     let Target::Program(process) = &mut rig.target else {
         anyhow::bail!("the relay is no worker")
     };
@@ -68,14 +68,14 @@ pub(super) async fn recovery(name: &str, options: &Options) -> anyhow::Result<Ro
     let mut template = wire::Template::new(&site.address, KEY, PREFIX, 1);
     let restart = system::monotonic();
     let mut process = site.execute()?;
-    call::wait_until_accepted(&site.address, template.numbered(options.stored), &mut process).await?;
+    call::wait_until_accepted(&site.address, template.numbered(options.stored()), &mut process).await?;
     let ready = (system::monotonic() - restart) as f64 / 1e6;
     rig.target = Target::Program(process);
-    let mut beside = measure::measure(&mut rig, &open_load(options, 1000.0, options.stored + 1)).await?;
+    let mut beside = measure::measure(&mut rig, &open_load(options, 1000.0, options.stored() + 1)).await?;
     beside.faults.extend(piled.faults);
-    let count = thousands(options.stored as f64);
+    let count = thousands(options.stored() as f64);
     Ok(Row::of(name, &beside, rig.idle_bytes)
-        .with("backlog", options.stored)
+        .with("backlog", options.stored())
         .with("start_to_accepted_ms", ready)
         .noting(format!(
             "first event accepted {ready:.0} ms after the start, with {count} deliveries pending"

@@ -1,6 +1,8 @@
 //! What is measured, in the order of the table.
 
+mod api;
 mod crash;
+mod many;
 mod neighbour;
 mod retention;
 mod runaway;
@@ -66,6 +68,12 @@ pub(super) enum Scenario {
     /// A million events in the store.
     #[value(name = "stored-1M")]
     Stored1M,
+    /// The management API on a store with a million deliveries, beside traffic.
+    #[value(name = "api")]
+    Api,
+    /// Ten thousand endpoints: made, routed to, changed, read at a start.
+    #[value(name = "endpoints-10k")]
+    Endpoints10k,
     /// A backlog of a million deliveries.
     #[value(name = "backlog-1M")]
     Backlog1M,
@@ -101,6 +109,8 @@ impl Scenario {
                 | Self::FloodingNeighbour
                 | Self::Endpoints10000
                 | Self::Stored1M
+                | Self::Api
+                | Self::Endpoints10k
                 | Self::Backlog1M
                 | Self::Recovery1M
                 | Self::Retention
@@ -152,6 +162,8 @@ impl Scenario {
             Self::IdleMemory => start::idle_memory(&name, options).await,
             Self::Endpoints10000 => stored::endpoints(&name, options, 10_000).await,
             Self::Stored1M => stored::events(&name, options).await,
+            Self::Api => api::beside_traffic(&name, options).await,
+            Self::Endpoints10k => many::endpoints(&name, options).await,
             Self::Backlog1M => stored::backlog(&name, options).await,
             Self::Recovery1M => crash::recovery(&name, options).await,
             Self::Retention => retention::level(&name, options).await,

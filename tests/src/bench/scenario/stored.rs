@@ -36,15 +36,15 @@ pub(super) async fn events(name: &str, options: &Options) -> anyhow::Result<Row>
         &mut rig,
         &Load {
             lanes: 0..1,
-            ..pile(PREFIX, options.stored, 0)
+            ..pile(PREFIX, options.stored(), 0)
         },
     )
     .await?;
-    let mut after = measure(&mut rig, &closed_load(options, options.stored, 1)).await?;
+    let mut after = measure(&mut rig, &closed_load(options, options.stored(), 1)).await?;
     after.faults.extend(filled.faults);
-    let count = thousands(options.stored as f64);
+    let count = thousands(options.stored() as f64);
     Ok(Row::of(name, &after, rig.idle_bytes)
-        .with("stored", options.stored)
+        .with("stored", options.stored())
         .noting(format!("{count} events in the store")))
 }
 
@@ -55,14 +55,14 @@ pub(super) async fn backlog(name: &str, options: &Options) -> anyhow::Result<Row
         endpoint("dead", To::Nobody, WAITING, &[]),
     ];
     let mut rig = Rig::relay(options, &endpoints).await?;
-    let piled = measure(&mut rig, &pile(WAITING, options.stored, 0)).await?;
-    let mut beside = measure(&mut rig, &open_load(options, 1000.0, options.stored)).await?;
+    let piled = measure(&mut rig, &pile(WAITING, options.stored(), 0)).await?;
+    let mut beside = measure(&mut rig, &open_load(options, 1000.0, options.stored())).await?;
     beside.faults.extend(piled.faults.iter().cloned());
     let peak = mib(beside.memory.peak);
-    let count = thousands(options.stored as f64);
+    let count = thousands(options.stored() as f64);
     let speed = thousands(piled.events_per_s());
     Ok(Row::of(name, &beside, rig.idle_bytes)
-        .with("backlog", options.stored)
+        .with("backlog", options.stored())
         .with("backlog_events_per_s", piled.events_per_s())
         .noting(format!(
             "{count} deliveries wait, accepted at {speed}/s; peak {peak:.0} MiB"
