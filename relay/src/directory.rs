@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rpds::HashTrieMapSync;
 
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
@@ -46,19 +47,19 @@ pub struct Target {
 }
 
 impl Target {
-    /// An endpoint with its plugins, signing with its own secrets or else with the relay's.
+    /// An endpoint with its plugins, signing with its own secrets or else with the relay's `own`.
     ///
     /// # Errors
     /// What of the endpoint cannot be used.
     pub fn new(
         endpoint: Endpoint,
         bound: Vec<Bound>,
-        own: &SigningSecrets,
+        own: Option<&SigningSecrets>,
         sender: &Sender,
     ) -> Result<Self, OutletError> {
-        let secrets = match endpoint.secrets.as_slice() {
-            [] => own_secrets(&endpoint, own),
-            given => given.to_vec(),
+        let secrets = match (endpoint.secrets.as_slice(), own) {
+            ([], Some(own)) => own_secrets(&endpoint, own),
+            (given, _) => given.to_vec(),
         };
         let outlet = Outlet::new(&endpoint, &secrets, sender)?;
         let responders = bound.iter().filter(|bound| bound.hooks().respond);
@@ -122,16 +123,21 @@ fn own_secrets(endpoint: &Endpoint, own: &SigningSecrets) -> Vec<Secret> {
     v1.into_iter().chain(v1a).collect()
 }
 
-/// The snapshot.
-#[derive(Default)]
+/// The snapshot. A copy shares what it has in common with the original.
+#[derive(Clone, Default)]
 pub struct Directory {
-    doors: HashMap<SourceId, Arc<Door>>,
-    named: HashMap<(TenantId, String), Arc<Door>>,
-    targets: HashMap<EndpointId, Arc<Target>>,
+    doors: Arc<Doors>,
+    targets: HashTrieMapSync<EndpointId, Arc<Target>>,
     /// Those whose events are held against a schema when they come in.
-    validated: HashMap<TenantId, HashMap<String, Arc<EventType>>>,
+    validated: Arc<HashMap<TenantId, HashMap<String, Arc<EventType>>>>,
     pub table: Table,
-    pub rules: Rulebook,
+    pub rules: Arc<Rulebook>,
+}
+
+#[derive(Default)]
+struct Doors {
+    by_id: HashMap<SourceId, Arc<Door>>,
+    named: HashMap<(TenantId, String), Arc<Door>>,
 }
 
 /// What of a snapshot cannot be used.
@@ -170,31 +176,78 @@ impl Directory {
                 return Err(endpoints.chain(rules).collect());
             }
         };
-        Ok(Self {
-            named: doors
-                .iter()
-                .map(|door| ((door.source.tenant, door.source.name.clone()), Arc::clone(door)))
-                .collect(),
-            doors: doors.into_iter().map(|door| (door.source.id, door)).collect(),
+        let directory = Self {
             targets: targets
                 .into_iter()
                 .map(|target| (target.endpoint.id, target))
                 .collect(),
-            validated: HashMap::new(),
             table,
-            rules,
-        })
+            rules: Arc::new(rules),
+            ..Self::default()
+        };
+        Ok(directory.with_doors(doors))
     }
 
-    /// The same snapshot with event types.
+    /// The same snapshot with these sources and no others.
+    #[must_use]
+    pub fn with_doors(mut self, doors: Vec<Arc<Door>>) -> Self {
+        let name = |door: &Door| (door.source.tenant, door.source.name.clone());
+        let named = doors.iter().map(|door| (name(door), Arc::clone(door))).collect();
+        let by_id = doors.into_iter().map(|door| (door.source.id, door)).collect();
+        self.doors = Arc::new(Doors { by_id, named });
+        self
+    }
+
+    /// The same snapshot with these rules and no others.
+    ///
+    /// # Errors
+    /// Every filter that cannot be used.
+    pub fn with_rules(mut self, rules: Vec<Arc<Rule>>) -> Result<Self, Vec<Malformed>> {
+        let rules = Rulebook::build(rules);
+        let rules = rules.map_err(|faults| faults.into_iter().map(Malformed::from).collect::<Vec<_>>())?;
+        self.rules = Arc::new(rules);
+        Ok(self)
+    }
+
+    /// The same snapshot with these event types and no others.
     #[must_use]
     pub fn with_event_types(mut self, event_types: Vec<Arc<EventType>>) -> Self {
+        let mut validated: HashMap<_, HashMap<_, _>> = HashMap::new();
         for event_type in event_types {
             if event_type.enforced().is_some() {
-                let of_tenant = self.validated.entry(event_type.tenant).or_default();
+                let of_tenant = validated.entry(event_type.tenant).or_default();
                 of_tenant.insert(event_type.name.clone(), event_type);
             }
         }
+        self.validated = Arc::new(validated);
+        self
+    }
+
+    /// The same snapshot with this endpoint, in place of the one with its id.
+    ///
+    /// # Errors
+    /// Its filter cannot be used.
+    pub fn with_target(mut self, target: Arc<Target>) -> Result<Self, Malformed> {
+        self.table.put(Arc::clone(&target.endpoint))?;
+        self.targets.insert_mut(target.endpoint.id, target);
+        Ok(self)
+    }
+
+    /// The same snapshot with this endpoint, to which events are routed, and wait there.
+    ///
+    /// # Errors
+    /// Its filter cannot be used.
+    pub fn with_resting(mut self, endpoint: Arc<Endpoint>) -> Result<Self, Malformed> {
+        self.targets.remove_mut(&endpoint.id);
+        self.table.put(endpoint)?;
+        Ok(self)
+    }
+
+    /// The same snapshot without the endpoint of that id.
+    #[must_use]
+    pub fn without_endpoint(mut self, id: EndpointId) -> Self {
+        self.table.remove(id);
+        self.targets.remove_mut(&id);
         self
     }
 
@@ -205,19 +258,22 @@ impl Directory {
 
     /// The source of that name in a tenant.
     pub fn source(&self, tenant: TenantId, name: &str) -> Option<&Arc<Door>> {
-        self.named.get(&(tenant, name.to_owned()))
+        self.doors.named.get(&(tenant, name.to_owned()))
     }
 
     /// The source that `/in/{word}` leads to: one of any tenant by its id, which nobody guesses,
     /// or one of the default tenant by its name.
     pub fn door(&self, word: &str) -> Option<&Arc<Door>> {
-        let by_id = word.parse().ok().and_then(|id: SourceId| self.doors.get(&id));
+        let by_id = word
+            .parse()
+            .ok()
+            .and_then(|id: SourceId| self.doors.by_id.get(&id));
         by_id.or_else(|| self.source(TenantId::DEFAULT, word))
     }
 
     /// The name of a source.
     pub fn source_name(&self, id: SourceId) -> Option<&str> {
-        self.doors.get(&id).map(|door| door.source.name.as_str())
+        self.doors.by_id.get(&id).map(|door| door.source.name.as_str())
     }
 
     /// The endpoint of that id.
@@ -227,17 +283,12 @@ impl Directory {
 
     /// The endpoint of that name in a tenant.
     pub fn endpoint_named(&self, tenant: TenantId, name: &str) -> Option<&Arc<Target>> {
-        let mut targets = self.targets.values();
-        targets.find(|target| target.endpoint.tenant == tenant && target.endpoint.name == name)
+        self.target(self.endpoint_called(tenant, name)?)
     }
 
     /// The id of the endpoint of that name in a tenant, whether or not anything is sent to it.
     pub fn endpoint_called(&self, tenant: TenantId, name: &str) -> Option<EndpointId> {
-        let found = self.table.endpoints();
-        found
-            .filter(|endpoint| endpoint.tenant == tenant)
-            .find(|endpoint| endpoint.name == name)
-            .map(|endpoint| endpoint.id)
+        self.table.named(tenant, name)
     }
 
     /// Every endpoint, oldest first.

@@ -1,12 +1,12 @@
 //! What is known of one endpoint, and of what is around it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::model::endpoint::Endpoint;
 use crate::model::time::Timestamp;
 use crate::queue::Condition;
-use crate::store::{Activity, Disabled};
+use crate::store::{Activity, Disabled, Recent};
 
 /// What is known of one endpoint.
 #[derive(Debug, Clone)]
@@ -31,14 +31,10 @@ pub struct Facts {
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     pub now: Timestamp,
-    /// Deliveries made before were not looked at; `None`: all were.
-    pub looked_back_to: Option<Timestamp>,
     /// The names of all sources.
     pub sources: HashSet<String>,
-    /// The types of the events that have come in.
-    pub types: BTreeSet<String>,
-    /// Whether these are the types of all events that are kept.
-    pub has_all_types: bool,
+    /// What the newest deliveries and events told.
+    pub recent: Arc<Recent>,
 }
 
 impl Facts {
@@ -111,7 +107,10 @@ pub(super) mod tests {
     pub(in crate::diagnose) fn around() -> Surroundings {
         Surroundings {
             now: NOW,
-            has_all_types: true,
+            recent: Arc::new(Recent {
+                has_all_types: true,
+                ..Recent::default()
+            }),
             ..Surroundings::default()
         }
     }

@@ -125,7 +125,7 @@ fn consent(facts: &Facts) -> Check {
 }
 
 fn last_success(facts: &Facts, around: &Surroundings) -> Check {
-    match (facts.activity.last_success, around.looked_back_to) {
+    match (facts.activity.last_success, around.recent.since) {
         (Some(at), _) => Check::new("last_success", Verdict::Ok, "it took a delivery").at(Some(at)),
         (None, None) => Check::new(
             "last_success",

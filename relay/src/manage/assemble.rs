@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 
-use super::Shelf;
 use super::entry::{Entry, Made, Origin};
+use super::shelf::Shelf;
 use crate::clock::Clock;
 use crate::config::{Config, Declared, definition};
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
-use crate::directory::{Directory, Door, Target};
+use crate::directory::{Directory, Door, Malformed, Target};
 use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
@@ -53,7 +53,7 @@ impl Workshop {
     /// Everything that a configuration declares.
     pub(super) async fn declared(&self, config: &Config) -> anyhow::Result<Shelf> {
         let mut faults = Vec::new();
-        let mut shelf = Shelf::new();
+        let mut shelf = Shelf::default();
         let sources = config.sources.iter().map(|declared| &declared.item.name);
         let sources = self.identify(Named::Source, sources).await?;
         let endpoints = config.endpoints.iter().map(|declared| &declared.item.name);
@@ -96,8 +96,7 @@ impl Workshop {
                         unusable: None,
                         resource,
                     };
-                    let key = (entry.resource.tenant, entry.resource.kind, id);
-                    shelf.insert(key, Arc::new(entry));
+                    shelf.insert(Arc::new(entry));
                 }
                 Err(fault) => faults.push(format!("{fault:#}")),
             }
@@ -232,12 +231,16 @@ impl Workshop {
             name: endpoint.name.clone(),
         };
         let bound = self.bind(&endpoint.plugins, &owner).await?;
-        let own = self
-            .store
-            .signing_secrets(endpoint.id, SigningKey::generate())
-            .await?;
+        // What signs with secrets of its own needs none, nor the commit that keeps them.
+        let own = match endpoint.secrets.is_empty() {
+            true => {
+                let fresh = SigningKey::generate();
+                Some(self.store.signing_secrets(endpoint.id, fresh).await?)
+            }
+            false => None,
+        };
         let name = endpoint.name.clone();
-        Target::new(endpoint, bound, &own, &self.sender).with_context(|| format!("endpoint {name}"))
+        Target::new(endpoint, bound, own.as_ref(), &self.sender).with_context(|| format!("endpoint {name}"))
     }
 
     /// Binds every plugin of a list, or says of each that cannot be used why.
@@ -407,20 +410,69 @@ pub(super) fn shadowed(resource: Resource) -> Entry {
 
 /// The snapshot of all that is in force.
 pub(super) fn directory(shelf: &Shelf) -> Result<Directory, Unusable> {
-    let (mut doors, mut targets, mut resting) = (Vec::new(), Vec::new(), Vec::new());
-    let mut rules = Vec::new();
-    let mut event_types = Vec::new();
-    for entry in shelf.values() {
+    let (mut targets, mut resting) = (Vec::new(), Vec::new());
+    for entry in shelf.entries() {
         match &entry.made {
-            Made::Door(door) => doors.push(Arc::clone(door)),
             Made::Target(target) => targets.push(Arc::clone(target)),
             Made::Resting(endpoint) => resting.push(Arc::clone(endpoint)),
-            Made::Rule(rule) => rules.push(Arc::clone(rule)),
-            Made::Described(event_type) => event_types.push(Arc::clone(event_type)),
-            Made::Alert(_) | Made::Nothing => {}
+            _ => {}
         }
     }
-    Directory::new(doors, targets, resting, rules)
-        .map(|directory| directory.with_event_types(event_types))
-        .map_err(|malformed| Unusable(malformed.iter().map(ToString::to_string).collect()))
+    Directory::new(doors(shelf), targets, resting, rules(shelf))
+        .map(|directory| directory.with_event_types(event_types(shelf)))
+        .map_err(Unusable::from)
+}
+
+/// The snapshot after a change of one resource: only what it belongs to is made anew. Endpoints are
+/// many and change often, so that of them only the one is.
+pub(super) fn changed(before: &Directory, shelf: &Shelf, resource: &Resource) -> Result<Directory, Unusable> {
+    let directory = before.clone();
+    match resource.kind {
+        Kind::Source => Ok(directory.with_doors(doors(shelf))),
+        Kind::Rule => directory.with_rules(rules(shelf)).map_err(Unusable::from),
+        Kind::EventType => Ok(directory.with_event_types(event_types(shelf))),
+        Kind::Alert => Ok(directory),
+        Kind::Endpoint => {
+            let id = EndpointId::from_raw(resource.id);
+            let entry = shelf.get((resource.tenant, resource.kind, resource.id));
+            let directory = match entry.map(|entry| &entry.made) {
+                Some(Made::Target(target)) => directory.with_target(Arc::clone(target)),
+                Some(Made::Resting(endpoint)) => directory.with_resting(Arc::clone(endpoint)),
+                _ => Ok(directory.without_endpoint(id)),
+            };
+            directory.map_err(|malformed| Unusable::from(vec![malformed]))
+        }
+    }
+}
+
+fn doors(shelf: &Shelf) -> Vec<Arc<Door>> {
+    all(shelf, |made| match made {
+        Made::Door(door) => Some(door),
+        _ => None,
+    })
+}
+
+fn rules(shelf: &Shelf) -> Vec<Arc<Rule>> {
+    all(shelf, |made| match made {
+        Made::Rule(rule) => Some(rule),
+        _ => None,
+    })
+}
+
+fn event_types(shelf: &Shelf) -> Vec<Arc<EventType>> {
+    all(shelf, |made| match made {
+        Made::Described(event_type) => Some(event_type),
+        _ => None,
+    })
+}
+
+fn all<T>(shelf: &Shelf, wanted: impl Fn(&Made) -> Option<&Arc<T>>) -> Vec<Arc<T>> {
+    let found = shelf.entries().filter_map(|entry| wanted(&entry.made));
+    found.cloned().collect()
+}
+
+impl From<Vec<Malformed>> for Unusable {
+    fn from(malformed: Vec<Malformed>) -> Self {
+        Self(malformed.iter().map(ToString::to_string).collect())
+    }
 }

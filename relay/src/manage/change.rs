@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::assemble::{self, Checked};
 use super::entry::{Entry, Origin};
-use super::{Manager, Prepared, Shelf};
+use super::shelf::Shelf;
+use super::{Manager, Prepared};
 use crate::config::reader::Fault;
 use crate::config::{Config, definition};
 use crate::flow::Flow;
@@ -91,7 +92,7 @@ impl Manager {
     ) -> Result<Arc<Entry>, Refused> {
         let config = self.lock().await;
         let max = max(kind);
-        if self.count(tenant, kind) >= max {
+        if self.shelf().count(tenant, kind) >= max {
             return Err(Refused::TooMany(max));
         }
         let now = self.workshop.clock.now();
@@ -143,7 +144,7 @@ impl Manager {
         resource.deleted_at = Some(now);
         let key = (resource.tenant, resource.kind, resource.id);
         let mut shelf = Shelf::clone(&self.shelf());
-        shelf.remove(&key);
+        shelf.remove(key);
         let (kind, id) = (resource.kind, resource.id);
         self.keep(resource, shelf).await?;
         // Still under the lock: were it restored first, what comes after would be cancelled.
@@ -207,8 +208,7 @@ impl Manager {
             unusable: None,
         });
         let mut shelf = Shelf::clone(&self.shelf());
-        let key = (next.tenant, next.kind, next.id);
-        shelf.insert(key, Arc::clone(&entry));
+        shelf.insert(Arc::clone(&entry));
         self.keep(next, shelf).await?;
         if let Some(rule) = entry.rule() {
             self.forget_rule(rule.id, rule.enabled.then_some(rule.version))
@@ -219,8 +219,9 @@ impl Manager {
 
     /// Keeps a resource and puts a shelf in force that has it, or has it no more.
     async fn keep(&self, resource: Resource, shelf: Shelf) -> Result<(), Refused> {
-        let directory =
-            assemble::directory(&shelf).map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
+        let before = self.directories.current();
+        let directory = assemble::changed(&before, &shelf, &resource)
+            .map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
         let (kind, id, name) = (resource.kind, resource.id, resource.name.clone());
         match self.workshop.store.save(resource).await? {
             Saved::Done => {}

@@ -12,8 +12,9 @@ mod entry;
 mod forget;
 mod plan;
 mod schema;
+mod shelf;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -36,9 +37,7 @@ use crate::plugins::Plugins;
 use crate::queue::{Queue, Terms};
 use crate::store::Store;
 use assemble::Workshop;
-
-/// Everything in force, by tenant, kind and id.
-type Shelf = BTreeMap<(TenantId, Kind, i64), Arc<Entry>>;
+use shelf::Shelf;
 
 /// See the module.
 pub struct Manager {
@@ -106,7 +105,7 @@ impl Manager {
     pub async fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
         let mut shelf = self.workshop.declared(config).await?;
         let declared: HashSet<_> = shelf
-            .values()
+            .entries()
             .map(|entry| entry::called(&entry.resource))
             .collect();
         let before = self.shelf();
@@ -115,9 +114,9 @@ impl Manager {
             let entry = if declared.contains(&entry::called(&resource)) {
                 assemble::shadowed(resource)
             } else {
-                self.workshop.managed(config, resource, before.get(&key)).await
+                self.workshop.managed(config, resource, before.get(key)).await
             };
-            shelf.insert(key, Arc::new(entry));
+            shelf.insert(Arc::new(entry));
         }
         let directory = assemble::directory(&shelf)?;
         Ok(Prepared { shelf, directory })
@@ -150,37 +149,24 @@ impl Manager {
     pub fn list(&self, tenant: TenantId, kind: Kind, below: Option<i64>) -> Vec<Arc<Entry>> {
         let shelf = self.shelf();
         let last = below.unwrap_or(i64::MAX);
-        let range = shelf.range((tenant, kind, i64::MIN)..(tenant, kind, last));
-        range.rev().map(|(_, entry)| Arc::clone(entry)).collect()
+        shelf.below(tenant, kind, last).rev().cloned().collect()
     }
 
     /// Those of a kind, of every tenant.
     pub fn of_kind(&self, kind: Kind) -> Vec<Arc<Entry>> {
         let shelf = self.shelf();
-        let of_kind = shelf.iter().filter(|((_, of, _), _)| *of == kind);
-        of_kind.map(|(_, entry)| Arc::clone(entry)).collect()
+        let of_kind = shelf.entries().filter(|entry| entry.resource.kind == kind);
+        of_kind.cloned().collect()
     }
 
     /// The one of that id or name; if two have the name, the one that the file declares.
     pub fn find(&self, tenant: TenantId, kind: Kind, id: Option<i64>, name: &str) -> Option<Arc<Entry>> {
         let shelf = self.shelf();
-        match id {
-            Some(id) => shelf.get(&(tenant, kind, id)).cloned(),
-            None => shelf
-                .range((tenant, kind, i64::MIN)..=(tenant, kind, i64::MAX))
-                .map(|(_, entry)| entry)
-                .filter(|entry| entry.resource.name == name)
-                .min_by_key(|entry| entry.origin)
-                .cloned(),
-        }
-    }
-
-    /// How many a tenant has of a kind.
-    fn count(&self, tenant: TenantId, kind: Kind) -> usize {
-        let shelf = self.shelf();
-        shelf
-            .range((tenant, kind, i64::MIN)..=(tenant, kind, i64::MAX))
-            .count()
+        let found = match id {
+            Some(id) => shelf.get((tenant, kind, id)),
+            None => shelf.named(tenant, kind, name),
+        };
+        found.cloned()
     }
 
     /// Follows changes in the plugin folder: makes everything anew on each.

@@ -1,6 +1,7 @@
 //! Decides which endpoints want an event.
 //!
-//! A [`table::Table`] is built once from all endpoints and swapped whole. It asks, in order:
+//! A [`table::Table`] of all endpoints is swapped whole when one of them changes; it shares with the
+//! one before what has not. It asks, in order:
 //! the tenant, the source, the event type, and last the filter, so that the cost of an event
 //! follows the endpoints that want it, not those that exist.
 

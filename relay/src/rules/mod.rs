@@ -19,7 +19,7 @@ use crate::model::event::Event;
 use crate::model::id::{RuleId, TenantId};
 use crate::model::rule::{HOPS_MAX, Rule};
 use crate::route::filter::Fault;
-use crate::route::type_index::{Positions, TypeIndex};
+use crate::route::type_index::{Found, TypeIndex};
 use crate::route::view::View;
 use crate::store::{RuleBounds, RuleEffects, RuleVersion};
 
@@ -44,7 +44,8 @@ pub struct Rulebook {
 struct Tenant {
     /// In the order of their ids.
     watchers: Vec<Arc<Watcher>>,
-    by_type: TypeIndex,
+    /// Their positions.
+    by_type: TypeIndex<usize>,
 }
 
 /// What an event does for rules.
@@ -82,11 +83,10 @@ impl Rulebook {
         let rule = &watcher.rule;
         self.by_id.insert(rule.id, Arc::clone(&watcher));
         let tenant = self.tenants.entry(rule.tenant).or_default();
-        // A tenant has no more than a thousand.
-        let position = u32::try_from(tenant.watchers.len()).unwrap_or(u32::MAX);
-        tenant.by_type.add(&rule.event_types, position);
+        let position = tenant.watchers.len();
+        tenant.by_type.add(&rule.event_types, &position);
         if let Some(cancel) = rule.condition.cancel() {
-            tenant.by_type.add(&cancel.event_types, position);
+            tenant.by_type.add(&cancel.event_types, &position);
         }
         tenant.watchers.push(watcher);
     }
@@ -97,13 +97,10 @@ impl Rulebook {
         let Some(tenant) = self.tenants.get(&event.tenant) else {
             return Looked::default();
         };
-        let mut found = Positions::new();
-        tenant.by_type.find(&event.envelope.kind, &mut found);
+        let found = tenant.by_type.find(&event.envelope.kind);
         if found.is_empty() {
             return Looked::default();
         }
-        found.sort_unstable();
-        found.dedup();
         tenant.look(&found, event, source, hops)
     }
 
@@ -116,15 +113,12 @@ impl Rulebook {
 }
 
 impl Tenant {
-    fn look(&self, found: &Positions, event: &Event, source: Option<&str>, hops: u8) -> Looked {
+    fn look(&self, found: &Found<'_, usize>, event: &Event, source: Option<&str>, hops: u8) -> Looked {
         let mut looked = Looked::default();
         let mut effects = Vec::new();
         let view = View::new(event);
         let data = key::Data::of(event);
-        for watcher in found
-            .iter()
-            .filter_map(|position| self.watchers.get(*position as usize))
-        {
+        for watcher in found.iter().filter_map(|position| self.watchers.get(**position)) {
             if hops > 0 && !watcher.rule.include_emitted {
                 continue;
             }

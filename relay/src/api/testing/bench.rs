@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
+use super::lately::Lately;
 use crate::api::errors::Failure;
 use crate::http::problem::Problem;
 use crate::model::endpoint::Endpoint;
@@ -23,6 +24,7 @@ const RECEIVERS_MAX: usize = 20_000;
 pub struct Bench {
     places: Arc<Semaphore>,
     receivers: Mutex<HashMap<EndpointId, Receiver>>,
+    pub(super) lately: Lately,
 }
 
 /// What was found out of an endpoint's receiver.
@@ -39,6 +41,7 @@ impl Default for Bench {
         Self {
             places: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
             receivers: Mutex::default(),
+            lately: Lately::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::manage::Entry;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{EndpointId, TenantId};
 use crate::model::resource::Kind;
-use crate::store::Activity;
+use crate::store::{Activity, Recent};
 
 /// What is known of the endpoints of a tenant that are asked for, newest first.
 pub(super) async fn gather(
@@ -18,8 +18,18 @@ pub(super) async fn gather(
     tenant: TenantId,
     is_asked: impl Fn(&Endpoint) -> bool,
 ) -> Result<(Vec<Facts>, Surroundings), Failure> {
+    let recent = Arc::new(api.store.recent(tenant).await?);
+    Ok(gather_from(api, tenant, recent, is_asked))
+}
+
+/// The same, by what the newest deliveries and events told.
+pub(super) fn gather_from(
+    api: &Api,
+    tenant: TenantId,
+    recent: Arc<Recent>,
+    is_asked: impl Fn(&Endpoint) -> bool,
+) -> (Vec<Facts>, Surroundings) {
     let directory = api.directories.current();
-    let mut recent = api.store.recent(tenant).await?;
     let entries = api.manager.list(tenant, Kind::Endpoint, None);
     let facts = entries.iter().filter_map(|entry| {
         let id = EndpointId::from_raw(entry.resource.id);
@@ -27,19 +37,17 @@ pub(super) async fn gather(
             .table
             .endpoint(id)
             .filter(|endpoint| is_asked(endpoint))?;
-        let activity = recent.endpoints.remove(&id).unwrap_or_default();
+        let activity = recent.endpoints.get(&id).cloned().unwrap_or_default();
         Some(of(api, &directory, entry, endpoint, activity))
     });
     let facts = facts.collect();
     let sources = api.manager.list(tenant, Kind::Source, None);
     let around = Surroundings {
         now: api.clock.now(),
-        looked_back_to: recent.since,
         sources: sources.iter().map(|entry| entry.resource.name.clone()).collect(),
-        types: recent.types,
-        has_all_types: recent.has_all_types,
+        recent,
     };
-    Ok((facts, around))
+    (facts, around)
 }
 
 fn of(

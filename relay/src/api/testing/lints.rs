@@ -1,10 +1,13 @@
 //! `GET /v1/lints`: what is likely to go wrong.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::gather::gather;
+use super::gather::{gather, gather_from};
+use super::lately::lately;
 use crate::api::Api;
 use crate::api::auth::{Caller, Reader};
 use crate::api::errors::Failure;
@@ -15,6 +18,7 @@ use crate::diagnose::lint::{self, Finding, Severity};
 use crate::manage::Entry;
 use crate::model::id::EndpointId;
 use crate::model::resource::Kind;
+use crate::store::Recent;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -50,7 +54,10 @@ pub(super) async fn list(
         None => None,
     };
     let findings = match &wanted {
-        Some(entry) => of_endpoint(&api, &caller, entry).await?,
+        Some(entry) => {
+            let recent = api.store.recent(caller.tenant).await?;
+            found_of(&api, &caller, entry, recent.into())
+        }
         None => {
             let (facts, around) = gather(&api, caller.tenant, |_| true).await?;
             lint::all(&facts, &around)
@@ -77,19 +84,22 @@ fn cut(findings: impl Iterator<Item = Finding>, limit: usize) -> List<Finding> {
     List { data, next_cursor }
 }
 
-/// What is found of one endpoint.
+/// What is found of one endpoint that is shown, by what has happened up to a moment ago.
 pub(in crate::api) async fn of_endpoint(
     api: &Api,
     caller: &Caller,
     entry: &Entry,
 ) -> Result<Vec<Finding>, Failure> {
+    let recent = lately(api, caller.tenant).await?;
+    Ok(found_of(api, caller, entry, recent))
+}
+
+fn found_of(api: &Api, caller: &Caller, entry: &Entry, recent: Arc<Recent>) -> Vec<Finding> {
     let id = EndpointId::from_raw(entry.resource.id);
     let directory = api.directories.current();
     let Some(own) = directory.table.endpoint(id) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
-    let (facts, around) = gather(api, caller.tenant, |endpoint| endpoint.url == own.url).await?;
-    let mut findings = lint::all(&facts, &around);
-    findings.retain(|finding| finding.endpoint == id);
-    Ok(findings)
+    let (facts, around) = gather_from(api, caller.tenant, recent, |endpoint| endpoint.url == own.url);
+    lint::one(&facts, id, &around)
 }

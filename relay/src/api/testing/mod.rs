@@ -13,6 +13,7 @@ mod explain;
 mod filters;
 mod gather;
 mod inspectors;
+mod lately;
 mod lints;
 mod redact;
 mod trial;

@@ -60,11 +60,13 @@ pub(super) fn stale(facts: &Facts, around: &Surroundings) -> Option<Found> {
 /// Whether everything that the endpoint did was looked at.
 fn looked_back(facts: &Facts, around: &Surroundings) -> bool {
     let is_before = |back: Timestamp| back <= facts.made_at();
-    around.looked_back_to.is_none_or(is_before)
+    around.recent.since.is_none_or(is_before)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::tests::codes;
     use super::*;
     use crate::diagnose::facts::tests::{NOW, ago, around, days, facts};
@@ -91,7 +93,7 @@ mod tests {
     fn what_was_not_looked_at_is_not_claimed() {
         let mut around = around();
         for (back, codes_of) in [(3, vec!["never_matched"]), (1, vec![])] {
-            around.looked_back_to = Some(ago(days(back)));
+            Arc::make_mut(&mut around.recent).since = Some(ago(days(back)));
             assert_eq!(codes(&aged(2), &around), codes_of, "{back}");
         }
     }

@@ -93,6 +93,17 @@ pub fn all(endpoints: &[Facts], around: &Surroundings) -> Vec<Finding> {
     findings
 }
 
+/// What is found of one of them.
+pub fn one(endpoints: &[Facts], id: EndpointId, around: &Surroundings) -> Vec<Finding> {
+    let Some(own) = endpoints.iter().find(|facts| facts.endpoint.id == id) else {
+        return Vec::new();
+    };
+    let same = endpoints
+        .iter()
+        .filter(|other| other.endpoint.url == own.endpoint.url);
+    of_one(own, &same.collect::<Vec<_>>(), around)
+}
+
 /// What is found of one endpoint; `same` are those with its URL, itself included.
 fn of_one(facts: &Facts, same: &[&Facts], around: &Surroundings) -> Vec<Finding> {
     let found = RULES.iter().filter_map(|rule| rule(facts, around));

@@ -16,12 +16,12 @@ pub(super) fn unknown_source(facts: &Facts, around: &Surroundings) -> Option<Fou
 
 /// Says nothing while no event is known at all, or some of the types are not.
 pub(super) fn unseen_types(facts: &Facts, around: &Surroundings) -> Option<Found> {
-    if around.types.is_empty() || !around.has_all_types {
+    if around.recent.types.is_empty() || !around.recent.has_all_types {
         return None;
     }
     let is_unseen = |pattern: &&_| {
         let pattern: &crate::model::event_type::Pattern = pattern;
-        !around.types.iter().any(|kind| pattern.matches(kind))
+        !around.recent.types.iter().any(|kind| pattern.matches(kind))
     };
     let unseen = facts.endpoint.event_types.iter().filter(is_unseen);
     let unseen: Vec<&str> = unseen.map(|pattern| pattern.as_str()).collect();
@@ -43,6 +43,8 @@ pub(super) fn unseen_types(facts: &Facts, around: &Surroundings) -> Option<Found
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::tests::codes;
     use crate::diagnose::facts::tests::{around, facts};
 
@@ -63,12 +65,12 @@ mod tests {
             [""; 0],
             "nothing is known yet"
         );
-        around.types = ["a.b".to_owned()].into();
+        Arc::make_mut(&mut around.recent).types = ["a.b".to_owned()].into();
         around.sources = ["shop".to_owned()].into();
         assert_eq!(codes(&wanting(&["a.*"], &["shop"]), &around), [""; 0]);
         assert_eq!(codes(&wanting(&["a.c", "a.b"], &[]), &around), ["unseen_types"]);
         assert_eq!(codes(&wanting(&[], &["shp"]), &around), ["unknown_source"]);
-        around.has_all_types = false;
+        Arc::make_mut(&mut around.recent).has_all_types = false;
         assert_eq!(codes(&wanting(&["x"], &[]), &around), [""; 0]);
     }
 }

@@ -1,8 +1,9 @@
 //! All endpoints, arranged so that an event finds those that want it.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 use smallvec::SmallVec;
 
 use crate::model::endpoint::Endpoint;
@@ -11,20 +12,21 @@ use crate::model::event_type::{self, Pattern};
 use crate::model::id::{EndpointId, TenantId};
 
 use super::filter::{Fault, Filter, Mismatch};
-use super::type_index::{Positions, TypeIndex};
+use super::type_index::{self, Found, TypeIndex};
 use super::view::View;
 
 /// The endpoints an event goes to, in the order of their ids.
 pub type Wanted<'t> = SmallVec<[&'t Arc<Endpoint>; 4]>;
 
-/// A snapshot of all endpoints; built whole, never changed.
+/// A snapshot of all endpoints. A copy shares what it has in common with the original: with one
+/// endpoint changed it is there at once, however many there are.
 ///
 /// Endpoints that are switched off or disabled are in it like any other: their deliveries
 /// wait, they are not lost.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Table {
-    tenants: HashMap<TenantId, Tenant>,
-    by_id: HashMap<EndpointId, Arc<Endpoint>>,
+    tenants: HashTrieMapSync<TenantId, Tenant>,
+    by_id: HashTrieMapSync<EndpointId, Arc<Route>>,
 }
 
 /// An endpoint whose filter cannot be read; its configuration should not have been taken.
@@ -65,15 +67,16 @@ impl Decision {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Tenant {
-    /// In the order of their ids.
-    routes: Vec<Route>,
+    routes: RedBlackTreeMapSync<EndpointId, Arc<Route>>,
+    names: HashTrieMapSync<String, EndpointId>,
     /// Those that take events from anywhere, the API included.
-    any_source: TypeIndex,
-    by_source: HashMap<String, TypeIndex>,
+    any_source: TypeIndex<Arc<Route>>,
+    by_source: HashTrieMapSync<String, TypeIndex<Arc<Route>>>,
 }
 
+/// Routes are told apart by the ids of their endpoints.
 #[derive(Debug)]
 struct Route {
     endpoint: Arc<Endpoint>,
@@ -88,13 +91,8 @@ impl Table {
     pub fn build(mut endpoints: Vec<Arc<Endpoint>>) -> Result<Self, Vec<MalformedFilter>> {
         endpoints.sort_by_key(|endpoint| endpoint.id);
         let mut table = Self::default();
-        let mut malformed = Vec::new();
-        for endpoint in endpoints {
-            match read_filter(&endpoint) {
-                Ok(filter) => table.add(endpoint, filter),
-                Err(fault) => malformed.push(fault),
-            }
-        }
+        let put = |endpoint| table.put(endpoint).err();
+        let malformed: Vec<_> = endpoints.into_iter().filter_map(put).collect();
         if malformed.is_empty() {
             Ok(table)
         } else {
@@ -102,12 +100,40 @@ impl Table {
         }
     }
 
-    fn add(&mut self, endpoint: Arc<Endpoint>, filter: Option<Filter>) {
-        self.by_id.insert(endpoint.id, endpoint.clone());
-        self.tenants
-            .entry(endpoint.tenant)
-            .or_default()
-            .add(endpoint, filter);
+    /// Takes up an endpoint, in place of the one with its id.
+    ///
+    /// # Errors
+    /// Its filter is malformed; then nothing has changed.
+    pub fn put(&mut self, endpoint: Arc<Endpoint>) -> Result<(), MalformedFilter> {
+        let filter = read_filter(&endpoint)?;
+        self.remove(endpoint.id);
+        let (id, tenant) = (endpoint.id, endpoint.tenant);
+        let route = Arc::new(Route { endpoint, filter });
+        self.by_id.insert_mut(id, Arc::clone(&route));
+        match self.tenants.get_mut(&tenant) {
+            Some(tenant) => tenant.add(route),
+            None => {
+                let mut first = Tenant::default();
+                first.add(route);
+                self.tenants.insert_mut(tenant, first);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out the endpoint of that id, if there is one.
+    pub fn remove(&mut self, id: EndpointId) {
+        let Some(route) = self.by_id.get(&id).cloned() else {
+            return;
+        };
+        self.by_id.remove_mut(&id);
+        let id = route.endpoint.tenant;
+        if let Some(tenant) = self.tenants.get_mut(&id) {
+            tenant.remove(&route);
+            if tenant.routes.is_empty() {
+                self.tenants.remove_mut(&id);
+            }
+        }
     }
 
     /// The endpoints that want an event, in the order of their ids. `source` is the name of
@@ -117,12 +143,9 @@ impl Table {
             return Wanted::new();
         };
         let view = View::new(event);
-        let wants = |route: &&Route| route.filter.as_ref().is_none_or(|filter| filter.matches(&view));
-        let found = tenant.find(&event.envelope.kind, source);
-        let routes = found
-            .iter()
-            .filter_map(|position| tenant.routes.get(*position as usize));
-        routes.filter(wants).map(|route| &route.endpoint).collect()
+        let wants = |route: &&Arc<Route>| route.filter.as_ref().is_none_or(|filter| filter.matches(&view));
+        let found = tenant.find(&event.envelope.kind, source).into_iter();
+        found.filter(wants).map(|route| &route.endpoint).collect()
     }
 
     /// What was decided about an event for each endpoint of its tenant, in the order of ids.
@@ -141,26 +164,31 @@ impl Table {
             return Vec::new();
         };
         let view = View::new(event);
-        let asked = tenant.routes.iter().filter(|route| is_asked(route.endpoint.id));
+        let asked = tenant.routes.values().filter(|route| is_asked(route.endpoint.id));
         let decisions = asked.map(|route| (&route.endpoint, route.decide(&view, event, source)));
         decisions.collect()
     }
 
     /// An endpoint by its id.
     pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(|route| &route.endpoint)
+    }
+
+    /// The id of the endpoint of that name in a tenant.
+    pub fn named(&self, tenant: TenantId, name: &str) -> Option<EndpointId> {
+        self.tenants.get(&tenant)?.names.get(name).copied()
     }
 
     /// Every endpoint, those of a tenant in the order of their ids.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         self.tenants
             .values()
-            .flat_map(|tenant| tenant.routes.iter().map(|route| &route.endpoint))
+            .flat_map(|tenant| tenant.routes.values().map(|route| &route.endpoint))
     }
 
     /// How many endpoints there are.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.by_id.size()
     }
 
     /// Whether there is no endpoint at all.
@@ -170,33 +198,74 @@ impl Table {
 }
 
 impl Tenant {
-    fn add(&mut self, endpoint: Arc<Endpoint>, filter: Option<Filter>) {
-        // More than four thousand million endpoints do not fit into memory.
-        let position = u32::try_from(self.routes.len()).unwrap_or(u32::MAX);
+    fn add(&mut self, route: Arc<Route>) {
+        let endpoint = &route.endpoint;
         if endpoint.sources.is_empty() {
-            self.any_source.add(&endpoint.event_types, position);
+            self.any_source.add(&endpoint.event_types, &route);
         }
         for source in &endpoint.sources {
-            self.by_source
-                .entry(source.clone())
-                .or_default()
-                .add(&endpoint.event_types, position);
+            match self.by_source.get_mut(source) {
+                Some(index) => index.add(&endpoint.event_types, &route),
+                None => {
+                    let mut index = TypeIndex::default();
+                    index.add(&endpoint.event_types, &route);
+                    self.by_source.insert_mut(source.clone(), index);
+                }
+            }
         }
-        self.routes.push(Route { endpoint, filter });
+        self.names.insert_mut(endpoint.name.clone(), endpoint.id);
+        self.routes.insert_mut(endpoint.id, route);
     }
 
-    /// The positions of those that want source and type, in order, each once.
-    fn find(&self, kind: &str, source: Option<&str>) -> Positions {
-        let mut found = Positions::new();
-        self.any_source.find(kind, &mut found);
-        if let Some(index) = source.and_then(|source| self.by_source.get(source)) {
-            index.find(kind, &mut found);
+    fn remove(&mut self, route: &Arc<Route>) {
+        let endpoint = &route.endpoint;
+        if endpoint.sources.is_empty() {
+            self.any_source.remove(&endpoint.event_types, route);
         }
-        found.sort_unstable();
-        found.dedup();
-        found
+        for source in &endpoint.sources {
+            if let Some(index) = self.by_source.get_mut(source) {
+                index.remove(&endpoint.event_types, route);
+                if index.is_empty() {
+                    self.by_source.remove_mut(source);
+                }
+            }
+        }
+        if self.names.get(&endpoint.name) == Some(&endpoint.id) {
+            self.names.remove_mut(&endpoint.name);
+        }
+        self.routes.remove_mut(&endpoint.id);
+    }
+
+    /// Those that want source and type, in order, each once.
+    fn find(&self, kind: &str, source: Option<&str>) -> Found<'_, Arc<Route>> {
+        let mut found = Found::new();
+        self.any_source.find_more(kind, &mut found);
+        if let Some(index) = source.and_then(|source| self.by_source.get(source)) {
+            index.find_more(kind, &mut found);
+        }
+        type_index::in_order(found)
     }
 }
+
+impl Ord for Route {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.endpoint.id.cmp(&other.endpoint.id)
+    }
+}
+
+impl PartialOrd for Route {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.endpoint.id == other.endpoint.id
+    }
+}
+
+impl Eq for Route {}
 
 impl Route {
     fn decide(&self, view: &View<'_>, event: &Event, source: Option<&str>) -> Decision {

@@ -191,6 +191,55 @@ fn every_malformed_filter_is_named() {
 }
 
 #[test]
+fn a_copy_with_changes_is_as_one_built_of_them_and_the_original_stays() {
+    let bound = |id, source: &str| Endpoint {
+        sources: vec![source.to_owned()],
+        ..endpoint(id, &["a", "b.*"])
+    };
+    let before = build(vec![
+        endpoint(1, &["a"]),
+        bound(2, "crm"),
+        endpoint(3, &[]),
+        endpoint(4, &["*.c"]),
+    ]);
+    let mut after = before.clone();
+    after.put(Arc::new(endpoint(1, &["b.c"]))).expect("no filter");
+    after.put(Arc::new(bound(2, "shop"))).expect("no filter");
+    after.remove(EndpointId::from_raw(3));
+    after.put(Arc::new(endpoint(5, &["a"]))).expect("no filter");
+    after
+        .put(Arc::new(filtered(6, json!({"typo": 1}))))
+        .expect_err("malformed");
+    let built = build(vec![
+        endpoint(1, &["b.c"]),
+        bound(2, "shop"),
+        endpoint(4, &["*.c"]),
+        endpoint(5, &["a"]),
+    ]);
+    for kind in ["a", "b.c", "x"] {
+        let event = event(TenantId::DEFAULT, kind, "{}");
+        for source in [None, Some("crm"), Some("shop")] {
+            assert_eq!(
+                routed(&after, &event, source),
+                routed(&built, &event, source),
+                "{kind} {source:?}"
+            );
+        }
+    }
+    let event = event(TenantId::DEFAULT, "a", "{}");
+    assert_eq!(routed(&before, &event, Some("crm")), [1, 2, 3]);
+    assert_eq!(
+        after.named(TenantId::DEFAULT, "e5"),
+        Some(EndpointId::from_raw(5))
+    );
+    assert_eq!(after.named(TenantId::DEFAULT, "e3"), None);
+    for id in [1, 2, 4, 5] {
+        after.remove(EndpointId::from_raw(id));
+    }
+    assert!(after.is_empty() && after.tenants.is_empty() && before.len() == 4);
+}
+
+#[test]
 fn ten_thousand_endpoints_give_what_each_alone_would() {
     const COUNT: i64 = 10_000;
     let all: Vec<_> = (0..COUNT)
