@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
-    Config, Declared, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server, StoreSettings,
-    alert, endpoint, event_type, plugin, rule, source,
+    Config, Declared, ForeignIds, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server,
+    StoreSettings, alert, endpoint, event_type, plugin, quota, rule, source,
 };
 use crate::deliver::address::Guard;
 use crate::http::tls::{ClientAuth, Files, Identity};
@@ -42,7 +42,10 @@ pub(super) fn check(
         body_bytes_max: server.body_bytes_max,
         public_url: server.public_url.as_ref(),
     };
+    let plans = quota::plans(&root);
     let config = Config {
+        quota: quota::settings(root.section("quota"), &plans),
+        plans,
         store: store(root.section("store")),
         queue: queue(root.section("queue")),
         log: log(root.section("log")),
@@ -87,6 +90,7 @@ fn server(section: Option<Section<'_>>) -> Server {
         connections_per_address_max: 64,
         proxies: loopback(),
         drain_timeout: 30 * SECOND,
+        foreign_ids: ForeignIds::NotFound,
     };
     let Some(section) = section else { return server };
     if let Some(listen) = listen(&section) {
@@ -159,6 +163,13 @@ fn server(section: Option<Section<'_>>) -> Server {
         &mut server.drain_timeout,
         section.duration("drain_timeout", Duration::ZERO..=10 * MINUTE),
     );
+    let words = [
+        ("not_found", ForeignIds::NotFound),
+        ("forbidden", ForeignIds::Forbidden),
+    ];
+    server.foreign_ids = section
+        .choice("foreign_ids", &words)
+        .unwrap_or(server.foreign_ids);
     section.finish();
     server
 }

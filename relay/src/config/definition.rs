@@ -5,12 +5,13 @@ use serde_json::{Map, Value, json};
 
 use super::reader::{Fault, Findings, Section, Surroundings};
 use super::sketch::Node;
-use super::{Config, Declared, alert, check, endpoint, event_type, rule, source};
+use super::{Config, Declared, alert, check, endpoint, event_type, rule, source, tenant};
 use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::rule::Rule;
 use crate::model::source::Source;
+use crate::model::tenant::Tenant;
 
 /// A definition that reads well, or all that is wrong with it.
 pub type Read<T> = Result<Declared<T>, Vec<Fault>>;
@@ -113,6 +114,14 @@ pub fn alert_schema() -> Value {
     drawn(&json!({}), read).schema()
 }
 
+/// What a tenant is defined by, as a JSON Schema.
+pub fn tenant_schema() -> Value {
+    let read = |section: &Section<'_>| {
+        tenant::read(section, None);
+    };
+    drawn(&json!({}), read).schema()
+}
+
 fn unconfigured() -> Option<Config> {
     super::load("", &Strangers).ok()
 }
@@ -141,6 +150,22 @@ pub fn event_type(table: &Map<String, Value>) -> Read<EventType> {
 /// Every fault of it.
 pub fn alert(table: &Map<String, Value>) -> Read<Alert> {
     read(table, |section| alert::read(section).1)
+}
+
+/// Reads a tenant by the rules of a configuration; its id is 0.
+///
+/// # Errors
+/// Every fault of it.
+pub fn tenant(config: &Config, table: &Map<String, Value>) -> Read<Tenant> {
+    read(table, |section| tenant::read(section, Some(&config.plans)))
+}
+
+/// Reads a tenant that was kept: its plan may have gone from the configuration since.
+///
+/// # Errors
+/// Every fault of it.
+pub fn kept_tenant(table: &Map<String, Value>) -> Read<Tenant> {
+    read(table, |section| tenant::read(section, None))
 }
 
 fn read<T>(table: &Map<String, Value>, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Read<T> {

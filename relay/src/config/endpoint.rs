@@ -83,7 +83,7 @@ pub(super) fn read<'a>(
             .duration("timeout", Duration::from_millis(50)..=Duration::from_secs(60))
             .unwrap_or(TIMEOUT_DEFAULT),
         retry: section.section("retry").map(retry).unwrap_or_default(),
-        rate_limit: rate_limit(section),
+        rate_limit: rate(section, "rate_limit"),
         concurrency: section
             .integer("concurrency", 1..=10_000)
             .and_then(|count| NonZeroU32::new(u32::try_from(count).ok()?))
@@ -340,12 +340,12 @@ fn retry(section: Section<'_>) -> RetryPolicy {
 }
 
 /// Reads `"50/s"`, `"100/m"`, `"1000/h"`.
-fn rate_limit(section: &Section<'_>) -> Option<RateLimit> {
-    let text = section.string("rate_limit")?;
+pub(super) fn rate(section: &Section<'_>, key: &'static str) -> Option<RateLimit> {
+    let text = section.string(key)?;
     let limit = parse_rate_limit(text);
     if limit.is_none() {
         section.fault(
-            "rate_limit",
+            key,
             format!("is {text:?}"),
             "write it as in \"50/s\", \"100/m\" or \"1000/h\"",
         );

@@ -24,6 +24,8 @@ mod endpoint;
 pub mod environment;
 mod event_type;
 mod plugin;
+pub mod quota;
+mod tenant;
 mod reply;
 pub mod key_path;
 mod label;
@@ -34,6 +36,7 @@ pub mod sketch;
 mod source;
 
 pub use plugin::plugin_uses;
+use quota::{Plan, QuotaSettings};
 pub use reader::parse_duration;
 use reader::{Fault, Findings, Surroundings};
 
@@ -49,6 +52,8 @@ pub struct Config {
     pub queue: QueueSettings,
     pub plugins: PluginSettings,
     pub log: Log,
+    pub plans: Vec<Plan>,
+    pub quota: QuotaSettings,
     /// Ids are 0 until the store has named them.
     pub sources: Vec<Declared<Source>>,
     /// Ids are 0 until the store has named them.
@@ -92,6 +97,16 @@ pub struct Server {
     pub proxies: Vec<ipnet::IpNet>,
     /// How long a stop waits for what is under way.
     pub drain_timeout: Duration,
+    pub foreign_ids: ForeignIds,
+}
+
+/// What a caller is told of an id that another tenant has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignIds {
+    /// The same as of one that nobody has.
+    NotFound,
+    /// That it is not theirs.
+    Forbidden,
 }
 
 /// `[store]`
@@ -196,7 +211,7 @@ mod tests {
     use super::*;
 
     /// No environment and no files.
-    struct Nowhere;
+    pub(super) struct Nowhere;
 
     impl Surroundings for Nowhere {
         fn variables(&self) -> Vec<(String, String)> {
@@ -210,7 +225,7 @@ mod tests {
         }
     }
 
-    fn faults(text: &str) -> Vec<String> {
+    pub(super) fn faults(text: &str) -> Vec<String> {
         load(text, &Nowhere)
             .err()
             .unwrap_or_default()
