@@ -101,6 +101,18 @@ impl Clock for Resumed {
     }
 }
 
+/// The time that tokio waits by, which a test can pause, for rate limits.
+#[derive(Debug, Clone, Copy)]
+pub struct TokioClock;
+
+impl governor::clock::Clock for TokioClock {
+    type Instant = std::time::Instant;
+
+    fn now(&self) -> Self::Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
 /// A clock that stands still until it is moved.
 #[derive(Debug, Clone)]
 pub struct ManualClock {

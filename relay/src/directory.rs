@@ -18,10 +18,12 @@ use crate::model::id::{EndpointId, SourceId, TenantId};
 use crate::model::rule::Rule;
 use crate::model::secret::Secret;
 use crate::model::source::Source;
+use crate::model::tenant::Tenant;
+use crate::model::time::Timestamp;
 use crate::plugins::{Bound, Chain};
 use crate::route::table::Table;
 use crate::rules::Rulebook;
-use crate::store::SigningSecrets;
+use crate::store::{Retiring, SigningSecrets};
 use crate::{route, rules};
 
 /// A source in use.
@@ -44,10 +46,13 @@ pub struct Target {
     pub outlet: Outlet,
     /// What receivers verify with: the endpoint's own or the relay's.
     secrets: Vec<Secret>,
+    /// What was replaced, and signs beside them for a while.
+    retiring: Vec<Retiring>,
 }
 
 impl Target {
-    /// An endpoint with its plugins, signing with its own secrets or else with the relay's `own`.
+    /// An endpoint with its plugins, signing with its own secrets or else with the relay's `own`, and
+    /// with those that retire.
     ///
     /// # Errors
     /// What of the endpoint cannot be used.
@@ -55,13 +60,15 @@ impl Target {
         endpoint: Endpoint,
         bound: Vec<Bound>,
         own: Option<&SigningSecrets>,
+        mut retiring: Vec<Retiring>,
         sender: &Sender,
     ) -> Result<Self, OutletError> {
         let secrets = match (endpoint.secrets.as_slice(), own) {
             ([], Some(own)) => own_secrets(&endpoint, own),
             (given, _) => given.to_vec(),
         };
-        let outlet = Outlet::new(&endpoint, &secrets, sender)?;
+        retiring.retain(|retiring| !secrets.contains(&retiring.secret));
+        let outlet = Outlet::new(&endpoint, &secrets, &retiring, sender)?;
         let responders = bound.iter().filter(|bound| bound.hooks().respond);
         Ok(Self {
             responders: responders.cloned().collect(),
@@ -69,6 +76,28 @@ impl Target {
             endpoint: Arc::new(endpoint),
             outlet,
             secrets,
+            retiring,
+        })
+    }
+
+    /// The same endpoint, signing with other secrets of the relay's.
+    ///
+    /// # Errors
+    /// A secret that is no key.
+    pub fn resigned(
+        &self,
+        own: &SigningSecrets,
+        retiring: Vec<Retiring>,
+        sender: &Sender,
+    ) -> Result<Self, OutletError> {
+        let secrets = own_secrets(&self.endpoint, own);
+        Ok(Self {
+            endpoint: Arc::clone(&self.endpoint),
+            chain: self.chain.clone(),
+            responders: self.responders.clone(),
+            outlet: Outlet::new(&self.endpoint, &secrets, &retiring, sender)?,
+            secrets,
+            retiring,
         })
     }
 
@@ -82,7 +111,7 @@ impl Target {
             url,
             ..Endpoint::clone(&self.endpoint)
         };
-        Outlet::new(&endpoint, &self.secrets, sender)
+        Outlet::new(&endpoint, &self.secrets, &self.retiring, sender)
     }
 
     /// The same way out, but signing with secrets that nobody else knows.
@@ -96,7 +125,17 @@ impl Target {
             false => fresh.asymmetric.clone(),
         };
         let secrets: Vec<Secret> = self.secrets.iter().map(forge).collect();
-        Outlet::new(&self.endpoint, &secrets, sender)
+        Outlet::new(&self.endpoint, &secrets, &[], sender)
+    }
+
+    /// What it signs with, newest first.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Until when secrets that were replaced sign, too; it may be over.
+    pub fn overlap_until(&self) -> Option<Timestamp> {
+        self.retiring.iter().map(|retiring| retiring.until).max()
     }
 
     /// `whsec_…`, if it signs with one.
@@ -132,12 +171,19 @@ pub struct Directory {
     validated: Arc<HashMap<TenantId, HashMap<String, Arc<EventType>>>>,
     pub table: Table,
     pub rules: Arc<Rulebook>,
+    tenants: Arc<Tenants>,
 }
 
 #[derive(Default)]
 struct Doors {
     by_id: HashMap<SourceId, Arc<Door>>,
     named: HashMap<(TenantId, String), Arc<Door>>,
+}
+
+#[derive(Default)]
+struct Tenants {
+    by_id: HashMap<TenantId, Arc<Tenant>>,
+    named: HashMap<String, TenantId>,
 }
 
 /// What of a snapshot cannot be used.
@@ -254,6 +300,35 @@ impl Directory {
     /// The event type of that name, if its events are held against a schema.
     pub fn validated(&self, tenant: TenantId, name: &str) -> Option<&Arc<EventType>> {
         self.validated.get(&tenant)?.get(name)
+    }
+
+    /// The same with these tenants in force.
+    #[must_use]
+    pub fn with_tenants(mut self, tenants: Vec<Arc<Tenant>>) -> Self {
+        let named = tenants.iter().map(|tenant| (tenant.name.clone(), tenant.id));
+        let named = named.collect();
+        let by_id = tenants.into_iter().map(|tenant| (tenant.id, tenant)).collect();
+        self.tenants = Arc::new(Tenants { by_id, named });
+        self
+    }
+
+    /// The tenant of that id, with its limits and its plan's.
+    pub fn tenant(&self, id: TenantId) -> Option<&Arc<Tenant>> {
+        self.tenants.by_id.get(&id)
+    }
+
+    /// The tenant of that name or id.
+    pub fn tenant_called(&self, word: &str) -> Option<&Arc<Tenant>> {
+        let id = word
+            .parse()
+            .ok()
+            .or_else(|| self.tenants.named.get(word).copied());
+        self.tenants.by_id.get(&id?)
+    }
+
+    /// Every tenant.
+    pub fn tenants(&self) -> impl Iterator<Item = &Tenant> {
+        self.tenants.by_id.values().map(AsRef::as_ref)
     }
 
     /// The source of that name in a tenant.

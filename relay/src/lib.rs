@@ -41,6 +41,7 @@ pub mod feed;
 pub mod notices;
 pub mod alerts;
 pub mod digests;
+pub mod quota;
 pub mod refusals;
 pub mod inspect;
 pub mod telemetry;

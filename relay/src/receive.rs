@@ -34,7 +34,6 @@ use crate::ingest::refuse::Refusal;
 use crate::ingest::verify::{self, Verified};
 use crate::ingest::{self, Post};
 use crate::metrics::Metrics;
-use crate::model::draft::Draft;
 use crate::model::event::Envelope;
 use crate::model::id::{EventId, TenantId, first_raw_at};
 use crate::model::reply::CALL_TIMEOUT_MAX;
@@ -42,8 +41,8 @@ use crate::model::schema::Mismatch;
 use crate::model::source::{Source, Synchronous};
 use crate::model::time::Timestamp;
 use crate::plugins::{AuthRequest, Authenticated, Call, Chain, Chained, Identity};
+use crate::quota::{Over, Quotas};
 use crate::refusals::Refusals;
-use crate::store::DedupeKey;
 
 /// The bounds of a request to the door.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +57,7 @@ pub struct Gate {
     pub flow: Arc<Flow>,
     pub directories: Arc<Directories>,
     pub keys: Arc<Keys>,
+    pub quotas: Arc<Quotas>,
     pub clock: Arc<dyn Clock>,
     pub refusals: Refusals,
     pub api: Router,
@@ -121,7 +121,10 @@ enum Receipts {
     )),
     responses(
         (status = 202, description = "on disk; a list for a batch", body = Receipts),
+        (status = 413, description = "`body_too_large` or `batch_too_large`"),
         (status = 415, description = "`unsupported_media_type` or `unsupported_content_encoding`"),
+        (status = 429, description = "`rate_limited`, or `quota_reached`: the tenant's events of this day"),
+        (status = 507, description = "`quota_reached`: the tenant has stored as much as it may"),
     )
 )]
 async fn create(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
@@ -146,11 +149,14 @@ async fn create(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Re
         (status = 401, description = "`unauthenticated`: it is not genuine"),
         (status = 404, description = "`unknown_source`"),
         (status = 405, description = "`method_not_allowed`"),
+        (status = 413, description = "`body_too_large` or `batch_too_large`"),
         (status = 415, description = "`unsupported_content_encoding`"),
+        (status = 429, description = "`rate_limited`, or `quota_reached`: its tenant's events of this day"),
         (status = 500, description = "`store_broken`"),
         (status = 502, description = "`call_failed`: the sender waits for a receiver"),
         (status = 503, description = "`store_unavailable`, `store_full` or `authentication_unavailable`"),
         (status = 504, description = "`call_timeout`: the sender waits for a receiver"),
+        (status = 507, description = "`quota_reached`: its tenant has stored as much as it may"),
     )
 )]
 async fn post(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
@@ -162,13 +168,20 @@ async fn post(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Resp
 
 /// Why a request is not answered with a success.
 enum Refused {
-    ByIngest(Refusal),
-    ByAuth(Problem),
+    Ingest(Refusal),
+    Auth(Problem),
+    Quota(Over),
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self::ByIngest(refusal)
+        Self::Ingest(refusal)
+    }
+}
+
+impl From<Over> for Refused {
+    fn from(over: Over) -> Self {
+        Self::Quota(over)
     }
 }
 
@@ -180,7 +193,7 @@ impl Gate {
         let caller = self
             .keys
             .caller(&head.headers, Right::Send)
-            .map_err(Refused::ByAuth)?;
+            .map_err(Refused::Auth)?;
         ingest::coding::check(&head.headers)?;
         let body = self.body(body, self.limits.body_bytes_max).await?;
         let posts = ingest::read_api(caller.tenant, &head.headers, &body)?;
@@ -189,12 +202,24 @@ impl Gate {
         })
         .await?;
         let is_batch = is_batch(&head.headers);
-        let receipts = self
-            .flow
-            .accept(caller.tenant, None, posts)
-            .await
-            .map_err(Refusal::from)?;
+        let receipts = self.accept(caller.tenant, None, posts).await?;
         Ok(accepted(&receipts, is_batch))
+    }
+
+    /// Accepts what a tenant may send.
+    async fn accept(
+        &self,
+        tenant: TenantId,
+        source: Option<&Source>,
+        posts: Vec<Post>,
+    ) -> Result<Vec<Receipt>, Refused> {
+        let sizes = posts.iter().map(|post| post.data.len());
+        let ticket = self.quotas.admit(tenant, sizes).await?;
+        let accepted = self.flow.accept(tenant, source, posts).await;
+        if let Some(ticket) = ticket {
+            ticket.settle(accepted.iter().flatten().map(Receipt::is_new));
+        }
+        Ok(accepted.map_err(Refusal::from)?)
     }
 
     /// Refuses posts that do not satisfy the schemas of their types, where the types say so. The
@@ -313,22 +338,21 @@ impl Gate {
         {
             return self.held(&door.source, posts, asked).await;
         }
-        let receipts = self
-            .flow
-            .accept(door.source.tenant, Some(&door.source), posts)
-            .await
-            .map_err(Refusal::from)?;
+        let receipts = self.accept(door.source.tenant, Some(&door.source), posts).await?;
         Ok(accepted(&receipts, receipts.len() != 1))
     }
 
     /// Holds the sender's request until the receiver of one endpoint has answered. What was
     /// dropped, or posted before, is answered like any other event.
     async fn held(&self, source: &Source, posts: Vec<Post>, asked: Asked) -> Result<Response<Body>, Refused> {
-        let told = self
-            .flow
-            .ask(source.tenant, Some(source), posts, asked)
-            .await
-            .map_err(Refusal::from)?;
+        let sizes = posts.iter().map(|post| post.data.len());
+        let ticket = self.quotas.admit(source.tenant, sizes).await?;
+        let told = self.flow.ask(source.tenant, Some(source), posts, asked).await;
+        if let Some(ticket) = ticket {
+            let receipts = told.iter().flat_map(|told| &told.receipts);
+            ticket.settle(receipts.map(Receipt::is_new));
+        }
+        let told = told.map_err(Refusal::from)?;
         let receipts = &told.receipts;
         let Some(called) = told.called else {
             return Ok(accepted(receipts, receipts.len() != 1));
@@ -481,7 +505,7 @@ async fn reshape(
             let posts = drafts
                 .into_iter()
                 .enumerate()
-                .map(|(index, draft)| to_post(draft, dedupe, index));
+                .map(|(index, draft)| Post::of_draft(draft, dedupe, index));
             Ok(posts.collect())
         }
         Chained::Drop { by, reason } => {
@@ -505,22 +529,6 @@ async fn reshape(
                 reason: message,
             })
         }
-    }
-}
-
-/// Several events of one post are told apart by their place in it.
-fn to_post(draft: Draft, dedupe: Option<DedupeKey>, index: usize) -> Post {
-    let dedupe = dedupe.map(|DedupeKey(mut key)| {
-        for (byte, part) in key.iter_mut().zip((index as u64).to_le_bytes()) {
-            *byte ^= part;
-        }
-        DedupeKey(key)
-    });
-    Post {
-        envelope: draft.envelope,
-        headers: draft.headers,
-        data: draft.data,
-        dedupe,
     }
 }
 
@@ -567,8 +575,14 @@ impl Gate {
     /// The answer to a refused request, counted and told in the log.
     fn refuse(&self, door: &str, peer: SocketAddr, refused: Refused) -> Response<Body> {
         let (problem, refusal) = match refused {
-            Refused::ByAuth(problem) => (problem, None),
-            Refused::ByIngest(refusal) => (refusal.problem(), Some(refusal)),
+            Refused::Auth(problem) => (problem, None),
+            Refused::Quota(over) => {
+                let response = over.response();
+                self.refusals
+                    .refused(door, peer, response.status(), over.code(), &over);
+                return response;
+            }
+            Refused::Ingest(refusal) => (refusal.problem(), Some(refusal)),
         };
         let mut response = answer::problem(&problem);
         let reason: &dyn Display = match &refusal {
@@ -578,23 +592,8 @@ impl Gate {
         self.refusals
             .refused(door, peer, response.status(), problem.code, reason);
         if let Some(refusal) = refusal {
-            add_headers(&refusal, response.headers_mut());
+            refusal.add_headers(response.headers_mut());
         }
         response
-    }
-}
-
-fn add_headers(refusal: &Refusal, headers: &mut HeaderMap) {
-    if let Some(span) = refusal.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(span.as_secs().max(1)));
-    }
-    if let Some(allow) = refusal.allow() {
-        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-    }
-    if let Some(codings) = refusal.accept_encoding() {
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
-    }
-    if refusal.ends_connection() {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -18,7 +18,7 @@ const STAGES: [&str; 7] = [
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 19] = [
+const ABOVE: [&str; 20] = [
     "rules",
     "directory",
     "metrics",
@@ -27,6 +27,7 @@ const ABOVE: [&str; 19] = [
     "notices",
     "refusals",
     "inspect",
+    "quota",
     "flow",
     "manage",
     "recovery",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Alerts, Reading};
 use crate::manage::Entry;
-use crate::model::alert::{Alert, VolumeLimit, When};
+use crate::model::alert::{Alert, Limits, VolumeLimit, When};
 use crate::model::counts::Counts;
 use crate::model::endpoint::Endpoint;
 use crate::model::event_type::Pattern;
@@ -110,10 +110,7 @@ impl Alerts {
             window,
         } = alert.when
         else {
-            return Ok(Reading {
-                value: 0.0,
-                is_wrong: None,
-            });
+            return Ok(Reading::default());
         };
         let sources = self.manager.list(alert.tenant, Kind::Source, None);
         let of_source = |entry: &&Arc<Entry>| {
@@ -145,6 +142,7 @@ impl Alerts {
                         true => Some(count > limit),
                         false => is_old_enough.then_some(count < limit),
                     },
+                    limit: None,
                 })
             }
             VolumeLimit::Factor(factor) => {
@@ -173,6 +171,29 @@ impl Alerts {
     }
 }
 
+impl Alerts {
+    /// How much is used of the limit that is nearest to being used up.
+    pub(super) async fn read_quota(
+        &self,
+        alert: &Alert,
+        above: f64,
+        limits: &Limits,
+    ) -> Result<Reading, store::Error> {
+        let Some((_, known)) = self.manager.usage(alert.tenant).await? else {
+            return Ok(Reading::default());
+        };
+        let known = known.iter().filter(|limit| limits.has(limit.name));
+        let shares = known.filter_map(|limit| Some((limit.share()?, limit.name)));
+        let fullest = shares.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        let (share, name) = fullest.unzip();
+        let share = share.unwrap_or(0.0);
+        Ok(Reading {
+            limit: name,
+            ..compared(share, share > above)
+        })
+    }
+}
+
 /// Minutes where those are kept for long enough, else hours.
 fn step_for(span: Duration) -> Step {
     if span + Duration::from_secs(120) < MINUTES_KEPT {
@@ -190,6 +211,7 @@ fn at_least(count: u64, limit: u64) -> Reading {
 pub(super) const fn compared(value: f64, is_wrong: bool) -> Reading {
     Reading {
         value,
+        limit: None,
         is_wrong: Some(is_wrong),
     }
 }
@@ -207,6 +229,7 @@ fn reading(when: &When, counts: &Counts) -> Reading {
             let rate = counts.success_rate().unwrap_or(1.0);
             Reading {
                 value: rate,
+                limit: None,
                 is_wrong: judged(rate < *share, window.min_count),
             }
         }
@@ -214,6 +237,7 @@ fn reading(when: &When, counts: &Counts) -> Reading {
             let p95 = counts.durations.percentile(0.95).unwrap_or_default();
             Reading {
                 value: p95.as_secs_f64(),
+                limit: None,
                 is_wrong: judged(p95 > *span, window.min_count),
             }
         }
@@ -246,6 +270,7 @@ fn against_the_same_hour(
     };
     Reading {
         value: count,
+        limit: None,
         is_wrong: (!before.is_empty() && sum > 0).then_some(is_wrong),
     }
 }
@@ -262,6 +287,7 @@ pub(super) fn measure_of(when: &When) -> (f64, Option<Duration>) {
             VolumeLimit::Factor(factor) => (*factor, Some(*window)),
         },
         When::OldestPendingAbove(span) => (span.as_secs_f64(), None),
+        When::QuotaAbove { share, .. } => (*share, None),
     }
 }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flow::Flow;
 use crate::manage::{Entry, Manager};
-use crate::model::alert::Alert;
+use crate::model::alert::{Alert, When};
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{AlertId, EndpointId};
 use crate::model::resource::Kind;
@@ -33,10 +33,12 @@ const REST_SHARE: u32 = 10;
 /// An alert that is not of one endpoint.
 const ALL: i64 = 0;
 
-/// What was measured of an endpoint, or of all that comes in.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What was measured of an endpoint, or of the whole tenant.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Reading {
     value: f64,
+    /// The limit of a quota that it is of.
+    limit: Option<&'static str>,
     /// `None`: there is too little to say.
     is_wrong: Option<bool>,
 }
@@ -56,6 +58,8 @@ struct Facts<'a> {
     /// `null`: it is not of one endpoint.
     endpoint: Option<Named<'a, EndpointId>>,
     condition: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
     /// In the unit of `value`: a number, a share from 0 to 1, or seconds.
     threshold: f64,
     value: Option<f64>,
@@ -164,17 +168,17 @@ impl Alerts {
         let mut readings = if alert.when.is_of_endpoints() {
             self.read_endpoints(alert, &endpoints, now).await?
         } else {
-            let reading = self.read_volume(entry, alert, now).await?;
+            let reading = match &alert.when {
+                When::QuotaAbove { share, limits } => self.read_quota(alert, *share, limits).await?,
+                _ => self.read_volume(entry, alert, now).await?,
+            };
             BTreeMap::from([(ALL, reading)])
         };
         // Endpoints that are not looked at any more: nothing is wrong with them.
         for (endpoint, _) in self.firing(alert.id) {
             readings
                 .entry(endpoint.map_or(ALL, EndpointId::raw))
-                .or_insert(Reading {
-                    value: 0.0,
-                    is_wrong: Some(false),
-                });
+                .or_insert(measure::compared(0.0, false));
         }
         for (subject, reading) in readings {
             let of = (alert.id, subject);
@@ -228,6 +232,7 @@ impl Alerts {
             alert: Named { id: alert.id, name },
             endpoint: endpoint.map(|(id, name)| Named { id, name }),
             condition: alert.when.word(),
+            limit: reading.limit,
             threshold,
             value: Some(reading.value).filter(|value| value.is_finite()),
             window_seconds: window.map(|window| window.as_secs()),
@@ -305,10 +310,7 @@ mod tests {
             Some(Turn::Repeats(repeated))
         );
         assert_eq!(turn(Some(fired), compared(8.0, true), None, later), None);
-        let unknown = Reading {
-            value: 0.0,
-            is_wrong: None,
-        };
+        let unknown = Reading::default();
         assert_eq!(turn(Some(fired), unknown, every, later), None);
         assert_eq!(
             turn(Some(repeated), compared(0.0, false), every, later),

@@ -6,20 +6,25 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Api, Failure};
+use crate::clock::Clock;
 use crate::crypto;
+use crate::directory::Directories;
 use crate::http::problem::Problem;
 use crate::model::id::{KeyId, TenantId};
 use crate::model::key::PREFIX;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::model::verify::Digest;
-use crate::store::{self, Key, Registry, Role};
+use crate::store::{self, Key, KeyRing, Role};
 
 /// Random bytes in a key: 192 bits.
 const RANDOM_BYTES: usize = 24;
+/// Names the tenant that a request is about, by its name or id.
+const TENANT: HeaderName = HeaderName::from_static("relay-tenant");
 
 /// A fresh key, to be shown once.
 ///
@@ -53,9 +58,9 @@ pub enum Right {
     Send,
     /// Look at the log.
     Read,
-    /// Retry deliveries, change endpoints.
+    /// Retry deliveries, change endpoints, make and revoke keys.
     Manage,
-    /// Make and revoke keys.
+    /// Make and delete tenants.
     Admin,
 }
 
@@ -72,85 +77,157 @@ impl Caller {
     }
 }
 
+/// A key as it is looked up.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    caller: Caller,
+    expires_at: Option<Timestamp>,
+}
+
+impl Held {
+    const fn of(key: &Key) -> Self {
+        Self {
+            caller: Caller {
+                key: key.id,
+                tenant: key.tenant,
+                role: key.role,
+            },
+            expires_at: key.expires_at,
+        }
+    }
+}
+
 /// The keys in force, held in memory so that a request costs one digest and one look-up.
-#[derive(Debug, Default)]
-pub struct Keys(ArcSwap<HashMap<[u8; 32], Caller>>);
+pub struct Keys {
+    held: ArcSwap<HashMap<[u8; 32], Held>>,
+    directories: Arc<Directories>,
+    clock: Arc<dyn Clock>,
+    /// Locked while a key is made or revoked, in the store and here.
+    change: Mutex<()>,
+}
 
 impl Keys {
-    /// Reads the keys from the store; a revoked one stops working here. `fixed` is the
-    /// configuration's admin key.
+    /// No keys yet.
+    pub fn new(directories: Arc<Directories>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            held: ArcSwap::default(),
+            directories,
+            clock,
+            change: Mutex::default(),
+        }
+    }
+
+    /// Puts the keys of the store in force, and `fixed`, the configuration's admin key.
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn reload(&self, store: &dyn Registry, fixed: Option<&Secret>) -> Result<(), store::Error> {
+    pub async fn load(&self, store: &dyn KeyRing, fixed: Option<&Secret>) -> Result<(), store::Error> {
         let stored = store.keys().await?;
-        let active = stored.into_iter().filter(|key| key.revoked_at.is_none());
-        let mut callers: HashMap<_, _> = active
-            .map(|key| {
-                (
-                    key.hash,
-                    Caller {
-                        key: key.id,
-                        tenant: key.tenant,
-                        role: key.role,
-                    },
-                )
-            })
-            .collect();
+        let mut held: HashMap<_, _> = stored.iter().map(|key| (key.hash, Held::of(key))).collect();
         if let Some(key) = fixed {
             let caller = Caller {
                 key: KeyId::from_raw(0),
                 tenant: TenantId::DEFAULT,
                 role: Role::Admin,
             };
-            callers.insert(digest(key.reveal()), caller);
+            let expires_at = None;
+            held.insert(digest(key.reveal()), Held { caller, expires_at });
         }
-        self.0.store(Arc::new(callers));
+        self.held.store(Arc::new(held));
         Ok(())
     }
 
-    /// Reads the store again after a key was added or revoked, keeping the fixed one.
-    pub(super) async fn refresh(&self, store: &dyn Registry) -> Result<(), store::Error> {
-        let fixed = self
-            .0
-            .load()
-            .iter()
-            .find(|(_, caller)| caller.key == KeyId::from_raw(0))
-            .map(|(hash, caller)| (*hash, *caller));
-        self.reload(store, None).await?;
-        if let Some((hash, caller)) = fixed {
-            let mut callers = HashMap::clone(&self.0.load());
-            callers.insert(hash, caller);
-            self.0.store(Arc::new(callers));
-        }
-        Ok(())
+    /// Lets nobody else make or revoke a key.
+    pub(super) async fn change(&self) -> MutexGuard<'_, ()> {
+        self.change.lock().await
     }
 
-    /// Whether no key is in force.
+    /// Lets a key that is stored be used.
+    pub(super) fn put_in_force(&self, key: &Key) {
+        self.held.rcu(|held| {
+            let mut held = HashMap::clone(held);
+            held.insert(key.hash, Held::of(key));
+            held
+        });
+    }
+
+    /// Lets a key not be used any more.
+    pub(super) fn put_out_of_force(&self, id: KeyId) {
+        self.held.rcu(|held| {
+            let mut held = HashMap::clone(held);
+            held.retain(|_, held| held.caller.key != id);
+            held
+        });
+    }
+
+    /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.0.load().is_empty()
+        self.held.load().is_empty()
     }
 
-    /// Who a request comes from, if they may do that.
+    /// Who a request comes from, and for which tenant, if they may do that.
     ///
     /// # Errors
-    /// 401 without a key in force, 403 if its role does not allow it.
+    /// 401 without a key in force, 403 if its role does not allow it or the tenant is not its own,
+    /// 404 for a tenant that is not there.
     pub fn caller(&self, headers: &HeaderMap, right: Right) -> Result<Caller, Problem> {
-        let caller = bearer(headers)
-            .and_then(|key| self.0.load().get(&digest(key)).copied())
-            .ok_or_else(|| {
-                Problem::new(
-                    401,
-                    "unauthenticated",
-                    "Not authenticated",
-                    "send a key in force as `Authorization: Bearer rk_…`",
-                )
-            })?;
-        if caller.may(right) {
-            return Ok(caller);
+        let caller = bearer(headers).and_then(|key| self.find(key)).ok_or_else(|| {
+            Problem::new(
+                401,
+                "unauthenticated",
+                "Not authenticated",
+                "send a key in force as `Authorization: Bearer rk_…`",
+            )
+        })?;
+        if !caller.may(right) {
+            let detail = format!("this key's role does not allow to {}", word(right));
+            return Err(Problem::new(403, "forbidden", "Forbidden", detail));
         }
-        let detail = format!("this key's role does not allow to {}", word(right));
-        Err(Problem::new(403, "forbidden", "Forbidden", detail))
+        let mut named = headers.get_all(TENANT).iter();
+        match (named.next(), named.next()) {
+            (None, _) => Ok(caller),
+            (Some(name), None) => self.of_tenant(caller, name),
+            (Some(_), Some(_)) => Err(Problem::new(
+                400,
+                "bad_parameter",
+                "Bad parameter",
+                "the header Relay-Tenant is there more than once",
+            )),
+        }
+    }
+
+    /// Whose key it is, if it is in force and so is its tenant. One that was revoked, one whose
+    /// time is over and one that never was are all the same here.
+    fn find(&self, key: &str) -> Option<Caller> {
+        let Held { caller, expires_at } = *self.held.load().get(&digest(key))?;
+        let is_in_time = expires_at.is_none_or(|end| self.clock.now() < end);
+        let has_tenant =
+            caller.tenant == TenantId::DEFAULT || self.directories.current().tenant(caller.tenant).is_some();
+        (is_in_time && has_tenant).then_some(caller)
+    }
+
+    /// The caller acting for the tenant that it names: any for an admin, else only its own.
+    fn of_tenant(&self, caller: Caller, name: &HeaderValue) -> Result<Caller, Problem> {
+        let directory = self.directories.current();
+        let name = name.to_str().unwrap_or_default();
+        let tenant = directory.tenant_called(name).map(|tenant| tenant.id);
+        match tenant {
+            Some(tenant) if caller.role == Role::Admin => Ok(Caller { tenant, ..caller }),
+            Some(tenant) if tenant == caller.tenant => Ok(caller),
+            // Whether there is such a tenant is not for others to know.
+            _ if caller.role != Role::Admin => Err(Problem::new(
+                403,
+                "forbidden",
+                "Forbidden",
+                "this key is another tenant's: leave out the header Relay-Tenant",
+            )),
+            _ => Err(Problem::new(
+                404,
+                "unknown_tenant",
+                "Unknown tenant",
+                format!("there is no tenant {name:?}, which the header Relay-Tenant names"),
+            )),
+        }
     }
 }
 
@@ -159,7 +236,7 @@ const fn word(right: Right) -> &'static str {
         Right::Send => "post events",
         Right::Read => "read the log",
         Right::Manage => "change anything",
-        Right::Admin => "manage keys",
+        Right::Admin => "manage tenants",
     }
 }
 
@@ -169,7 +246,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-/// A key to store, from its text.
+/// A key of the default tenant to store, from its text.
 pub fn key_record(id: KeyId, name: &str, role: Role, key: &Secret, now: Timestamp) -> Key {
     Key {
         id,
@@ -178,6 +255,7 @@ pub fn key_record(id: KeyId, name: &str, role: Role, key: &Secret, now: Timestam
         role,
         hash: digest(key.reveal()),
         created_at: now,
+        expires_at: None,
         revoked_at: None,
     }
 }
@@ -210,7 +288,7 @@ caller_with!(
     Manager, Right::Manage
 );
 caller_with!(
-    /// A caller who may manage keys.
+    /// A caller who may manage tenants.
     Admin, Right::Admin
 );
 

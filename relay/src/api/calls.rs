@@ -18,6 +18,7 @@ use super::auth::Sender;
 use super::errors::Failure;
 use super::params::{Params, PathId};
 use super::{Api, endpoints};
+use crate::flow::Receipt;
 use crate::flow::call::{Asked, Called, Given, Missed, Origin, Reach};
 use crate::http::answer::{self, Body};
 use crate::http::problem::Problem;
@@ -90,10 +91,11 @@ struct Shown {
         (status = 200, description = "what the receiver answered", body = Shown),
         (status = 409, description = "`call_dropped`, `endpoint_disabled`, `duplicate_event` or `unusable`"),
         (status = 415, description = "`unsupported_media_type` or `unsupported_content_encoding`"),
-        (status = 429, description = "`call_rate_limited`"),
+        (status = 429, description = "`call_rate_limited`, `rate_limited` or `quota_reached`"),
         (status = 502, description = "`call_failed`"),
         (status = 503, description = "`call_busy`, `receiver_unavailable`, `stopping`, `store_unavailable` or `store_full`"),
         (status = 504, description = "`call_timeout`"),
+        (status = 507, description = "`quota_reached`: the tenant has stored as much as it may"),
     )
 )]
 async fn call(
@@ -115,7 +117,17 @@ async fn call(
         reach: Reach::Alone,
         timeout,
     };
-    let told = api.flow.ask(caller.tenant, None, vec![post], asked).await?;
+    let size = std::iter::once(post.data.len());
+    let ticket = match api.quotas.admit(caller.tenant, size).await {
+        Ok(ticket) => ticket,
+        Err(over) => return Ok(over.response().map(axum::body::Body::new)),
+    };
+    let told = api.flow.ask(caller.tenant, None, vec![post], asked).await;
+    if let Some(ticket) = ticket {
+        let receipts = told.iter().flat_map(|told| &told.receipts);
+        ticket.settle(receipts.map(Receipt::is_new));
+    }
+    let told = told?;
     let Some(called) = told.called else {
         return Err(super::errors::broken("a call was not made"));
     };

@@ -163,6 +163,7 @@ async fn one(
     request_body(content((EndpointPatch = "application/merge-patch+json"), (EndpointPatch = "application/json"))),
     responses(
         (status = 200, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 403, description = "`forbidden`, or `quota_reached`: the tenant has as many as it may have"),
         (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
         (status = 412, description = "`changed_meanwhile`"),
         (status = 413, description = "`body_too_large` or `definition_too_large`"),
@@ -279,6 +280,21 @@ pub(super) struct Secrets {
     secret: Option<String>,
     /// `whpk_…`, for `v1a` signatures.
     public_key: Option<String>,
+    /// Until when what was replaced last signs, too; `null` if nothing does.
+    overlap_until: Option<Timestamp>,
+}
+
+impl Secrets {
+    /// What the receiver of an endpoint verifies with.
+    pub(super) fn of(api: &Api, entry: &Entry) -> Result<Self, Failure> {
+        let target = usable(entry)?;
+        let now = api.clock.now();
+        Ok(Self {
+            secret: target.shared_secret(),
+            public_key: target.public_key(),
+            overlap_until: target.overlap_until().filter(|until| now < *until),
+        })
+    }
 }
 
 /// Reveals what the receiver of an endpoint verifies with
@@ -296,19 +312,18 @@ async fn secret(
     State(api): State<Api>,
     PathId(id): PathId,
 ) -> Result<Json<Secrets>, Failure> {
-    let target = target(&api, &caller, &id)?;
-    tracing::info!(by = %caller.key, endpoint = target.endpoint.name, "signing secret revealed");
-    Ok(Json(Secrets {
-        secret: target.shared_secret(),
-        public_key: target.public_key(),
-    }))
+    let entry = managed::find(&api, &caller, KIND, &id)?;
+    let secrets = Secrets::of(&api, &entry)?;
+    tracing::info!(by = %caller.key, endpoint = entry.resource.name, "signing secret revealed");
+    Ok(Json(secrets))
 }
 
 /// An endpoint that can be used, by its id or name.
 pub(super) fn target(api: &Api, caller: &Caller, asked: &str) -> Result<Arc<Target>, Failure> {
     let entry = managed::find(api, caller, KIND, asked)?;
-    entry.target().cloned().ok_or_else(|| {
-        let nothing = || "nothing is sent to it: it is polled".to_owned();
-        errors::unusable(&entry.unusable.clone().unwrap_or_else(nothing))
-    })
+    usable(&entry).cloned()
+}
+
+fn usable(entry: &Entry) -> Result<&Arc<Target>, Failure> {
+    entry.target().ok_or_else(|| errors::unusable(entry.why_unsent()))
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::http::answer;
 use crate::http::problem::Problem;
+use crate::model::quota::Reached;
 use crate::store;
 
 /// A problem on its way out of a handler.
@@ -35,6 +36,11 @@ pub(super) fn of_body(error: &JsonRejection) -> Problem {
         413 => Problem::new(413, "body_too_large", "Body too large", error.body_text()),
         _ => Problem::new(400, "bad_body", "Bad body", error.body_text()),
     }
+}
+
+/// What a caller is told when a tenant has as many as it may have.
+pub(super) fn quota(reached: &Reached) -> Problem {
+    Problem::new(403, "quota_reached", "Quota reached", reached.to_string())
 }
 
 /// Something of the relay's own went wrong.

@@ -1,4 +1,6 @@
-//! `/v1/keys`: made, listed and revoked by an admin.
+//! `/v1/keys`: who may do what in a tenant; a key is shown once, when it is made.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,25 +10,30 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::auth::{Admin, fresh_key, key_record};
+use super::auth::{Caller, Manager, fresh_key, key_record};
 use super::errors::{self, Failure};
-use super::params::PathId;
-use crate::http::problem::Problem;
-use crate::model::id::KeyId;
+use super::managed::undisturbed;
+use super::page::{List, page};
+use super::params::{Params, PathId};
+use crate::http::problem::{Flaw, Problem};
+use crate::model::id::{KeyId, TenantId};
+use crate::model::quota::Reached;
 use crate::model::time::Timestamp;
-use crate::store::{Key, Role};
+use crate::store::{Key, KeyFilter, Role};
 
 /// Longest name of a key, in characters.
 const NAME_CHARS_MAX: usize = 100;
+/// Keys of one tenant, with those that ended in the last 30 days.
+const KEYS_MAX: u64 = 10_000;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
-        .routes(routes!(revoke))
+        .routes(routes!(one, rename, revoke))
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Role)]
 enum RoleWord {
@@ -61,95 +68,236 @@ impl From<RoleWord> for Role {
 /// A key without the key itself.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Key)]
-pub(super) struct Shown {
+struct Shown {
     id: KeyId,
+    tenant: TenantId,
     name: String,
     role: RoleWord,
     created_at: Timestamp,
+    expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct KeyList {
-    data: Vec<Shown>,
-}
-
-/// Lists every key, oldest first
-#[utoipa::path(get, path = "/v1/keys", responses((status = 200, body = KeyList)))]
-pub(super) async fn list(_: Admin, State(api): State<Api>) -> Result<Json<KeyList>, Failure> {
-    let keys = api.store.keys().await?;
-    Ok(Json(KeyList {
-        data: keys.into_iter().map(show).collect(),
-    }))
-}
-
-fn show(key: Key) -> Shown {
-    Shown {
-        id: key.id,
-        name: key.name,
-        role: key.role.into(),
-        created_at: key.created_at,
-        revoked_at: key.revoked_at,
+impl From<Key> for Shown {
+    fn from(key: Key) -> Self {
+        Self {
+            id: key.id,
+            tenant: key.tenant,
+            name: key.name,
+            role: key.role.into(),
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            revoked_at: key.revoked_at,
+        }
     }
+}
+
+/// What is asked of the list of keys.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
+    limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
+    cursor: Option<String>,
+    #[param(inline)]
+    role: Option<RoleWord>,
+    revoked: Option<bool>,
+}
+
+/// Lists keys
+///
+/// Those of admins are shown to admins alone.
+#[utoipa::path(get, path = "/v1/keys", params(Asked), responses((status = 200, body = List<Shown>)))]
+async fn list(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    Params(asked): Params<Asked>,
+) -> Result<Json<List<Shown>>, Failure> {
+    let filter = KeyFilter {
+        role: asked.role.map(Role::from),
+        revoked: asked.revoked,
+        without_admins: caller.role != Role::Admin,
+    };
+    let page = page(asked.limit.as_deref(), asked.cursor.as_deref())?;
+    let listed = api.store.keys_of(caller.tenant, filter, page).await?;
+    Ok(Json(List::of(listed, Shown::from)))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewKey)]
-pub(super) struct New {
+struct New {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     role: RoleWord,
+    expires_at: Option<Timestamp>,
 }
 
 /// A key just made: the only time that it is shown.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = MadeKey)]
-pub(super) struct Made {
+struct Made {
     #[serde(flatten)]
     shown: Shown,
     key: String,
 }
 
 /// Makes a key
-#[utoipa::path(post, path = "/v1/keys", request_body = New, responses((status = 201, body = Made)))]
-pub(super) async fn create(
-    Admin(caller): Admin,
+#[utoipa::path(
+    post,
+    path = "/v1/keys",
+    request_body = New,
+    responses(
+        (status = 201, body = Made),
+        (status = 403, description = "`forbidden`, or `quota_reached`: the tenant has as many as it may have"),
+        (status = 409, description = "`too_many`"),
+        (status = 422, description = "`invalid_key`"),
+    )
+)]
+async fn create(
+    Manager(caller): Manager,
     State(api): State<Api>,
     new: Result<Json<New>, axum::extract::rejection::JsonRejection>,
 ) -> Result<(StatusCode, Json<Made>), Failure> {
     let Json(new) = new.map_err(|error| errors::of_body(&error))?;
-    let length = new.name.chars().count();
-    if !(1..=NAME_CHARS_MAX).contains(&length) {
-        let detail = format!("the name has {length} characters; use 1 to {NAME_CHARS_MAX}");
-        return Err(Problem::new(400, "bad_body", "Bad body", detail).into());
-    }
+    check_name(&new.name)?;
+    check_role(&caller, new.role.into())?;
     let now = api.clock.now();
+    if new.expires_at.is_some_and(|end| end <= now) {
+        let flaw = Flaw::new("/expires_at", "invalid", "is not in the future");
+        return Err(invalid("this key would never work").with_errors([flaw]).into());
+    }
+    let made = undisturbed(&api.clone(), make(api, caller, new, now)).await??;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+async fn make(api: Api, caller: Caller, new: New, now: Timestamp) -> Result<Made, Failure> {
+    // Held until the key is in force: two at once must not both find the last room.
+    let _change = api.keys.change().await;
+    check_room(&api, caller.tenant, now).await?;
     let secret = fresh_key().map_err(|_| {
-        Problem::new(
-            503,
-            "no_randomness",
-            "No randomness",
-            "the system has no randomness to give; try again",
-        )
+        let detail = "the system has no randomness to give; try again";
+        Problem::new(503, "no_randomness", "No randomness", detail)
     })?;
-    let key = key_record(
-        KeyId::from_raw(api.ids.next(now)),
-        &new.name,
-        new.role.into(),
-        &secret,
-        now,
-    );
+    let key = Key {
+        tenant: caller.tenant,
+        expires_at: new.expires_at,
+        ..key_record(
+            KeyId::from_raw(api.ids.next(now)),
+            &new.name,
+            new.role.into(),
+            &secret,
+            now,
+        )
+    };
     api.store.add_key(key.clone()).await?;
+    api.keys.put_in_force(&key);
     tracing::info!(by = %caller.key, key = %key.id, name = key.name, "key made");
-    api.keys.refresh(api.store.as_ref()).await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(Made {
-            shown: show(key),
-            key: secret.reveal().to_owned(),
-        }),
-    ))
+    Ok(Made {
+        shown: key.into(),
+        key: secret.reveal().to_owned(),
+    })
+}
+
+async fn check_room(api: &Api, tenant: TenantId, now: Timestamp) -> Result<(), Failure> {
+    let count = api.store.count_keys(tenant, now).await?;
+    if count.kept >= KEYS_MAX {
+        let detail = format!(
+            "there are {KEYS_MAX} keys, those included that ended in the last 30 days; no more may be"
+        );
+        return Err(Problem::new(409, "too_many", "Too many", detail).into());
+    }
+    let limited = api.manager.tenant(tenant);
+    let max = limited.and_then(|tenant| tenant.quota.keys);
+    Reached::check("keys", count.in_force, max).map_err(|reached| errors::quota(&reached).into())
+}
+
+/// A key is made for what its maker may do, and no more; an admin's is of no tenant.
+fn check_role(caller: &Caller, role: Role) -> Result<(), Problem> {
+    if role != Role::Admin {
+        return Ok(());
+    }
+    if caller.role != Role::Admin {
+        let detail = "only an admin makes keys for admins";
+        return Err(Problem::new(403, "forbidden", "Forbidden", detail));
+    }
+    if caller.tenant != TenantId::DEFAULT {
+        let flaw = Flaw::new("/role", "invalid", "an admin is one of all tenants");
+        let problem = invalid("make the key without the header Relay-Tenant");
+        return Err(problem.with_errors([flaw]));
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    let length = name.chars().count();
+    if (1..=NAME_CHARS_MAX).contains(&length) {
+        return Ok(());
+    }
+    let detail = format!("the name has {length} characters; use 1 to {NAME_CHARS_MAX}");
+    Err(Problem::new(400, "bad_body", "Bad body", detail))
+}
+
+fn invalid(detail: &str) -> Problem {
+    Problem::new(422, "invalid_key", "Invalid key", detail)
+}
+
+/// Shows a key, without the key itself
+#[utoipa::path(
+    get,
+    path = "/v1/keys/{id}",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Shown))
+)]
+async fn one(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+) -> Result<Json<Shown>, Failure> {
+    Ok(Json(find(&api, &caller, &id).await?.into()))
+}
+
+/// A key that the caller may know of.
+async fn find(api: &Api, caller: &Caller, asked: &str) -> Result<Key, Failure> {
+    let unknown = || Failure(Problem::not_found(format!("there is no key {asked:?}")));
+    let id: KeyId = asked.parse().map_err(|_| unknown())?;
+    let found = api.store.key(caller.tenant, id).await?;
+    found
+        .filter(|key| caller.role == Role::Admin || key.role != Role::Admin)
+        .ok_or_else(unknown)
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = KeyName)]
+struct Rename {
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+}
+
+/// Gives a key another name
+#[utoipa::path(
+    patch,
+    path = "/v1/keys/{id}",
+    params(("id" = String, Path)),
+    request_body = Rename,
+    responses((status = 200, body = Shown))
+)]
+async fn rename(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    asked: Result<Json<Rename>, axum::extract::rejection::JsonRejection>,
+) -> Result<Json<Shown>, Failure> {
+    let Json(Rename { name }) = asked.map_err(|error| errors::of_body(&error))?;
+    check_name(&name)?;
+    let key = find(&api, &caller, &id).await?;
+    api.store.rename_key(key.tenant, key.id, name.clone()).await?;
+    tracing::info!(by = %caller.key, key = %key.id, name, "key renamed");
+    Ok(Json(Key { name, ..key }.into()))
 }
 
 /// Revokes a key
@@ -161,17 +309,22 @@ pub(super) async fn create(
     params(("id" = String, Path)),
     responses((status = 204, description = "revoked"))
 )]
-pub(super) async fn revoke(
-    Admin(caller): Admin,
+async fn revoke(
+    Manager(caller): Manager,
     State(api): State<Api>,
     PathId(id): PathId,
 ) -> Result<StatusCode, Failure> {
-    let unknown = || Failure(Problem::not_found(format!("there is no key {id:?} in force")));
-    let parsed: KeyId = id.parse().map_err(|_| unknown())?;
-    if !api.store.revoke_key(parsed, api.clock.now()).await? {
-        return Err(unknown());
+    let key = find(&api, &caller, &id).await?;
+    let (keys, store, now) = (Arc::clone(&api.keys), Arc::clone(&api.store), api.clock.now());
+    let revoked = undisturbed(&api, async move {
+        let _change = keys.change().await;
+        let revoked = store.revoke_key(key.tenant, key.id, now).await?;
+        keys.put_out_of_force(key.id);
+        Ok::<_, crate::store::Error>(revoked)
+    });
+    if !revoked.await?? {
+        return Err(Problem::not_found(format!("there is no key {id:?} in force")).into());
     }
-    tracing::info!(by = %caller.key, key = %parsed, "key revoked");
-    api.keys.refresh(api.store.as_ref()).await?;
+    tracing::info!(by = %caller.key, key = %key.id, "key revoked");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -122,6 +122,7 @@ pub(super) fn id(kind: Kind, raw: i64) -> String {
         Kind::Rule => RuleId::from_raw(raw).to_string(),
         Kind::EventType => EventTypeId::from_raw(raw).to_string(),
         Kind::Alert => AlertId::from_raw(raw).to_string(),
+        Kind::Tenant => TenantId::from_raw(raw).to_string(),
     }
 }
 
@@ -132,6 +133,7 @@ fn parse(kind: Kind, text: &str) -> Option<i64> {
         Kind::Rule => text.parse().ok().map(RuleId::raw),
         Kind::EventType => text.parse().ok().map(EventTypeId::raw),
         Kind::Alert => text.parse().ok().map(AlertId::raw),
+        Kind::Tenant => text.parse().ok().map(TenantId::raw),
     }
 }
 
@@ -329,13 +331,10 @@ pub(super) async fn delete(
     let deleted = undisturbed(api, async move {
         let left = manager.delete(handle, &flow).await?;
         let Left { entry, jobs, before } = left;
-        let cancelled = match kind {
-            Kind::Endpoint => {
-                let endpoint = EndpointId::from_raw(entry.resource.id);
-                flow.cancel_waiting(endpoint, jobs, before, DELETED).await?
-            }
-            Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert => 0,
-        };
+        let mut cancelled = 0;
+        for (endpoint, jobs) in jobs {
+            cancelled += flow.cancel_waiting(endpoint, jobs, before, DELETED).await?;
+        }
         Ok((entry.resource.id, cancelled))
     });
     let deleted = deleted.await?.map_err(|refused| problem(kind, refused))?;
@@ -370,7 +369,7 @@ pub(super) async fn restore(
     Ok(answer(StatusCode::OK, &entry, show))
 }
 
-fn handle(resource: &Resource, headers: &HeaderMap) -> Result<Handle, Failure> {
+pub(super) fn handle(resource: &Resource, headers: &HeaderMap) -> Result<Handle, Failure> {
     Ok(Handle {
         tenant: resource.tenant,
         kind: resource.kind,
@@ -438,6 +437,19 @@ pub(super) fn problem(kind: Kind, refused: Refused) -> Failure {
             "definition_too_large",
             "Definition too large",
             format!("it would have {bytes} bytes"),
+        ),
+        Refused::Quota(reached) => errors::quota(&reached),
+        Refused::Permanent => Problem::new(
+            409,
+            "default_tenant",
+            "The default tenant",
+            "the default tenant is always there",
+        ),
+        Refused::Retiring(max) => Problem::new(
+            409,
+            "still_rotating",
+            "Still rotating",
+            format!("{max} secrets that were replaced still sign; wait until one's overlap is over"),
         ),
         Refused::Store(error) => errors::of_store(&error),
     })

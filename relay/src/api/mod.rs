@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
+use axum::{Router, middleware};
 use bytes::Bytes;
 use http::header;
 use tokio_util::sync::CancellationToken;
@@ -20,10 +20,11 @@ use crate::http::problem::Problem;
 use crate::inspect::Inspectors;
 use crate::manage::Manager;
 use crate::metrics::Metrics;
-use crate::model::id::IdMaker;
+use crate::model::id::{IdMaker, TenantId};
 use crate::queue::Queue;
+use crate::quota::Quotas;
 use crate::recovery::Recovery;
-use crate::store::Store;
+use crate::store::{Role, Store};
 
 pub mod auth;
 mod alerts;
@@ -38,6 +39,7 @@ mod erasures;
 mod event_types;
 mod events;
 mod export;
+mod foreign;
 mod health;
 mod jobs;
 mod keys;
@@ -48,12 +50,15 @@ mod params;
 mod poll;
 mod recovery;
 mod resource;
+mod rotate;
 mod rules;
 mod schemas;
 mod select;
 mod sources;
 mod stream;
+mod tenants;
 pub mod testing;
+mod usage;
 
 use errors::Failure;
 
@@ -68,6 +73,7 @@ pub struct Api {
     pub recovery: Arc<Recovery>,
     pub directories: Arc<Directories>,
     pub keys: Arc<auth::Keys>,
+    pub quotas: Arc<Quotas>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub ids: Arc<IdMaker>,
@@ -75,6 +81,8 @@ pub struct Api {
     pub document: Bytes,
     pub testing: Arc<testing::Bench>,
     pub inspectors: Arc<Inspectors>,
+    /// Whether a caller is told that an id is another tenant's.
+    pub tells_foreign_ids: bool,
     /// Set when the relay is about to stop.
     pub stop: CancellationToken,
 }
@@ -82,10 +90,15 @@ pub struct Api {
 /// Every route of the management API.
 pub fn router(api: Api) -> Router {
     let (router, _) = routes().split_for_parts();
-    router
+    let router = router
         .fallback(unknown)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(api)
+        .method_not_allowed_fallback(method_not_allowed);
+    let router = if api.tells_foreign_ids {
+        router.layer(middleware::from_fn_with_state(api.clone(), foreign::forbid))
+    } else {
+        router
+    };
+    router.with_state(api)
 }
 
 /// Every route of the management API, as it is described.
@@ -104,7 +117,10 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(calls::routes())
         .merge(event_types::routes())
         .merge(definitions::routes())
+        .merge(tenants::routes())
         .merge(keys::routes())
+        .merge(usage::routes())
+        .merge(rotate::routes())
         .merge(recovery::routes())
         .merge(jobs::routes())
         .merge(erasures::routes())
@@ -160,15 +176,23 @@ async fn ready(State(api): State<Api>) -> Result<&'static str, Failure> {
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Gives every metric, for Prometheus
+///
+/// They are of the whole relay, so they are the operator's.
 #[utoipa::path(
     get,
     path = "/metrics",
     tag = "relay",
     responses((status = 200, body = String, content_type = "application/openmetrics-text"))
 )]
-async fn metrics(_: auth::Reader, State(api): State<Api>) -> impl axum::response::IntoResponse {
-    let text = api.metrics.text();
-    ([(header::CONTENT_TYPE, OPENMETRICS)], text)
+async fn metrics(
+    auth::Reader(caller): auth::Reader,
+    State(api): State<Api>,
+) -> Result<impl axum::response::IntoResponse, Failure> {
+    if caller.role != Role::Admin && caller.tenant != TenantId::DEFAULT {
+        let detail = "metrics are of all tenants: use a key of the default tenant";
+        return Err(Problem::new(403, "forbidden", "Forbidden", detail).into());
+    }
+    Ok(([(header::CONTENT_TYPE, OPENMETRICS)], api.metrics.text()))
 }
 
 /// Gives this document

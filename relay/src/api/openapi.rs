@@ -7,6 +7,9 @@ use utoipa::openapi::OpenApi;
 use super::schemas;
 use crate::http::problem::{CONTENT_TYPE, Flaw, Problem};
 
+/// The header that names a tenant, as the document calls it.
+const RELAY_TENANT: &str = "RelayTenant";
+
 /// What a route may refuse because of what it is, and not of what it does.
 struct Usual {
     status: &'static str,
@@ -39,8 +42,8 @@ const USUAL: [Usual; 8] = [
     },
     Usual {
         status: "404",
-        description: "`not_found`: no such thing",
-        applies: |one| one.path.contains('{'),
+        description: "`not_found`: no such thing, or `unknown_tenant`",
+        applies: |one| one.path.contains('{') || one.needs_key(),
     },
     Usual {
         status: "408",
@@ -97,6 +100,13 @@ pub fn document(described: OpenApi) -> Value {
         }
     }
     let components = &mut document["components"];
+    components["parameters"] = json!({ RELAY_TENANT: {
+        "name": "Relay-Tenant",
+        "in": "header",
+        "description": "the tenant that the request is about, by its name or id; an admin may name any, \
+                        others only their own",
+        "schema": {"type": "string"},
+    } });
     components["securitySchemes"] = json!({
         "bearer": {"type": "http", "scheme": "bearer", "description": "a key: `Bearer rk_…`"},
     });
@@ -126,6 +136,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     operation["tags"] = json!([tag]);
     if operation.get("security").is_none() {
         operation["security"] = json!([{"bearer": []}]);
+        name_tenant(operation);
     }
     let usual: Vec<_> = {
         let one = Operation { path, operation };
@@ -158,6 +169,15 @@ fn describe(status: &str, response: &mut Value) {
     if response["description"].as_str().is_none_or(str::is_empty) {
         let word = status.parse().ok().and_then(http_reason).unwrap_or("an answer");
         response["description"] = json!(word);
+    }
+}
+
+/// Whatever takes a key takes the name of a tenant with it.
+fn name_tenant(operation: &mut Value) {
+    let named = json!({"$ref": format!("#/components/parameters/{RELAY_TENANT}")});
+    match operation["parameters"].as_array_mut() {
+        Some(parameters) => parameters.push(named),
+        None => operation["parameters"] = json!([named]),
     }
 }
 

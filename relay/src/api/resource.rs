@@ -180,7 +180,11 @@ pub(super) fn schema_name(kind: Kind) -> String {
 fn described(kind: Kind, requests: &[Request]) -> OpenApi {
     let mut paths = json!({});
     for request in requests {
-        let (method, operation) = request.operation(kind);
+        let (method, mut operation) = request.operation(kind);
+        if request.adds_to(kind) {
+            let (status, codes) = QUOTA;
+            operation["responses"][status] = json!({"description": codes});
+        }
         paths[request.path(kind)][method] = operation;
     }
     let info = json!({"title": "", "version": ""});
@@ -189,6 +193,12 @@ fn described(kind: Kind, requests: &[Request]) -> OpenApi {
 }
 
 impl Request {
+    /// Whether a tenant may have too many of that kind, or of the plugins that it uses, for this.
+    const fn adds_to(self, kind: Kind) -> bool {
+        matches!(kind, Kind::Source | Kind::Endpoint)
+            && matches!(self, Self::Create | Self::Replace | Self::Patch | Self::Restore)
+    }
+
     /// Its method, and what it does.
     fn operation(self, kind: Kind) -> (&'static str, Value) {
         let word = kind.word();
@@ -280,6 +290,10 @@ impl Request {
 /// A status that refuses, and its codes.
 type Refuses = (&'static str, &'static str);
 
+const QUOTA: Refuses = (
+    "403",
+    "`forbidden`, or `quota_reached`: the tenant has as many as it may have",
+);
 const NAME: Refuses = ("409", "`name_taken` or `too_many`");
 const DECLARED: Refuses = ("409", "`declared_in_file`");
 const DECLARED_OR_NAME: Refuses = ("409", "`name_taken`, `declared_in_file` or `too_many`");

@@ -27,7 +27,17 @@ macro_rules! names {
     )*};
 }
 
-names!(EndpointPatch, Endpoint, Source, Sample, Definition, Document);
+names!(
+    EndpointPatch,
+    Endpoint,
+    Source,
+    TenantDefinition,
+    TenantPatch,
+    Tenant,
+    Sample,
+    Definition,
+    Document
+);
 
 /// Every schema that is drawn from a reader, by name, and what these refer to.
 pub(super) fn drawn() -> Vec<(String, Value)> {
@@ -43,7 +53,7 @@ pub(super) fn drawn() -> Vec<(String, Value)> {
         ("Document", document()),
     ];
     let others = others.map(|(name, schema)| (name.to_owned(), schema));
-    let kinds = Kind::ALL.into_iter().flat_map(of_kind);
+    let kinds = Kind::ALL.into_iter().chain([Kind::Tenant]).flat_map(of_kind);
     referred.chain(others).chain(kinds).collect()
 }
 
@@ -54,7 +64,7 @@ fn of_kind(kind: Kind) -> [(String, Value); 4] {
         Kind::Endpoint => value(endpoints::Standing::schema()),
         Kind::Source => value(sources::Address::schema()),
         Kind::Alert => value(alerts::Standing::schema()),
-        Kind::Rule | Kind::EventType => json!({}),
+        Kind::Rule | Kind::EventType | Kind::Tenant => json!({}),
     };
     let mut list = value(List::<String>::schema());
     list["properties"]["data"]["items"] = json!({"$ref": format!("#/components/schemas/{name}")});

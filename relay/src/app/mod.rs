@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::auth::{Keys, fresh_key, key_record};
 use crate::api::{self, Api};
 use crate::clock::{Clock, Resumed, SystemClock};
-use crate::config::{Config, Place, StoreSettings};
+use crate::config::{Config, ForeignIds, Place, StoreSettings};
 use crate::deliver::address::Guard;
 use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
@@ -34,6 +34,7 @@ use crate::notices::Notices;
 use crate::plugins::compile::Compiler;
 use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
+use crate::quota::Quotas;
 use crate::receive::{self, Gate, Limits};
 use crate::record::Recorder;
 use crate::recovery::Recovery;
@@ -186,7 +187,9 @@ impl App {
             checkpoint,
         ));
         let directories = Arc::new(Directories::default());
+        let quotas = Arc::new(Quotas::new(Arc::clone(&store), Arc::clone(&clock)));
         let manager = manage::Parts {
+            quotas: Arc::clone(&quotas),
             store: Arc::clone(&store),
             plugins,
             sender: Arc::clone(&sender),
@@ -196,7 +199,7 @@ impl App {
         };
         let manager = Arc::new(Manager::start(manager, config.clone()).await?);
         queue.restore(store.disabled().await?, store.failing().await?);
-        let keys = Arc::new(Keys::default());
+        let keys = Arc::new(Keys::new(Arc::clone(&directories), Arc::clone(&clock)));
         let fresh_key = prepare_keys(&config, &keys, store.as_ref(), &ids, clock.as_ref()).await?;
 
         let settling = Arc::clone(&queue);
@@ -280,6 +283,7 @@ impl App {
                 flow: Arc::clone(&flow),
                 directories: Arc::clone(&directories),
                 keys: Arc::clone(&keys),
+                quotas: Arc::clone(&quotas),
                 clock: Arc::clone(&clock),
                 refusals: Refusals::new(Arc::clone(&metrics)),
                 api: api::router(Api {
@@ -291,6 +295,8 @@ impl App {
                     alerts,
                     directories,
                     keys,
+                    quotas,
+                    tells_foreign_ids: app.config.server.foreign_ids == ForeignIds::Forbidden,
                     clock,
                     metrics,
                     ids,
@@ -365,6 +371,7 @@ impl App {
                 EventId::from_raw(0),
             )),
             directories: Arc::default(),
+            quotas: Arc::new(Quotas::new(Arc::clone(&store), Arc::clone(&clock))),
             sender: Arc::new(sender),
             store,
             plugins,
@@ -546,7 +553,7 @@ async fn prepare_keys(
     clock: &dyn Clock,
 ) -> anyhow::Result<Option<Secret>> {
     let fixed = config.server.admin_key.as_ref();
-    keys.reload(store, fixed).await?;
+    keys.load(store, fixed).await?;
     if !keys.is_empty() {
         return Ok(None);
     }
@@ -561,6 +568,6 @@ async fn prepare_keys(
             now,
         ))
         .await?;
-    keys.reload(store, fixed).await?;
+    keys.load(store, fixed).await?;
     Ok(Some(key))
 }

@@ -40,6 +40,8 @@ impl Reload {
             rules: new.rules.clone(),
             event_types: new.event_types.clone(),
             alerts: new.alerts.clone(),
+            plans: new.plans.clone(),
+            quota: new.quota.clone(),
             store: StoreSettings {
                 master_keys: new.store.master_keys.clone(),
                 ..config.store.clone()

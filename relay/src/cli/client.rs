@@ -33,6 +33,9 @@ pub(super) struct Access {
     /// A key of the relay
     #[arg(long, value_name = "KEY", env = "RELAY_KEY", hide_env_values = true)]
     pub(super) key: Option<String>,
+    /// The tenant it is about, by name or id; for keys of admins
+    #[arg(long, value_name = "TENANT", env = "RELAY_TENANT")]
+    pub(super) tenant: Option<String>,
 }
 
 /// An answer: status and body.
@@ -124,7 +127,9 @@ impl Access {
 
     fn headers(&self) -> Vec<(String, String)> {
         let key = self.key.iter();
-        key.map(|key| (header::AUTHORIZATION.to_string(), format!("Bearer {key}")))
+        let key = key.map(|key| (header::AUTHORIZATION.to_string(), format!("Bearer {key}")));
+        let tenant = self.tenant.iter();
+        key.chain(tenant.map(|tenant| ("relay-tenant".to_owned(), tenant.clone())))
             .collect()
     }
 }

@@ -100,6 +100,7 @@ fn inventory(kind: Kind, definitions: &[Definition]) -> String {
         Kind::EventType => "Event types",
         Kind::Rule => "Rules",
         Kind::Alert => "Alerts",
+        Kind::Tenant => "Tenants",
     };
     let mut text = format!("# {title}\n");
     for keys in definitions {

@@ -6,11 +6,17 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::client::Access;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::reader::parse_duration;
+use crate::model::page::LIMIT_MAX;
+use crate::model::time::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
     /// Makes a key and shows it once
-    #[command(after_help = "Example:\n  relay keys create --name shop --role send")]
+    #[command(
+        after_help = "Examples:\n  relay keys create --name shop --role send\n  relay keys create --name audit --role read --tenant acme --expires 90d"
+    )]
     Create(Create),
     /// Lists keys; not the keys themselves
     List(List),
@@ -28,6 +34,18 @@ pub(super) struct Create {
     /// What it may do
     #[arg(long, value_enum)]
     role: Role,
+    /// When it stops working: a span of time from now, such as 90d, or a time (RFC 3339)
+    #[arg(long, value_name = "WHEN", value_parser = expiry)]
+    expires: Option<Timestamp>,
+}
+
+/// Reads a span of time from now, or a time.
+fn expiry(text: &str) -> Result<Timestamp, String> {
+    if let Some(span) = parse_duration(text) {
+        return Ok(SystemClock.now() + span);
+    }
+    text.parse()
+        .map_err(|_| "use a span of time such as 90d, or a time such as 2027-01-31T00:00:00Z".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -58,13 +76,8 @@ impl Keys {
         match self {
             Self::Create(create) => println!("{}", create.run().await?),
             Self::List(list) => {
-                let answer = list
-                    .access
-                    .request("GET", "/v1/keys", "application/json", Vec::new())
-                    .await?
-                    .json()?;
-                for key in answer["data"].as_array().into_iter().flatten() {
-                    println!("{}", line(key));
+                for key in list.run().await? {
+                    println!("{}", line(&key));
                 }
             }
             Self::Revoke(revoke) => {
@@ -80,13 +93,32 @@ impl Keys {
     }
 }
 
+impl List {
+    /// Every key, newest first.
+    async fn run(self) -> anyhow::Result<Vec<Value>> {
+        let mut keys = Vec::new();
+        let mut path = format!("/v1/keys?limit={LIMIT_MAX}");
+        loop {
+            let answer = self.access.request("GET", &path, "application/json", Vec::new());
+            let answer = answer.await?.json()?;
+            keys.extend(answer["data"].as_array().into_iter().flatten().cloned());
+            let Some(cursor) = answer["next_cursor"].as_str() else {
+                return Ok(keys);
+            };
+            path = format!("/v1/keys?limit={LIMIT_MAX}&cursor={cursor}");
+        }
+    }
+}
+
 impl Create {
     async fn run(self) -> anyhow::Result<String> {
         let role = self
             .role
             .to_possible_value()
             .map(|value| value.get_name().to_owned());
-        let body = json!({"name": self.name, "role": role}).to_string().into_bytes();
+        let body = json!({"name": self.name, "role": role, "expires_at": self.expires})
+            .to_string()
+            .into_bytes();
         let answer = self
             .access
             .request("POST", "/v1/keys", "application/json", body)
@@ -102,8 +134,12 @@ fn line(key: &Value) -> String {
         .as_str()
         .map(|at| format!("  revoked {at}"))
         .unwrap_or_default();
+    let expires = key["expires_at"]
+        .as_str()
+        .map(|at| format!("  expires {at}"))
+        .unwrap_or_default();
     format!(
-        "{}  {:6}  {}  {}{revoked}",
+        "{}  {:6}  {}  {}{expires}{revoked}",
         text("id"),
         text("role"),
         text("created_at"),

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::endpoint::{event_types, name};
 use super::label;
 use super::reader::Section;
-use crate::model::alert::{Alert, VolumeLimit, When, Window};
+use crate::model::alert::{Alert, Limits, VolumeLimit, When, Window};
 use crate::model::id::{AlertId, TenantId};
+use crate::model::quota::Quota;
 
 /// The keys of `when` of which exactly one says what is wrong.
-const TRIGGERS: [&str; 10] = [
+const TRIGGERS: [&str; 11] = [
     "consecutive_failures",
     "success_rate_below",
     "failed_type",
@@ -20,6 +21,7 @@ const TRIGGERS: [&str; 10] = [
     "volume_below_factor",
     "pending_above",
     "oldest_pending_above",
+    "quota_above",
 ];
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -155,8 +157,24 @@ fn trigger(section: &Section<'_>, key: &str) -> Option<When> {
         "oldest_pending_above" => section
             .duration("oldest_pending_above", Duration::from_secs(1)..=365 * DAY)
             .map(When::OldestPendingAbove),
+        "quota_above" => {
+            let share = section.number("quota_above", 0.0..=1.0);
+            let limits = limits(section);
+            share.map(|share| When::QuotaAbove { share, limits })
+        }
         _ => None,
     }
+}
+
+fn limits(section: &Section<'_>) -> Limits {
+    let Some(names) = section.strings("limits") else {
+        return Limits::Lasting;
+    };
+    for name in names.iter().filter(|name| !Quota::LIMITS.contains(name)) {
+        let remedy = format!("use some of {}", Quota::LIMITS.join(", "));
+        section.fault("limits", format!("has {name:?}, which is no limit"), remedy);
+    }
+    Limits::Named(names.into_iter().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -192,6 +210,7 @@ mod tests {
             ("volume_below_factor", json!(0.3)),
             ("pending_above", json!(100)),
             ("oldest_pending_above", json!("10m")),
+            ("quota_above", json!(0.8)),
         ] {
             let read = alert(&json!({"name": "a", "when": {key: value}}));
             assert_eq!(read.map(|alert| alert.when.word()), Ok(key));
@@ -210,6 +229,8 @@ mod tests {
             (json!({"pending_abov": 1}), "did you mean"),
             (json!({"pending_above": 1, "window": "5m"}), "not a known key"),
             (json!({"failed_type": "a*"}), "whole segments"),
+            (json!({"quota_above": 80}), "use 0 to 1"),
+            (json!({"quota_above": 0.8, "limits": ["days"]}), "no limit"),
         ] {
             let faults = alert(&json!({"name": "a", "when": when})).expect_err("it is malformed");
             assert!(faults.iter().any(|found| found.contains(fault)), "{faults:?}");

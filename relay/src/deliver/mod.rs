@@ -15,6 +15,7 @@ use crate::model::endpoint::Endpoint;
 use crate::model::message::{Message, Messages};
 use crate::model::reply::{ANSWER_BYTES_MAX, Answer};
 use crate::model::secret::Secret;
+use crate::store::Retiring;
 
 pub mod address;
 mod consent;
@@ -57,15 +58,21 @@ pub enum OutletError {
 }
 
 impl Outlet {
-    /// Makes ready what every attempt needs; signs with all `secrets`.
+    /// Makes ready what every attempt needs; signs with all `secrets`, and with those that retire
+    /// until they have.
     ///
     /// # Errors
     /// What of the endpoint cannot be used.
-    pub fn new(endpoint: &Endpoint, secrets: &[Secret], sender: &Sender) -> Result<Self, OutletError> {
+    pub fn new(
+        endpoint: &Endpoint,
+        secrets: &[Secret],
+        retiring: &[Retiring],
+        sender: &Sender,
+    ) -> Result<Self, OutletError> {
         Ok(Self {
             target: sender.target(&endpoint.url)?,
             own_headers: header::parse_own(&endpoint.headers)?,
-            signer: Signer::new(secrets)?,
+            signer: Signer::new(secrets)?.beside(retiring)?,
             method: endpoint.method.clone(),
             timeout: endpoint.timeout,
             consent: Consent::of(endpoint).map(Box::new),

@@ -2,12 +2,16 @@
 
 use crate::crypto::standard_webhooks::{KeyError, SigningKey};
 use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+use crate::store::Retiring;
 
 /// The keys of one endpoint, made ready once and used for every message.
 #[derive(Debug, Clone)]
 pub struct Signer {
     /// Never empty.
     keys: Vec<SigningKey>,
+    /// What was replaced, and until when it still signs.
+    retiring: Vec<(SigningKey, Timestamp)>,
 }
 
 impl Signer {
@@ -22,13 +26,31 @@ impl Signer {
             return Err(KeyError::Empty);
         }
         let keys = secrets.iter().map(SigningKey::parse).collect::<Result<_, _>>()?;
-        Ok(Self { keys })
+        Ok(Self {
+            keys,
+            retiring: Vec::new(),
+        })
+    }
+
+    /// Signs with what was replaced, too, until its time is over.
+    ///
+    /// # Errors
+    /// A secret that is no key.
+    pub fn beside(self, retiring: &[Retiring]) -> Result<Self, KeyError> {
+        let key = |retiring: &Retiring| Ok((SigningKey::parse(&retiring.secret)?, retiring.until));
+        Ok(Self {
+            retiring: retiring.iter().map(key).collect::<Result<_, _>>()?,
+            ..self
+        })
     }
 
     /// The value of `webhook-signature`: one signature per key, separated by spaces.
     /// `timestamp` is in seconds since 1970; `id` contains no full stop.
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
-        let mut signatures = self.keys.iter().map(|key| key.sign(id, timestamp, body));
+        let now = Timestamp::from_millis(timestamp.saturating_mul(1000));
+        let retiring = self.retiring.iter().filter(|(_, until)| now < *until);
+        let keys = self.keys.iter().chain(retiring.map(|(key, _)| key));
+        let mut signatures = keys.map(|key| key.sign(id, timestamp, body));
         let mut header = signatures.next().unwrap_or_default();
         for signature in signatures {
             header.push(' ');
@@ -44,7 +66,6 @@ mod tests {
 
     use super::*;
     use crate::crypto::standard_webhooks::{VerifyingKey, generate_symmetric, verify};
-    use crate::model::time::Timestamp;
 
     fn check(signer: &Signer, key: &Secret, verifies: bool) {
         let header = signer.sign("msg_1", 1_700_000_000, b"body");
@@ -69,6 +90,21 @@ mod tests {
         check(&signer, &new, true);
         check(&signer, &old, true);
         check(&signer, &generate_symmetric(), false);
+    }
+
+    #[test]
+    fn a_secret_that_was_replaced_signs_until_its_time_is_over() {
+        let (old, new) = (generate_symmetric(), generate_symmetric());
+        for (until_ms, verifies) in [(1_700_000_000_001, true), (1_700_000_000_000, false)] {
+            let retiring = [Retiring {
+                secret: old.clone(),
+                until: Timestamp::from_millis(until_ms),
+            }];
+            let signer = Signer::new(std::slice::from_ref(&new)).unwrap();
+            let signer = signer.beside(&retiring).unwrap();
+            check(&signer, &new, true);
+            check(&signer, &old, verifies);
+        }
     }
 
     #[test]

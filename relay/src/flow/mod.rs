@@ -97,6 +97,13 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+impl Receipt {
+    /// Whether it was accepted only now.
+    pub const fn is_new(&self) -> bool {
+        !self.duplicate
+    }
+}
+
 /// Where an event comes from.
 #[derive(Clone, Copy)]
 struct Arrival<'a> {

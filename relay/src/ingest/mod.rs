@@ -20,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
+use crate::model::draft::Draft;
 use crate::model::event::{Envelope, Event, Header};
 use crate::model::id::{EventId, SourceId, TenantId};
 use crate::model::source::Source;
@@ -54,6 +55,22 @@ pub struct Post {
 }
 
 impl Post {
+    /// One of the posts that plugins made of one. They are told apart by their place in it.
+    pub fn of_draft(draft: Draft, dedupe: Option<DedupeKey>, index: usize) -> Self {
+        let dedupe = dedupe.map(|DedupeKey(mut key)| {
+            for (byte, part) in key.iter_mut().zip((index as u64).to_le_bytes()) {
+                *byte ^= part;
+            }
+            DedupeKey(key)
+        });
+        Self {
+            envelope: draft.envelope,
+            headers: draft.headers,
+            data: draft.data,
+            dedupe,
+        }
+    }
+
     /// The event that this post becomes.
     pub fn into_event(
         self,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue, header};
+
 use crate::http::head;
 use crate::http::problem::{Flaw, Problem};
 use crate::model::schema::Mismatch;
@@ -143,8 +145,24 @@ impl Refusal {
         }
     }
 
+    /// Says in the headers of an answer what the caller can do about it.
+    pub fn add_headers(&self, headers: &mut HeaderMap) {
+        if let Some(span) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(span.as_secs().max(1)));
+        }
+        if let Some(allow) = self.allow() {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(codings) = self.accept_encoding() {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+        }
+        if self.ends_connection() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
     /// What to answer in `Retry-After`, if the caller shall come back.
-    pub const fn retry_after(&self) -> Option<Duration> {
+    const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unchecked { .. } | Self::Store(_) => Some(RETRY_SOON),
             _ => None,
@@ -152,12 +170,12 @@ impl Refusal {
     }
 
     /// Whether the connection ends with the answer: where the next request begins is not certain.
-    pub const fn ends_connection(&self) -> bool {
+    const fn ends_connection(&self) -> bool {
         matches!(self, Self::Head(_))
     }
 
     /// What to answer in `Accept-Encoding`, with a 415 for the content encoding.
-    pub const fn accept_encoding(&self) -> Option<&'static str> {
+    const fn accept_encoding(&self) -> Option<&'static str> {
         match self {
             Self::ContentEncoding(_) => Some("identity"),
             _ => None,
@@ -165,7 +183,7 @@ impl Refusal {
     }
 
     /// What to answer in `Allow`, with a 405.
-    pub const fn allow(&self) -> Option<&'static str> {
+    pub(super) const fn allow(&self) -> Option<&'static str> {
         match self {
             Self::Method { allow } => Some(allow),
             _ => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 
-use super::entry::{Entry, Made, Origin};
+use super::entry::{Entry, Made, Origin, uses_of_source};
 use super::shelf::Shelf;
 use crate::clock::Clock;
 use crate::config::{Config, Declared, definition};
@@ -20,6 +20,7 @@ use crate::model::plugin::{OnFault, PluginUse};
 use crate::model::resource::{Definition, Kind, Resource};
 use crate::model::rule::Rule;
 use crate::model::source::Source;
+use crate::model::tenant::Tenant;
 use crate::plugins::{Bound, Chain, Owner, Plugins};
 use crate::store::{Named, Store};
 
@@ -28,9 +29,6 @@ use crate::store::{Named, Store};
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration cannot be used:\n  {}", .0.join("\n  "))]
 pub struct Unusable(pub(super) Vec<String>);
-
-/// How the only tenant is called in what plugins see.
-const TENANT_NAME: &str = "default";
 
 /// What makes definitions into what the path uses.
 pub(super) struct Workshop {
@@ -47,11 +45,12 @@ pub(super) enum Checked {
     Rule(Rule),
     EventType(EventType),
     Alert(Alert),
+    Tenant(Tenant),
 }
 
 impl Workshop {
-    /// Everything that a configuration declares.
-    pub(super) async fn declared(&self, config: &Config) -> anyhow::Result<Shelf> {
+    /// Everything that a configuration declares, all of it for the default tenant.
+    pub(super) async fn declared(&self, config: &Config, tenant: &Tenant) -> anyhow::Result<Shelf> {
         let mut faults = Vec::new();
         let mut shelf = Shelf::default();
         let sources = config.sources.iter().map(|declared| &declared.item.name);
@@ -88,7 +87,7 @@ impl Workshop {
         for (checked, definition, id) in sources.chain(endpoints).chain(others) {
             let checked = checked.called(id, TenantId::DEFAULT);
             let resource = checked.resource(definition);
-            match self.make(checked).await {
+            match self.make(config, checked, tenant).await {
                 Ok(made) => {
                     let entry = Entry {
                         made,
@@ -122,13 +121,14 @@ impl Workshop {
         &self,
         config: &Config,
         resource: Resource,
+        tenant: &Tenant,
         before: Option<&Arc<Entry>>,
     ) -> Entry {
         let usable = match Checked::read(config, resource.kind, &resource.definition) {
             Ok(checked) => {
                 let checked = checked.called(resource.id, resource.tenant);
                 let resting = checked.resting();
-                self.make(checked)
+                self.make(config, checked, tenant)
                     .await
                     .map_err(|fault| (format!("{fault:#}"), resting))
             }
@@ -158,15 +158,24 @@ impl Workshop {
     ///
     /// # Errors
     /// What of it cannot be used.
-    pub(super) async fn make(&self, checked: Checked) -> anyhow::Result<Made> {
+    pub(super) async fn make(
+        &self,
+        config: &Config,
+        checked: Checked,
+        tenant: &Tenant,
+    ) -> anyhow::Result<Made> {
         match checked {
-            Checked::Source(source) => Ok(Made::Door(Arc::new(self.door(source).await?))),
+            Checked::Source(source) => Ok(Made::Door(Arc::new(self.door(source, tenant).await?))),
             // Nothing is sent: what it gets waits until it is fetched.
             Checked::Endpoint(endpoint) if endpoint.is_polled => Ok(Made::Resting(Arc::new(endpoint))),
-            Checked::Endpoint(endpoint) => Ok(Made::Target(Arc::new(self.target(endpoint).await?))),
+            Checked::Endpoint(endpoint) => Ok(Made::Target(Arc::new(self.target(endpoint, tenant).await?))),
             Checked::Rule(rule) => Ok(Made::Rule(Arc::new(rule))),
             Checked::EventType(event_type) => Ok(Made::Described(Arc::new(event_type))),
             Checked::Alert(alert) => Ok(Made::Alert(Arc::new(alert))),
+            Checked::Tenant(tenant) => Ok(Made::Tenant(Arc::new(Tenant {
+                quota: config.limits(tenant.quota, tenant.plan.as_deref()),
+                ..tenant
+            }))),
         }
     }
 
@@ -174,7 +183,7 @@ impl Workshop {
     ///
     /// # Errors
     /// What of it cannot be used.
-    pub(super) async fn try_out(&self, checked: &Checked) -> anyhow::Result<()> {
+    pub(super) async fn try_out(&self, checked: &Checked, tenant: &Tenant) -> anyhow::Result<()> {
         let (kind, plugins, id, name) = match checked {
             Checked::Source(source) => (Named::Source, &source.plugins, source.id.raw(), &source.name),
             Checked::Endpoint(endpoint) => (
@@ -183,11 +192,13 @@ impl Workshop {
                 endpoint.id.raw(),
                 &endpoint.name,
             ),
-            Checked::Rule(_) | Checked::EventType(_) | Checked::Alert(_) => return Ok(()),
+            Checked::Rule(_) | Checked::EventType(_) | Checked::Alert(_) | Checked::Tenant(_) => {
+                return Ok(());
+            }
         };
         let owner = Owner {
-            tenant: TenantId::DEFAULT,
-            tenant_name: TENANT_NAME.to_owned(),
+            tenant: tenant.id,
+            tenant_name: tenant.name.clone(),
             kind,
             id,
             name: name.clone(),
@@ -198,10 +209,10 @@ impl Workshop {
         self.bind(plugins, &owner).await.map(drop)
     }
 
-    async fn door(&self, source: Source) -> anyhow::Result<Door> {
+    async fn door(&self, source: Source, tenant: &Tenant) -> anyhow::Result<Door> {
         let owner = Owner {
             tenant: source.tenant,
-            tenant_name: TENANT_NAME.to_owned(),
+            tenant_name: tenant.name.clone(),
             kind: Named::Source,
             id: source.id.raw(),
             name: source.name.clone(),
@@ -222,10 +233,10 @@ impl Workshop {
         })
     }
 
-    async fn target(&self, endpoint: Endpoint) -> anyhow::Result<Target> {
+    async fn target(&self, endpoint: Endpoint, tenant: &Tenant) -> anyhow::Result<Target> {
         let owner = Owner {
             tenant: endpoint.tenant,
-            tenant_name: TENANT_NAME.to_owned(),
+            tenant_name: tenant.name.clone(),
             kind: Named::Endpoint,
             id: endpoint.id.raw(),
             name: endpoint.name.clone(),
@@ -234,13 +245,15 @@ impl Workshop {
         // What signs with secrets of its own needs none, nor the commit that keeps them.
         let own = match endpoint.secrets.is_empty() {
             true => {
-                let fresh = SigningKey::generate();
-                Some(self.store.signing_secrets(endpoint.id, fresh).await?)
+                let (tenant, fresh) = (endpoint.tenant, SigningKey::generate());
+                Some(self.store.signing_secrets(tenant, endpoint.id, fresh).await?)
             }
             false => None,
         };
+        let retiring = self.store.retiring_secrets(endpoint.id).await?;
         let name = endpoint.name.clone();
-        Target::new(endpoint, bound, own.as_ref(), &self.sender).with_context(|| format!("endpoint {name}"))
+        let target = Target::new(endpoint, bound, own.as_ref(), retiring, &self.sender);
+        target.with_context(|| format!("endpoint {name}"))
     }
 
     /// Binds every plugin of a list, or says of each that cannot be used why.
@@ -273,7 +286,7 @@ impl Checked {
     ///
     /// # Errors
     /// Every fault, in a line each.
-    fn read(config: &Config, kind: Kind, definition: &Definition) -> Result<Self, Vec<String>> {
+    pub(super) fn read(config: &Config, kind: Kind, definition: &Definition) -> Result<Self, Vec<String>> {
         let keys = &definition.keys;
         let read = match kind {
             Kind::Source => definition::source(config, keys).map(|read| Self::Source(read.item)),
@@ -281,6 +294,7 @@ impl Checked {
             Kind::Rule => definition::rule(keys).map(|read| Self::Rule(read.item)),
             Kind::EventType => definition::event_type(keys).map(|read| Self::EventType(read.item)),
             Kind::Alert => definition::alert(keys).map(|read| Self::Alert(read.item)),
+            Kind::Tenant => definition::kept_tenant(keys).map(|read| Self::Tenant(read.item)),
         };
         read.map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
@@ -313,6 +327,19 @@ impl Checked {
                 tenant,
                 ..alert
             }),
+            Self::Tenant(own) => Self::Tenant(Tenant {
+                id: TenantId::from_raw(id),
+                ..own
+            }),
+        }
+    }
+
+    /// Plugin uses in its chain.
+    pub(super) fn plugin_uses(&self) -> usize {
+        match self {
+            Self::Source(source) => uses_of_source(source),
+            Self::Endpoint(endpoint) => endpoint.plugins.len(),
+            Self::Rule(_) | Self::EventType(_) | Self::Alert(_) | Self::Tenant(_) => 0,
         }
     }
 
@@ -354,6 +381,13 @@ impl Checked {
                 &alert.name,
                 alert.id.made_at(),
             ),
+            Self::Tenant(tenant) => (
+                Kind::Tenant,
+                tenant.id.raw(),
+                TenantId::DEFAULT,
+                &tenant.name,
+                tenant.id.made_at(),
+            ),
         };
         Resource {
             id,
@@ -371,7 +405,9 @@ impl Checked {
     /// What stays of it when its plugins cannot be used.
     fn resting(&self) -> Made {
         match self {
-            Self::Source(_) | Self::Rule(_) | Self::EventType(_) | Self::Alert(_) => Made::Nothing,
+            Self::Source(_) | Self::Rule(_) | Self::EventType(_) | Self::Alert(_) | Self::Tenant(_) => {
+                Made::Nothing
+            }
             Self::Endpoint(endpoint) => Made::Resting(Arc::new(endpoint.clone())),
         }
     }
@@ -381,7 +417,7 @@ impl Checked {
 /// endpoint is still routed to, as far as that part of its definition reads.
 fn routed(config: &Config, resource: &Resource) -> Made {
     let read = match resource.kind {
-        Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert => None,
+        Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert | Kind::Tenant => None,
         Kind::Endpoint => definition::routing(config, &resource.definition.keys),
     };
     let called = |endpoint| Checked::Endpoint(endpoint).called(resource.id, resource.tenant);
@@ -419,7 +455,11 @@ pub(super) fn directory(shelf: &Shelf) -> Result<Directory, Unusable> {
         }
     }
     Directory::new(doors(shelf), targets, resting, rules(shelf))
-        .map(|directory| directory.with_event_types(event_types(shelf)))
+        .map(|directory| {
+            directory
+                .with_event_types(event_types(shelf))
+                .with_tenants(tenants(shelf))
+        })
         .map_err(Unusable::from)
 }
 
@@ -432,6 +472,8 @@ pub(super) fn changed(before: &Directory, shelf: &Shelf, resource: &Resource) ->
         Kind::Rule => directory.with_rules(rules(shelf)).map_err(Unusable::from),
         Kind::EventType => Ok(directory.with_event_types(event_types(shelf))),
         Kind::Alert => Ok(directory),
+        // With it others may come and go.
+        Kind::Tenant => self::directory(shelf),
         Kind::Endpoint => {
             let id = EndpointId::from_raw(resource.id);
             let entry = shelf.get((resource.tenant, resource.kind, resource.id));
@@ -462,6 +504,13 @@ fn rules(shelf: &Shelf) -> Vec<Arc<Rule>> {
 fn event_types(shelf: &Shelf) -> Vec<Arc<EventType>> {
     all(shelf, |made| match made {
         Made::Described(event_type) => Some(event_type),
+        _ => None,
+    })
+}
+
+fn tenants(shelf: &Shelf) -> Vec<Arc<Tenant>> {
+    all(shelf, |made| match made {
+        Made::Tenant(tenant) => Some(tenant),
         _ => None,
     })
 }

@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 use super::assemble::{self, Checked};
 use super::entry::{Entry, Origin};
 use super::shelf::Shelf;
-use super::{Manager, Prepared};
+use super::{Manager, Prepared, Usages};
 use crate::config::reader::Fault;
 use crate::config::{Config, definition};
 use crate::flow::Flow;
 use crate::model::id::{DeliveryId, EndpointId, RuleId, TenantId};
+use crate::model::quota::Reached;
 use crate::model::resource::{Definition, Kind, Resource, merge};
 use crate::queue::{Job, Terms};
 use crate::store::{self, Saved};
@@ -51,7 +52,19 @@ pub enum Refused {
     /// There are as many as there may be.
     TooMany(usize),
     TooLarge(usize),
+    /// The tenant has as many as it may have.
+    Quota(Reached),
+    /// The default tenant is always there.
+    Permanent,
+    /// So many of its secrets sign beside the newest already.
+    Retiring(usize),
     Store(store::Error),
+}
+
+impl From<Reached> for Refused {
+    fn from(reached: Reached) -> Self {
+        Self::Quota(reached)
+    }
 }
 
 impl From<store::Error> for Refused {
@@ -73,8 +86,9 @@ pub struct Handle {
 /// What is left of one that was deleted.
 pub struct Left {
     pub entry: Arc<Entry>,
-    /// What waited for it in memory: to be cancelled, with what waits in the store.
-    pub jobs: Vec<Job>,
+    /// What waited in memory, for each endpoint that went: to be cancelled, with what waits in the
+    /// store.
+    pub jobs: Vec<(EndpointId, Vec<Job>)>,
     /// Deliveries made later have larger ids.
     pub before: DeliveryId,
 }
@@ -95,6 +109,7 @@ impl Manager {
         if self.shelf().count(tenant, kind) >= max {
             return Err(Refused::TooMany(max));
         }
+        self.check_room(tenant, kind)?;
         let now = self.workshop.clock.now();
         let resource = Resource {
             id: self.workshop.store.fresh_id(now),
@@ -137,19 +152,33 @@ impl Manager {
     pub async fn delete(&self, handle: Handle, flow: &Flow) -> Result<Left, Refused> {
         let _config = self.lock().await;
         let entry = self.of_the_api(handle)?;
+        if entry
+            .tenant()
+            .is_some_and(|tenant| tenant.id == TenantId::DEFAULT)
+        {
+            return Err(Refused::Permanent);
+        }
         let now = self.workshop.clock.now();
         let mut resource = entry.resource.clone();
         resource.revision += 1;
         resource.updated_at = now;
         resource.deleted_at = Some(now);
         let key = (resource.tenant, resource.kind, resource.id);
-        let mut shelf = Shelf::clone(&self.shelf());
-        shelf.remove(key);
+        let before = self.shelf();
         let (kind, id) = (resource.kind, resource.id);
+        let mut shelf = Shelf::clone(&before);
+        shelf.remove(key);
+        if kind == Kind::Tenant {
+            shelf.remove_all(TenantId::from_raw(id));
+        }
         self.keep(resource, shelf).await?;
         // Still under the lock: were it restored first, what comes after would be cancelled.
         let jobs = match kind {
-            Kind::Endpoint => self.queue.retire(EndpointId::from_raw(id)),
+            Kind::Endpoint => {
+                let endpoint = EndpointId::from_raw(id);
+                vec![(endpoint, self.queue.retire(endpoint))]
+            }
+            Kind::Tenant => self.retire_all(&before, TenantId::from_raw(id)),
             Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert => Vec::new(),
         };
         if kind == Kind::Rule {
@@ -171,13 +200,14 @@ impl Manager {
             .filter(|found| found.deleted_at.is_some())
             .ok_or(Refused::Unknown)?;
         expect(handle, resource.revision)?;
+        self.check_room(handle.tenant, handle.kind)?;
         resource.deleted_at = None;
         let keys = resource.definition.keys.clone();
         self.write(&config, resource, keys).await
     }
 
     /// Checks a definition, keeps it as the next revision of a resource, and puts it in force.
-    async fn write(
+    pub(super) async fn write(
         &self,
         config: &Config,
         resource: Resource,
@@ -187,7 +217,8 @@ impl Manager {
         if bytes > DEFINITION_BYTES_MAX {
             return Err(Refused::TooLarge(bytes));
         }
-        let (checked, name, definition) = read(config, resource.kind, &keys)?;
+        let stands = Some(&resource.definition.keys);
+        let (checked, name, definition) = read(config, resource.kind, &keys, stands)?;
         let next = Resource {
             name,
             definition,
@@ -199,7 +230,11 @@ impl Manager {
         if rival.is_some_and(|rival| rival.resource.id != next.id) {
             return Err(Refused::NameTaken(next.name));
         }
-        let made = self.workshop.make(checked.called(next.id, next.tenant)).await;
+        let tenant = self.tenant(next.tenant).ok_or(Refused::Unknown)?;
+        let before = self.find(next.tenant, next.kind, Some(next.id), "");
+        let checked = checked.called(next.id, next.tenant);
+        self.check_plugins(next.tenant, before.as_deref(), checked.plugin_uses())?;
+        let made = self.workshop.make(config, checked, &tenant).await;
         let made = made.map_err(|fault| Refused::Unusable(format!("{fault:#}")))?;
         let entry = Arc::new(Entry {
             resource: next.clone(),
@@ -207,8 +242,15 @@ impl Manager {
             made,
             unusable: None,
         });
-        let mut shelf = Shelf::clone(&self.shelf());
-        shelf.insert(Arc::clone(&entry));
+        let shelf = if Self::brings_others(&next, before.as_deref()) {
+            let prepared = self.prepare_with(config, Some(&next)).await;
+            let prepared = prepared.map_err(|fault| Refused::Unusable(format!("{fault:#}")))?;
+            prepared.shelf
+        } else {
+            let mut shelf = Shelf::clone(&self.shelf());
+            shelf.insert(Arc::clone(&entry));
+            shelf
+        };
         self.keep(next, shelf).await?;
         if let Some(rule) = entry.rule() {
             self.forget_rule(rule.id, rule.enabled.then_some(rule.version))
@@ -223,21 +265,48 @@ impl Manager {
         let directory = assemble::changed(&before, &shelf, &resource)
             .map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
         let (kind, id, name) = (resource.kind, resource.id, resource.name.clone());
+        // Asked for first: between keeping and putting in force nothing may fail.
+        let usage = match kind {
+            Kind::Tenant => self.quotas.count_for(directory.tenants()).await?,
+            Kind::Source | Kind::Endpoint | Kind::Rule | Kind::EventType | Kind::Alert => Usages::new(),
+        };
         match self.workshop.store.save(resource).await? {
             Saved::Done => {}
             Saved::NameTaken => return Err(Refused::NameTaken(name)),
             Saved::Changed => return Err(Refused::Unknown),
         }
-        self.swap(Prepared { shelf, directory });
-        if kind == Kind::Endpoint {
-            let endpoint = EndpointId::from_raw(id);
-            let directory = self.directories.current();
-            let terms = directory
-                .target(endpoint)
-                .map(|target| Terms::of(&target.endpoint));
-            self.queue.set_terms(endpoint, terms);
+        match kind {
+            // With it endpoints may have come or gone.
+            Kind::Tenant => {
+                let prepared = Prepared {
+                    shelf,
+                    directory,
+                    usage,
+                };
+                self.put_in_force(prepared).await;
+            }
+            Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert => self.swap(shelf, directory),
+            Kind::Endpoint => {
+                self.swap(shelf, directory);
+                let endpoint = EndpointId::from_raw(id);
+                let directory = self.directories.current();
+                let terms = directory
+                    .target(endpoint)
+                    .map(|target| Terms::of(&target.endpoint));
+                self.queue.set_terms(endpoint, terms);
+            }
         }
         Ok(())
+    }
+
+    /// Whether with a resource others come in force or are made anew: a tenant that is restored
+    /// brings what it has, and plugins see how theirs is called.
+    fn brings_others(next: &Resource, before: Option<&Entry>) -> bool {
+        next.kind == Kind::Tenant
+            && match before {
+                Some(before) => before.resource.name != next.name,
+                None => next.revision > 1,
+            }
     }
 
     /// One that may be changed here.
@@ -255,23 +324,25 @@ impl Manager {
 
 const fn max(kind: Kind) -> usize {
     match kind {
-        Kind::Source | Kind::Endpoint | Kind::EventType | Kind::Alert => RESOURCES_MAX,
+        Kind::Source | Kind::Endpoint | Kind::EventType | Kind::Alert | Kind::Tenant => RESOURCES_MAX,
         Kind::Rule => RULES_MAX,
     }
 }
 
-const fn expect(handle: Handle, revision: u64) -> Result<(), Refused> {
+pub(super) const fn expect(handle: Handle, revision: u64) -> Result<(), Refused> {
     match handle.revision {
         Some(expected) if expected != revision => Err(Refused::Changed { revision }),
         _ => Ok(()),
     }
 }
 
-/// Reads a definition of any kind: what it describes, its name, and itself.
+/// Reads a definition of any kind, in place of the one that `stands`: what it describes, its name,
+/// and itself.
 pub(super) fn read(
     config: &Config,
     kind: Kind,
     keys: &Map<String, Value>,
+    stands: Option<&Map<String, Value>>,
 ) -> Result<(Checked, String, Definition), Refused> {
     match kind {
         Kind::Source => definition::source(config, keys).map(|read| {
@@ -294,6 +365,19 @@ pub(super) fn read(
             let name = read.item.name.clone();
             (Checked::Alert(read.item), name, read.definition)
         }),
+        Kind::Tenant => {
+            // A plan that has gone from the file is only a fault where it is named anew.
+            let is_named_anew = keys.get("plan") != stands.and_then(|stands| stands.get("plan"));
+            let read = if is_named_anew {
+                definition::tenant(config, keys)
+            } else {
+                definition::kept_tenant(keys)
+            };
+            read.map(|read| {
+                let name = read.item.name.clone();
+                (Checked::Tenant(read.item), name, read.definition)
+            })
+        }
     }
     .map_err(Refused::Invalid)
 }

@@ -10,6 +10,8 @@ use crate::model::endpoint::Endpoint;
 use crate::model::id::TenantId;
 use crate::model::resource::{Kind, Resource};
 use crate::model::rule::Rule;
+use crate::model::source::Source;
+use crate::model::tenant::Tenant;
 
 /// Where a definition comes from, and so where it is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,7 @@ pub(super) enum Made {
     Resting(Arc<Endpoint>),
     Rule(Arc<Rule>),
     Alert(Arc<Alert>),
+    Tenant(Arc<Tenant>),
     Nothing,
 }
 
@@ -52,10 +55,24 @@ impl Entry {
         }
     }
 
+    /// Why nothing is sent to an endpoint that is no target.
+    pub fn why_unsent(&self) -> &str {
+        let polled = "nothing is sent to it: it is polled";
+        self.unusable.as_deref().unwrap_or(polled)
+    }
+
     /// The rule as it reads, on or off.
     pub const fn rule(&self) -> Option<&Arc<Rule>> {
         match &self.made {
             Made::Rule(rule) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// The tenant, with its limits and its plan's.
+    pub const fn tenant(&self) -> Option<&Arc<Tenant>> {
+        match &self.made {
+            Made::Tenant(tenant) => Some(tenant),
             _ => None,
         }
     }
@@ -84,6 +101,21 @@ impl Entry {
             _ => None,
         }
     }
+
+    /// Plugin uses in its chain.
+    pub(super) fn plugin_uses(&self) -> usize {
+        match &self.made {
+            Made::Door(door) => uses_of_source(&door.source),
+            Made::Target(target) => target.endpoint.plugins.len(),
+            Made::Resting(endpoint) => endpoint.plugins.len(),
+            Made::Described(_) | Made::Rule(_) | Made::Alert(_) | Made::Tenant(_) | Made::Nothing => 0,
+        }
+    }
+}
+
+/// Plugin uses of a source: its chain, and what takes out of posts what nobody may see.
+pub(super) fn uses_of_source(source: &Source) -> usize {
+    source.plugins.len() + usize::from(source.redact.is_some())
 }
 
 /// What no two in force share.

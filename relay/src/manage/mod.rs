@@ -12,11 +12,15 @@ mod entry;
 mod forget;
 mod plan;
 mod schema;
+mod secrets;
 mod shelf;
+mod tenants;
+mod usage;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use anyhow::Context as _;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use assemble::Unusable;
@@ -24,6 +28,8 @@ pub use change::{Handle, Left, Refused, Write};
 pub use entry::{Entry, Origin};
 pub use plan::{Planned, Step, Wanted};
 pub use schema::{definition, patch};
+pub use secrets::overlap;
+pub use usage::Limit;
 
 pub use crate::config::reader::Fault;
 
@@ -32,10 +38,11 @@ use crate::config::Config;
 use crate::deliver::send::Sender;
 use crate::directory::{Directories, Directory};
 use crate::model::id::TenantId;
-use crate::model::resource::Kind;
+use crate::model::resource::{Kind, Resource};
 use crate::plugins::Plugins;
 use crate::queue::{Queue, Terms};
-use crate::store::Store;
+use crate::quota::Quotas;
+use crate::store::{Store, Usage};
 use assemble::Workshop;
 use shelf::Shelf;
 
@@ -44,6 +51,7 @@ pub struct Manager {
     workshop: Workshop,
     directories: Arc<Directories>,
     queue: Arc<Queue>,
+    quotas: Arc<Quotas>,
     /// The configuration whose rules definitions are read by. Locked while anything changes, so
     /// that of two changes the later one wins.
     config: Mutex<Config>,
@@ -58,12 +66,18 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub directories: Arc<Directories>,
     pub queue: Arc<Queue>,
+    pub quotas: Arc<Quotas>,
 }
+
+/// What tenants whose events are limited have used.
+type Usages = HashMap<TenantId, Usage>;
 
 /// Something checked and made, not yet in force.
 pub struct Prepared {
     shelf: Shelf,
     directory: Directory,
+    /// Asked for first: while something is put in force nothing may fail.
+    usage: Usages,
 }
 
 impl Manager {
@@ -82,6 +96,7 @@ impl Manager {
             },
             directories: parts.directories,
             queue: parts.queue,
+            quotas: parts.quotas,
             config: Mutex::new(config),
             shelf: RwLock::default(),
         };
@@ -103,39 +118,73 @@ impl Manager {
     /// # Errors
     /// What of the configuration cannot be used.
     pub async fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
-        let mut shelf = self.workshop.declared(config).await?;
+        self.prepare_with(config, None).await
+    }
+
+    /// The same, with a resource that is not kept yet.
+    async fn prepare_with(&self, config: &Config, new: Option<&Resource>) -> anyhow::Result<Prepared> {
+        let mut living = self.workshop.store.living().await?;
+        if let Some(new) = new {
+            living.retain(|resource| resource.id != new.id);
+            living.push(new.clone());
+        }
+        let mut shelf = self.tenants(config, &living).await?;
+        let default = tenants::in_force(&shelf, TenantId::DEFAULT).context("there is no default tenant")?;
+        for entry in self.workshop.declared(config, &default).await?.entries() {
+            shelf.insert(Arc::clone(entry));
+        }
         let declared: HashSet<_> = shelf
             .entries()
             .map(|entry| entry::called(&entry.resource))
             .collect();
         let before = self.shelf();
-        for resource in self.workshop.store.living().await? {
+        for resource in living {
+            if resource.kind == Kind::Tenant {
+                continue;
+            }
+            // What a deleted tenant had rests until it is restored.
+            let Some(tenant) = tenants::in_force(&shelf, resource.tenant) else {
+                continue;
+            };
             let key = (resource.tenant, resource.kind, resource.id);
             let entry = if declared.contains(&entry::called(&resource)) {
                 assemble::shadowed(resource)
             } else {
-                self.workshop.managed(config, resource, before.get(key)).await
+                self.workshop
+                    .managed(config, resource, &tenant, before.get(key))
+                    .await
             };
             shelf.insert(Arc::new(entry));
         }
         let directory = assemble::directory(&shelf)?;
-        Ok(Prepared { shelf, directory })
+        let usage = self.quotas.count_for(directory.tenants()).await?;
+        Ok(Prepared {
+            shelf,
+            directory,
+            usage,
+        })
     }
 
     /// Puts what was prepared in force.
     pub async fn put_in_force(&self, prepared: Prepared) {
-        let targets = prepared.directory.targets();
+        let Prepared {
+            shelf,
+            directory,
+            usage,
+        } = prepared;
+        let targets = directory.targets();
         let terms: Vec<_> = targets
             .map(|target| (target.endpoint.id, Terms::of(&target.endpoint)))
             .collect();
-        self.swap(prepared);
+        self.quotas.configure(directory.tenants(), &usage);
+        self.swap(shelf, directory);
         self.queue.configure(terms);
         self.forget_rules().await;
     }
 
-    /// Puts what was prepared in force, but for the terms of its endpoints: those come second,
+    /// Puts a shelf in force, but for the terms of its endpoints: those come second,
     /// since a delivery of a lane without a target would be put back.
-    fn swap(&self, Prepared { shelf, directory }: Prepared) {
+    fn swap(&self, shelf: Shelf, directory: Directory) {
         *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shelf);
         self.directories.replace(directory);
     }

@@ -121,11 +121,16 @@ impl Manager {
                 )]),
             };
         }
-        let (checked, _, _) = change::read(config, kind, &keys).map_err(|refused| match refused {
+        let stands = entry.as_deref().map(|entry| &entry.resource.definition.keys);
+        let (checked, _, _) = change::read(config, kind, &keys, stands).map_err(|refused| match refused {
             Refused::Invalid(faults) => faults,
             other => vec![fault(KeyPath::default(), format!("{other:?}"))],
         })?;
-        self.workshop.try_out(&checked).await.map_err(|error| {
+        let Some(tenant) = self.tenant(tenant) else {
+            let problem = "is of a tenant that was deleted just now".to_owned();
+            return Err(vec![fault(KeyPath::default(), problem)]);
+        };
+        self.workshop.try_out(&checked, &tenant).await.map_err(|error| {
             vec![fault(
                 KeyPath::default().key("plugins"),
                 format!("cannot be used: {error:#}"),

@@ -13,6 +13,7 @@ pub fn definition(kind: Kind) -> Value {
         Kind::Rule => definitions::rule_schema(),
         Kind::EventType => definitions::event_type_schema(),
         Kind::Alert => definitions::alert_schema(),
+        Kind::Tenant => definitions::tenant_schema(),
     }
 }
 

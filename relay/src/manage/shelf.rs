@@ -53,6 +53,17 @@ impl Shelf {
         self.counts.insert_mut((key.0, key.1), left);
     }
 
+    /// Takes out all that a tenant has.
+    pub(super) fn remove_all(&mut self, tenant: TenantId) {
+        let resources = self.of_tenant(tenant).map(|entry| &entry.resource);
+        let keys: Vec<Key> = resources
+            .map(|resource| (tenant, resource.kind, resource.id))
+            .collect();
+        for key in keys {
+            self.remove(key);
+        }
+    }
+
     pub(super) fn get(&self, key: Key) -> Option<&Arc<Entry>> {
         self.entries.get(&key)
     }
@@ -77,6 +88,13 @@ impl Shelf {
     ) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
         let range = self.entries.range((tenant, kind, i64::MIN)..(tenant, kind, id));
         range.map(|(_, entry)| entry)
+    }
+
+    /// All that a tenant has; tenants are nobody's.
+    pub(super) fn of_tenant(&self, tenant: TenantId) -> impl Iterator<Item = &Arc<Entry>> {
+        Kind::ALL
+            .into_iter()
+            .flat_map(move |kind| self.below(tenant, kind, i64::MAX))
     }
 
     /// All of them.

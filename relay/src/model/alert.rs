@@ -48,6 +48,8 @@ pub enum When {
     PendingAbove(u64),
     /// The oldest delivery that waits for an endpoint waits for longer.
     OldestPendingAbove(Duration),
+    /// More than that share of one of the tenant's limits is used.
+    QuotaAbove { share: f64, limits: Limits },
 }
 
 /// What is looked at, and how much of it there has to be to say anything.
@@ -66,6 +68,25 @@ pub enum VolumeLimit {
     Factor(f64),
 }
 
+/// Which limits of a quota are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limits {
+    /// All that last: a rate is used up for a moment, and there again in the next.
+    Lasting,
+    /// Those of these names.
+    Named(Vec<String>),
+}
+
+impl Limits {
+    /// Whether the limit of that name is looked at.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Lasting => name != "events_per_second",
+            Self::Named(names) => names.iter().any(|named| named == name),
+        }
+    }
+}
+
 impl When {
     /// The key by which it is written.
     pub const fn word(&self) -> &'static str {
@@ -82,11 +103,12 @@ impl When {
             },
             Self::PendingAbove(_) => "pending_above",
             Self::OldestPendingAbove(_) => "oldest_pending_above",
+            Self::QuotaAbove { .. } => "quota_above",
         }
     }
 
-    /// Whether it is held against each endpoint, rather than against what comes in.
+    /// Whether it is held against each endpoint, rather than against the whole tenant.
     pub const fn is_of_endpoints(&self) -> bool {
-        !matches!(self, Self::Volume { .. })
+        !matches!(self, Self::Volume { .. } | Self::QuotaAbove { .. })
     }
 }

@@ -107,7 +107,7 @@ macro_rules! id_type {
 
 id_type!(
     /// A tenant: everything else belongs to exactly one.
-    TenantId, "ten_"
+    TenantId, "tnt_"
 );
 id_type!(
     /// A source: the door where a sender posts.
@@ -156,7 +156,7 @@ id_type!(
 );
 
 impl TenantId {
-    /// The tenant of a relay that knows only one.
+    /// The tenant that is always there, and that the configuration file declares for.
     pub const DEFAULT: Self = Self(1);
 }
 

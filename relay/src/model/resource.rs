@@ -15,10 +15,13 @@ pub enum Kind {
     Rule,
     EventType,
     Alert,
+    /// All tenants belong to the default tenant, which is the operator's.
+    Tenant,
 }
 
 impl Kind {
-    /// Every kind, in the order in which they are made: what others refer to first.
+    /// Every kind that tenants have, in the order in which they are made: what others refer to
+    /// first.
     pub const ALL: [Self; 5] = [
         Self::EventType,
         Self::Source,
@@ -35,6 +38,7 @@ impl Kind {
             Self::Rule => "rule",
             Self::Alert => "alert",
             Self::EventType => "event_type",
+            Self::Tenant => "tenant",
         }
     }
 
@@ -46,6 +50,7 @@ impl Kind {
             Self::Rule => "rules",
             Self::Alert => "alerts",
             Self::EventType => "event-types",
+            Self::Tenant => "tenants",
         }
     }
 
@@ -57,6 +62,7 @@ impl Kind {
             Self::Rule => "rule",
             Self::EventType => "event type",
             Self::Alert => "alert",
+            Self::Tenant => "tenant",
         }
     }
 }

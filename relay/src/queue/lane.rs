@@ -14,6 +14,7 @@ use super::callers::Caller;
 use super::health::Health;
 use super::throttle::{Meter, Throttle};
 use super::{Condition, Denied, Due, Job, LaneLoad, Sign, Terms, Turn, Turned};
+use crate::clock::TokioClock;
 use crate::model::endpoint::RateLimit;
 use crate::model::id::{DeliveryId, EndpointId};
 use crate::model::time::Timestamp;
@@ -26,17 +27,6 @@ const HOLD_MAX: Duration = Duration::from_secs(3600);
 
 /// A rate limit goes by the time that tokio waits by, which a test can pause.
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<std::time::Instant>>;
-
-#[derive(Debug, Clone, Copy)]
-struct TokioClock;
-
-impl governor::clock::Clock for TokioClock {
-    type Instant = std::time::Instant;
-
-    fn now(&self) -> Self::Instant {
-        tokio::time::Instant::now().into_std()
-    }
-}
 
 /// What a lane gives: something to work on, or a permit to someone who waited for one.
 pub(super) enum Given {

@@ -74,6 +74,9 @@ pub async fn run(
         if let Err(error) = store.forget_resources(oldest, RESTORABLE_MAX, BITE).await {
             tracing::warn!(%error, "what was deleted long ago could not be removed; trying again");
         }
+        if let Err(error) = store.forget_keys(oldest, BITE).await {
+            tracing::warn!(%error, "keys that ended long ago could not be removed; trying again");
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use crate::model::attempt::{Attempt, Trigger};
 use crate::model::delivery::{Delivery, Progress, State};
 use crate::model::event::Event;
-use crate::model::id::{DeliveryId, EndpointId, EventId, KeyId, TenantId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::message::Messages;
 use crate::model::page::{Listed, Page};
 use crate::model::resource::{Kind, Resource};
@@ -32,23 +32,36 @@ pub mod contract;
 mod filter;
 pub mod insight;
 mod jobs;
+mod keys;
 pub mod memory;
 pub mod monitoring;
 pub mod rules;
 pub mod seal;
 pub mod sqlite;
 mod state;
+mod usage;
 
 pub use filter::{BadText, DeliveryFilter, EventFilter, Q_BYTES_MAX, Text};
 pub use insight::{Activity, Insight, Recent};
 pub use jobs::{Bite, Deliveries, Job, JobState, Jobs, Member, Span, Started, Step, Stepped, Walked, Work};
-pub use state::{PluginState, STATE_BYTES_MAX, Scope, Written};
-
+pub use keys::{Key, KeyCount, KeyFilter, KeyRing, Role};
 pub use monitoring::Monitoring;
+pub use state::{PluginState, STATE_BYTES_MAX, Scope, Written};
+pub use usage::{Metering, Owned, Usage};
 
 /// All that a relay keeps.
 pub trait Store:
-    EventStore + DeliveryQueue + Jobs + Registry + Resources + PluginState + RuleState + Insight + Monitoring
+    EventStore
+    + DeliveryQueue
+    + Jobs
+    + Registry
+    + KeyRing
+    + Resources
+    + Metering
+    + PluginState
+    + RuleState
+    + Insight
+    + Monitoring
 {
 }
 
@@ -57,7 +70,9 @@ impl<T> Store for T where
         + DeliveryQueue
         + Jobs
         + Registry
+        + KeyRing
         + Resources
+        + Metering
         + PluginState
         + RuleState
         + Insight
@@ -390,6 +405,21 @@ pub struct SigningSecrets {
     pub asymmetric: Secret,
 }
 
+/// A secret that was replaced, and signs beside its successor until then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retiring {
+    pub secret: Secret,
+    pub until: Timestamp,
+}
+
+/// What becomes of an endpoint's own signing secrets; `None`: they stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    pub own: Option<SigningSecrets>,
+    /// All that retire from now on.
+    pub retiring: Vec<Retiring>,
+}
+
 /// Why an endpoint gets nothing at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disabled {
@@ -408,32 +438,6 @@ pub struct Failing {
     pub warned: u8,
 }
 
-/// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Everything, in every tenant.
-    Admin,
-    /// Everything in one tenant.
-    Manage,
-    /// Post events.
-    Send,
-    /// Look.
-    Read,
-}
-
-/// An API key as it is stored: the key itself is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    pub id: KeyId,
-    pub tenant: TenantId,
-    pub name: String,
-    pub role: Role,
-    /// SHA-256 of the key: enough for random tokens of 160 bits and more.
-    pub hash: [u8; 32],
-    pub created_at: Timestamp,
-    pub revoked_at: Option<Timestamp>,
-}
-
 /// What start-up and the management API ask of a store.
 #[async_trait]
 pub trait Registry: Send + Sync {
@@ -450,9 +454,21 @@ pub trait Registry: Send + Sync {
     /// An endpoint's own signing secrets; the first caller's `fresh` ones are kept.
     async fn signing_secrets(
         &self,
+        tenant: TenantId,
         endpoint: EndpointId,
         fresh: SigningSecrets,
     ) -> Result<SigningSecrets, Error>;
+
+    /// Secrets of an endpoint that were replaced and still sign, some of them past their time.
+    async fn retiring_secrets(&self, endpoint: EndpointId) -> Result<Vec<Retiring>, Error>;
+
+    /// Replaces an endpoint's signing secrets, and what retires with them. All or none.
+    async fn rotate_secrets(
+        &self,
+        tenant: TenantId,
+        endpoint: EndpointId,
+        rotation: Rotation,
+    ) -> Result<(), Error>;
 
     /// Disables an endpoint, or with `None` enables it again.
     async fn set_disabled(&self, endpoint: EndpointId, disabled: Option<Disabled>) -> Result<(), Error>;
@@ -465,15 +481,6 @@ pub trait Registry: Send + Sync {
 
     /// What receivers have failed at.
     async fn failing(&self) -> Result<Vec<(EndpointId, Failing)>, Error>;
-
-    /// Keeps a key.
-    async fn add_key(&self, key: Key) -> Result<(), Error>;
-
-    /// All keys, oldest first, revoked ones too.
-    async fn keys(&self) -> Result<Vec<Key>, Error>;
-
-    /// Revokes a key; false if there is none with that id, or it is revoked already.
-    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, Error>;
 }
 
 // ---- resources -------------------------------------------------------------------------
@@ -521,12 +528,12 @@ pub trait Resources: Send + Sync {
     /// left out, and logged.
     async fn living(&self) -> Result<Vec<Resource>, Error>;
 
-    /// Whether that is the id of a resource that was deleted.
+    /// Whether that is the id of a resource that was deleted, itself or with its tenant.
     async fn is_deleted(&self, id: i64) -> Result<bool, Error>;
 
     /// Forgets up to `limit` deleted resources, with the secrets and the state that belonged to
     /// them: those deleted before then, and the oldest of those that are more than `kept_max` of
-    /// one kind in one tenant. How many.
+    /// one kind in one tenant. With a tenant goes all that it has but its log. How many.
     async fn forget_resources(
         &self,
         deleted_before: Timestamp,

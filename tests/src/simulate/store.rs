@@ -22,9 +22,10 @@ use relay::store::monitoring::{
 };
 use relay::store::{
     Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, DueTimers, Error, EventFilter, EventStore,
-    Failing, Insight, Job, Jobs, KeptKey, Key, Named, NewEvent, PluginState, Pruned, Recent, Record,
-    Registry, Resources, Retried, RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span,
-    Started, Step, Stepped, TimerId, UnfinishedPage, Walked, Which, Written,
+    Failing, Insight, Job, Jobs, KeptKey, Key, KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent,
+    Owned, PluginState, Pruned, Recent, Record, Registry, Resources, Retiring, Retried, Rotation, RuleLosses,
+    RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped, TimerId,
+    UnfinishedPage, Usage, Walked, Which, Written,
 };
 
 use super::Flaw;
@@ -437,11 +438,33 @@ impl Registry for FaultyStore {
 
     async fn signing_secrets(
         &self,
+        tenant: TenantId,
         endpoint: EndpointId,
         fresh: SigningSecrets,
     ) -> Result<SigningSecrets, Error> {
-        self.write("signing_secrets", self.inner.signing_secrets(endpoint, fresh))
+        self.write(
+            "signing_secrets",
+            self.inner.signing_secrets(tenant, endpoint, fresh),
+        )
+        .await
+    }
+
+    async fn retiring_secrets(&self, endpoint: EndpointId) -> Result<Vec<Retiring>, Error> {
+        self.read("retiring_secrets", self.inner.retiring_secrets(endpoint))
             .await
+    }
+
+    async fn rotate_secrets(
+        &self,
+        tenant: TenantId,
+        endpoint: EndpointId,
+        rotation: Rotation,
+    ) -> Result<(), Error> {
+        self.write(
+            "rotate_secrets",
+            self.inner.rotate_secrets(tenant, endpoint, rotation),
+        )
+        .await
     }
 
     async fn set_disabled(&self, endpoint: EndpointId, disabled: Option<Disabled>) -> Result<(), Error> {
@@ -460,7 +483,10 @@ impl Registry for FaultyStore {
     async fn failing(&self) -> Result<Vec<(EndpointId, Failing)>, Error> {
         self.read("failing", self.inner.failing()).await
     }
+}
 
+#[async_trait]
+impl KeyRing for FaultyStore {
     async fn add_key(&self, key: Key) -> Result<(), Error> {
         self.write("add_key", self.inner.add_key(key)).await
     }
@@ -469,8 +495,47 @@ impl Registry for FaultyStore {
         self.read("keys", self.inner.keys()).await
     }
 
-    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, Error> {
-        self.write("revoke_key", self.inner.revoke_key(id, now)).await
+    async fn keys_of(&self, tenant: TenantId, filter: KeyFilter, page: Page) -> Result<Listed<Key>, Error> {
+        self.read("keys_of", self.inner.keys_of(tenant, filter, page))
+            .await
+    }
+
+    async fn key(&self, tenant: TenantId, id: KeyId) -> Result<Option<Key>, Error> {
+        self.read("key", self.inner.key(tenant, id)).await
+    }
+
+    async fn count_keys(&self, tenant: TenantId, now: Timestamp) -> Result<KeyCount, Error> {
+        self.read("count_keys", self.inner.count_keys(tenant, now)).await
+    }
+
+    async fn rename_key(&self, tenant: TenantId, id: KeyId, name: String) -> Result<bool, Error> {
+        self.write("rename_key", self.inner.rename_key(tenant, id, name))
+            .await
+    }
+
+    async fn revoke_key(&self, tenant: TenantId, id: KeyId, now: Timestamp) -> Result<bool, Error> {
+        self.write("revoke_key", self.inner.revoke_key(tenant, id, now))
+            .await
+    }
+
+    async fn forget_keys(&self, before: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.inner.forget_keys(before, limit).await
+    }
+}
+
+/// No tenant of a simulation is limited.
+#[async_trait]
+impl Metering for FaultyStore {
+    async fn meter(&self, tenants: Vec<TenantId>, now: Timestamp) -> Result<Vec<(TenantId, Usage)>, Error> {
+        self.inner.meter(tenants, now).await
+    }
+
+    async fn usage(&self) -> Result<Vec<(TenantId, Usage)>, Error> {
+        self.inner.usage().await
+    }
+
+    async fn owner(&self, owned: Owned) -> Result<Option<TenantId>, Error> {
+        self.inner.owner(owned).await
     }
 }
 

@@ -311,3 +311,42 @@ async fn c16_a_malformed_alert_is_refused_with_each_fault_in_its_place() {
         .unwrap_or_default();
     assert_eq!(pointers, ["/when/success_rate_below", "/when/windw"], "{problem}");
 }
+
+#[tokio::test]
+async fn u10_an_alert_tells_that_a_quota_is_nearly_used_up_and_that_there_is_room_again() {
+    let pager = Receiver::start();
+    let config = [
+        "[[plan]]\nname = \"small\"\nendpoints = 5\n[quota]\ndefault_plan = \"small\"".to_owned(),
+        pager.endpoint("pager", OWN),
+    ];
+    let relay = Relay::start(&config.join("\n")).await;
+    let nearly = json!({"name": "nearly", "when": {"quota_above": 0.5, "limits": ["endpoints", "keys"]}});
+    alert(&relay, nearly).await;
+    for name in ["one", "other"] {
+        let keys = json!({"name": name, "url": "https://example.com", "event_types": ["a.b"]});
+        let made = relay.admin(Method::POST, "/v1/endpoints", Some(keys)).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    let facts = told(&pager, "relay.alert.firing").await["data"].take();
+    assert_eq!(
+        [
+            &facts["condition"],
+            &facts["limit"],
+            &facts["value"],
+            &facts["threshold"],
+            &facts["endpoint"]
+        ],
+        [
+            &json!("quota_above"),
+            &json!("endpoints"),
+            &json!(0.6),
+            &json!(0.5),
+            &Value::Null
+        ]
+    );
+    let gone = relay.admin(Method::DELETE, "/v1/endpoints/other", None).await;
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    let resolved = told(&pager, "relay.alert.resolved").await;
+    assert_eq!(resolved["data"]["since"], facts["since"]);
+    assert_eq!(of_type(&pager, "relay.alert.firing").len(), 1);
+}

@@ -394,7 +394,7 @@ async fn a_key_may_what_its_role_says_until_it_is_revoked() {
         (Method::POST, "/v1/events", r#"{"type": "a.b"}"#, 202),
         (Method::GET, "/v1/events", "", 200),
         (Method::GET, "/v1/endpoints/nobody/secret", "", 404),
-        (Method::GET, "/v1/keys", "", 200),
+        (Method::GET, "/v1/tenants", "", 200),
     ];
     for (role, may) in [
         ("admin", [true; 4]),

@@ -49,6 +49,7 @@ pub(super) struct Renamed {
     request_body = Copy,
     responses(
         (status = 201, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 403, description = "`forbidden`, or `quota_reached`: the tenant has as many as it may have"),
         (status = 409, description = "`name_taken`, `too_many`, `no_secret` or `unusable`"),
         (status = 422, description = "`invalid_definition` or `unusable`"),
     )
@@ -91,6 +92,7 @@ pub(super) async fn endpoint(
     request_body = Renamed,
     responses(
         (status = 201, body = schemas::Source, headers(("ETag" = String))),
+        (status = 403, description = "`forbidden`, or `quota_reached`: the tenant has as many as it may have"),
         (status = 409, description = "`name_taken` or `too_many`"),
         (status = 422, description = "`invalid_definition` or `unusable`"),
     )

@@ -10,6 +10,7 @@ mod accepting;
 mod deliveries;
 mod insight;
 mod jobs;
+mod keys;
 mod kit;
 mod monitoring;
 mod pruning;
@@ -18,6 +19,7 @@ mod registry;
 mod resources;
 mod rules;
 mod state;
+mod usage;
 
 /// Runs each rule, by path, on a fresh store.
 macro_rules! each {
@@ -91,7 +93,11 @@ where
         registry::the_first_secrets_are_kept,
         registry::an_endpoint_is_disabled_until_it_is_enabled,
         registry::what_a_receiver_has_failed_at_is_kept_until_it_is_forgotten,
-        registry::keys_are_listed_oldest_first_and_revoked_once,
+        registry::secrets_rotate_with_what_retires,
+        keys::keys_are_revoked_once,
+        keys::keys_are_listed_newest_first_in_pages,
+        keys::a_key_belongs_to_one_tenant,
+        keys::keys_are_counted_and_forgotten_when_they_ended,
         resources::a_resource_reads_back_as_it_was_saved,
         resources::a_resource_belongs_to_one_tenant_and_kind,
         resources::of_two_changes_of_one_revision_the_first_counts,
@@ -122,6 +128,11 @@ where
         monitoring::what_is_expected_is_told_oldest_first_whatever_became_of_it,
         monitoring::what_waits_is_fetched_until_it_is_acknowledged,
         monitoring::an_alert_fires_until_it_does_not,
+        resources::with_a_tenant_goes_all_that_it_had,
+        usage::what_is_there_counts_and_so_does_what_comes,
+        usage::what_is_removed_is_taken_off,
+        usage::only_tenants_that_are_metered_are_counted,
+        usage::everything_has_an_owner,
         state::a_value_is_read_until_its_time,
         state::scopes_do_not_see_each_other,
         state::a_claim_is_won_once_until_it_ends,

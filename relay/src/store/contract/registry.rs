@@ -1,11 +1,11 @@
-//! Rules about names, secrets, disabled endpoints and keys.
+//! Rules about names, secrets and disabled endpoints.
 
 use std::sync::Arc;
 
 use super::kit::{ENDPOINT, OTHER_ENDPOINT, OTHER_TENANT, TENANT, at, done};
-use crate::model::id::{KeyId, TenantId};
+use crate::model::id::TenantId;
 use crate::model::secret::Secret;
-use crate::store::{Disabled, Failing, Key, Named, Role, SigningSecrets, Store};
+use crate::store::{Disabled, Failing, Named, Retiring, Rotation, SigningSecrets, Store};
 
 async fn identify(store: &Arc<dyn Store>, tenant: TenantId, kind: Named, names: &[&str]) -> Vec<i64> {
     let names = names.iter().map(|&name| name.to_owned()).collect();
@@ -29,9 +29,13 @@ pub(super) async fn the_first_secrets_are_kept(store: Arc<dyn Store>) {
         symmetric: Secret::new(format!("whsec_{text}")),
         asymmetric: Secret::new(format!("whsk_{text}")),
     };
-    let first = done(store.signing_secrets(ENDPOINT, secrets("a")).await);
-    let again = done(store.signing_secrets(ENDPOINT, secrets("b")).await);
-    let other = done(store.signing_secrets(OTHER_ENDPOINT, secrets("b")).await);
+    let first = done(store.signing_secrets(TENANT, ENDPOINT, secrets("a")).await);
+    let again = done(store.signing_secrets(TENANT, ENDPOINT, secrets("b")).await);
+    let other = done(
+        store
+            .signing_secrets(OTHER_TENANT, OTHER_ENDPOINT, secrets("b"))
+            .await,
+    );
     assert_eq!((first, again, other), (secrets("a"), secrets("a"), secrets("b")));
 }
 
@@ -88,35 +92,34 @@ pub(super) async fn what_a_receiver_has_failed_at_is_kept_until_it_is_forgotten(
     assert_eq!(done(store.failing().await), [(OTHER_ENDPOINT, failing(2, 1))]);
 }
 
-pub(super) async fn keys_are_listed_oldest_first_and_revoked_once(store: Arc<dyn Store>) {
-    let roles = [Role::Admin, Role::Manage, Role::Send, Role::Read];
-    let keys: Vec<_> = (1..=4)
-        .map(|number: u8| Key {
-            id: KeyId::from_raw(i64::from(number)),
-            tenant: TENANT,
-            name: format!("key {number}"),
-            role: roles[usize::from(number) - 1],
-            hash: [number; 32],
-            created_at: at(u64::from(number)),
-            revoked_at: None,
-        })
-        .collect();
-    for key in keys.iter().rev() {
-        done(store.add_key(key.clone()).await);
-    }
-    assert_eq!(done(store.keys().await), keys);
-    assert!(
-        store.add_key(keys[0].clone()).await.is_err(),
-        "an id that is taken"
+pub(super) async fn secrets_rotate_with_what_retires(store: Arc<dyn Store>) {
+    let secrets = |text: &str| SigningSecrets {
+        symmetric: Secret::new(format!("whsec_{text}")),
+        asymmetric: Secret::new(format!("whsk_{text}")),
+    };
+    done(store.signing_secrets(OTHER_TENANT, ENDPOINT, secrets("a")).await);
+    assert_eq!(done(store.retiring_secrets(ENDPOINT).await), []);
+    let retiring = vec![Retiring {
+        secret: secrets("a").symmetric,
+        until: at(9),
+    }];
+    let rotation = Rotation {
+        own: Some(secrets("b")),
+        retiring: retiring.clone(),
+    };
+    done(store.rotate_secrets(OTHER_TENANT, ENDPOINT, rotation).await);
+    let own = done(store.signing_secrets(OTHER_TENANT, ENDPOINT, secrets("c")).await);
+    assert_eq!(own, secrets("b"));
+    assert_eq!(done(store.retiring_secrets(ENDPOINT).await), retiring);
+    assert_eq!(done(store.retiring_secrets(OTHER_ENDPOINT).await), []);
+    let rotation = Rotation {
+        own: None,
+        retiring: Vec::new(),
+    };
+    done(store.rotate_secrets(OTHER_TENANT, ENDPOINT, rotation).await);
+    let own = done(store.signing_secrets(OTHER_TENANT, ENDPOINT, secrets("c")).await);
+    assert_eq!(
+        (own, done(store.retiring_secrets(ENDPOINT).await)),
+        (secrets("b"), vec![])
     );
-    assert!(done(store.revoke_key(keys[1].id, at(50)).await));
-    assert!(
-        !done(store.revoke_key(keys[1].id, at(60)).await),
-        "revoked already"
-    );
-    assert!(
-        !done(store.revoke_key(KeyId::from_raw(9), at(60)).await),
-        "unknown"
-    );
-    assert_eq!(done(store.keys().await)[1].revoked_at, Some(at(50)));
 }

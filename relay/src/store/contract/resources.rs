@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::kit::{OTHER_TENANT, TENANT, at, done};
-use crate::model::id::EndpointId;
+use crate::model::id::{EndpointId, TenantId};
 use crate::model::page::Page;
 use crate::model::resource::{Definition, Kind, Resource};
 use crate::store::{Disabled, Saved, Store, Which};
@@ -175,4 +175,25 @@ pub(super) async fn of_many_that_were_deleted_the_latest_are_kept(store: Arc<dyn
     };
     assert_eq!(names(&store, Which::Deleted, all).await.0, ["d", "a"]);
     assert_eq!(done(store.living().await), [living]);
+}
+
+pub(super) async fn with_a_tenant_goes_all_that_it_had(store: Arc<dyn Store>) {
+    let tenant = Resource {
+        kind: Kind::Tenant,
+        ..endpoint(&store, "acme")
+    };
+    save(&store, &tenant).await;
+    let own = Resource {
+        tenant: TenantId::from_raw(tenant.id),
+        ..endpoint(&store, "crm")
+    };
+    let other = endpoint(&store, "crm");
+    save(&store, &own).await;
+    save(&store, &other).await;
+    save(&store, &changed(&tenant, |next| next.deleted_at = Some(at(5)))).await;
+    assert!(done(store.is_deleted(own.id).await), "its tenant is");
+    assert!(!done(store.is_deleted(other.id).await));
+    assert_eq!(done(store.living().await).len(), 2, "it can be restored");
+    done(store.forget_resources(at(6), 100, 10).await);
+    assert_eq!(done(store.living().await), [other]);
 }

@@ -131,6 +131,7 @@ impl Tables {
         if let Some(rules) = &new.rules {
             self.rules.apply(&stored.event, rules, now);
         }
+        self.count_accepted(&stored.event);
         self.events.insert(id, stored);
         Accepted::New
     }
@@ -161,6 +162,7 @@ impl Tables {
             return 0;
         };
         self.last_removed = self.last_removed.max(stored.last_raw());
+        self.take_off(&stored.event);
         let replays = self.replayed.remove(&event).unwrap_or_default();
         let last = replays.last().map_or(0, |id| id.raw());
         self.last_removed = self.last_removed.max(last);

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::monitoring::{Bucket, Firing, FiringOf};
-use super::{DedupeKey, Disabled, Failing, Job, Key, Named, Scope, SigningSecrets};
+use super::{DedupeKey, Disabled, Failing, Job, Key, Named, Retiring, Scope, SigningSecrets, Usage};
 use crate::model::attempt::{Attempt, Trigger};
 use crate::model::counts::Counts;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
-use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, JobId, TenantId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, JobId, KeyId, TenantId};
 use crate::model::inspector::Inspector;
 use crate::model::message::Messages;
 use crate::model::resource::Resource;
@@ -23,10 +23,12 @@ mod events;
 mod insight;
 mod jobs;
 mod monitoring;
+mod keys;
 mod registry;
 mod resources;
 mod rules;
 mod state;
+mod usage;
 
 /// Attempts of one delivery that are kept: the latest.
 const ATTEMPTS_KEPT_MAX: usize = 100;
@@ -59,12 +61,14 @@ struct Tables {
     last_removed: i64,
     ids: IdMaker,
     names: HashMap<(TenantId, Named, String), i64>,
-    secrets: HashMap<EndpointId, SigningSecrets>,
+    secrets: HashMap<EndpointId, (TenantId, SigningSecrets)>,
+    retiring: HashMap<EndpointId, (TenantId, Vec<Retiring>)>,
     disabled: BTreeMap<EndpointId, Disabled>,
     failing: BTreeMap<EndpointId, Failing>,
-    keys: Vec<Key>,
+    keys: BTreeMap<KeyId, Key>,
     inspectors: Vec<Inspector>,
     resources: BTreeMap<i64, Resource>,
+    usage: BTreeMap<TenantId, Usage>,
     state: HashMap<Scope, BTreeMap<String, Value>>,
     rules: rules::Kept,
     /// Deliveries that their event did not plan.
@@ -86,11 +90,13 @@ impl Default for Tables {
             ids: IdMaker::new(0),
             names: HashMap::new(),
             secrets: HashMap::new(),
+            retiring: HashMap::new(),
             disabled: BTreeMap::new(),
             failing: BTreeMap::new(),
-            keys: Vec::new(),
+            keys: BTreeMap::new(),
             inspectors: Vec::new(),
             resources: BTreeMap::new(),
+            usage: BTreeMap::new(),
             state: HashMap::new(),
             rules: rules::Kept::default(),
             replayed: BTreeMap::new(),

@@ -1,11 +1,11 @@
-//! Names, secrets, disabled endpoints and keys.
+//! Names, secrets and disabled endpoints.
 
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use crate::model::id::{EndpointId, KeyId, TenantId};
+use crate::model::id::{EndpointId, TenantId};
 use crate::model::time::Timestamp;
-use crate::store::{Disabled, Error, Failing, Key, Named, Registry, SigningSecrets};
+use crate::store::{Disabled, Error, Failing, Named, Registry, Retiring, Rotation, SigningSecrets};
 
 #[async_trait]
 impl Registry for MemoryStore {
@@ -29,10 +29,33 @@ impl Registry for MemoryStore {
 
     async fn signing_secrets(
         &self,
+        tenant: TenantId,
         endpoint: EndpointId,
         fresh: SigningSecrets,
     ) -> Result<SigningSecrets, Error> {
-        Ok(self.tables().secrets.entry(endpoint).or_insert(fresh).clone())
+        let mut tables = self.tables();
+        let (_, kept) = tables.secrets.entry(endpoint).or_insert((tenant, fresh));
+        Ok(kept.clone())
+    }
+
+    async fn retiring_secrets(&self, endpoint: EndpointId) -> Result<Vec<Retiring>, Error> {
+        let tables = self.tables();
+        let retiring = tables.retiring.get(&endpoint);
+        Ok(retiring.map(|(_, retiring)| retiring.clone()).unwrap_or_default())
+    }
+
+    async fn rotate_secrets(
+        &self,
+        tenant: TenantId,
+        endpoint: EndpointId,
+        rotation: Rotation,
+    ) -> Result<(), Error> {
+        let mut tables = self.tables();
+        if let Some(own) = rotation.own {
+            tables.secrets.insert(endpoint, (tenant, own));
+        }
+        tables.retiring.insert(endpoint, (tenant, rotation.retiring));
+        Ok(())
     }
 
     async fn set_disabled(&self, endpoint: EndpointId, disabled: Option<Disabled>) -> Result<(), Error> {
@@ -71,28 +94,5 @@ impl Registry for MemoryStore {
             .iter()
             .map(|(id, failing)| (*id, *failing))
             .collect())
-    }
-
-    async fn add_key(&self, key: Key) -> Result<(), Error> {
-        let mut tables = self.tables();
-        if tables.keys.iter().any(|known| known.id == key.id) {
-            return Err(Error::Unavailable(format!("there is a key {} already", key.id)));
-        }
-        tables.keys.push(key);
-        tables.keys.sort_by_key(|key| (key.created_at, key.id));
-        Ok(())
-    }
-
-    async fn keys(&self) -> Result<Vec<Key>, Error> {
-        Ok(self.tables().keys.clone())
-    }
-
-    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, Error> {
-        let mut tables = self.tables();
-        let key = tables
-            .keys
-            .iter_mut()
-            .find(|key| key.id == id && key.revoked_at.is_none());
-        Ok(key.is_some_and(|key| key.revoked_at.replace(now).is_none()))
     }
 }

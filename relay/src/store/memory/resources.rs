@@ -82,8 +82,12 @@ impl Resources for MemoryStore {
 
     async fn is_deleted(&self, id: i64) -> Result<bool, Error> {
         let tables = self.tables();
+        let is_gone = |found: &Resource| found.deleted_at.is_some();
         let found = tables.resources.get(&id);
-        Ok(found.is_some_and(|resource| resource.deleted_at.is_some()))
+        Ok(found.is_some_and(|resource| {
+            let tenant = tables.resources.get(&resource.tenant.raw());
+            is_gone(resource) || tenant.is_some_and(|tenant| tenant.kind == Kind::Tenant && is_gone(tenant))
+        }))
     }
 
     async fn forget_resources(
@@ -106,9 +110,12 @@ impl Resources for MemoryStore {
             *at < deleted_before || *kept > kept_max
         });
         deleted.truncate(limit);
-        for (_, id, ..) in &deleted {
+        for (_, id, _, kind) in &deleted {
             tables.resources.remove(id);
             tables.forget_owner(*id);
+            if *kind == Kind::Tenant {
+                tables.forget_all_of(TenantId::from_raw(*id));
+            }
         }
         Ok(deleted.len())
     }
@@ -119,8 +126,22 @@ impl Tables {
     fn forget_owner(&mut self, id: i64) {
         let endpoint = EndpointId::from_raw(id);
         self.secrets.remove(&endpoint);
+        self.retiring.remove(&endpoint);
         self.disabled.remove(&endpoint);
         self.failing.remove(&endpoint);
         self.state.retain(|scope, _| scope.owner != id);
+    }
+
+    /// Forgets what a tenant had.
+    fn forget_all_of(&mut self, gone: TenantId) {
+        let own = self.resources.values().filter(|own| own.tenant == gone);
+        let own: Vec<i64> = own.map(|own| own.id).collect();
+        for id in own {
+            self.resources.remove(&id);
+            self.forget_owner(id);
+        }
+        self.keys.retain(|_, key| key.tenant != gone);
+        self.jobs.retain(|_, job| job.tenant != gone);
+        self.inspectors.retain(|inspector| inspector.tenant != gone);
     }
 }

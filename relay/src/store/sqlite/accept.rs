@@ -6,10 +6,10 @@ use rusqlite::{Connection, Statement, params};
 
 use super::failure::Failure;
 use super::job::{Urgency, Weight};
-use super::plan;
 use super::row::EventRow;
 use super::rules::{self, Losses};
 use super::session::{Session, keep};
+use super::{plan, usage};
 use crate::model::delivery::State;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, SourceId};
@@ -125,6 +125,9 @@ fn accept_one(session: &mut Session<'_>, offer: &Offer, now: Timestamp) -> Resul
         return Ok(Accepted::Duplicate(first));
     }
     insert(&mut session.accept.insert, &offer.row)?;
+    if session.metered.contains(&event.tenant) {
+        usage::count(session, event)?;
+    }
     for delivery in &offer.rows {
         let due = (delivery.state == State::Pending).then(|| now.as_millis());
         session.accept.wait.execute(params![

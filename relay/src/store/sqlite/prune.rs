@@ -6,7 +6,7 @@ use super::failure::{Failure, readable};
 use super::plan::{self, Standing};
 use super::row;
 use super::session::Session;
-use super::{deliveries, replayed, state};
+use super::{deliveries, replayed, state, usage};
 use crate::model::delivery::State;
 use crate::model::id::{EventId, first_raw_at};
 use crate::model::time::Timestamp;
@@ -121,6 +121,9 @@ fn remove(session: &Session<'_>, range: (i64, i64), pruned: &mut Pruned) -> Resu
         .execute(range)?;
     if replayed::any(session.connection())? {
         pruned.deliveries += replayed::remove(session, range)?;
+    }
+    if !session.metered.is_empty() {
+        usage::take_off(session, range)?;
     }
     pruned.events += session
         .statement("DELETE FROM events WHERE id BETWEEN ?1 AND ?2")?

@@ -1,23 +1,17 @@
-//! Names, secrets, disabled endpoints and keys.
+//! Names, and what receivers have come to; what endpoints sign with is in `secrets`.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, params};
 
 use super::SqliteStore;
 use super::failure::Failure;
 use super::job::Weight;
 use super::session::Session;
-use super::vault::{DataKey, Place, Vault};
-use crate::model::id::{EndpointId, KeyId, TenantId};
-use crate::model::secret::Secret;
+use crate::model::id::{EndpointId, TenantId};
 use crate::model::time::Timestamp;
-use crate::store::{Disabled, Error, Failing, Key, Named, Registry, Role, SigningSecrets};
-
-/// Columns that are sealed, each bound to its endpoint.
-pub(super) const SYMMETRIC: &str = "signing_secrets.symmetric";
-pub(super) const ASYMMETRIC: &str = "signing_secrets.asymmetric";
+use crate::store::{Disabled, Error, Failing, Named, Registry, Retiring, Rotation, SigningSecrets};
 
 #[async_trait]
 impl Registry for SqliteStore {
@@ -40,28 +34,24 @@ impl Registry for SqliteStore {
 
     async fn signing_secrets(
         &self,
+        tenant: TenantId,
         endpoint: EndpointId,
         fresh: SigningSecrets,
     ) -> Result<SigningSecrets, Error> {
-        // Looked for first: at a start there are as many as endpoints, and a commit each takes long.
-        let vault = Arc::clone(&self.vault);
-        let (tenant, known) = self
-            .readers
-            .run(move |connection| {
-                let known = kept_secrets(connection, endpoint, &vault)?;
-                Ok((tenant_of(connection, endpoint.raw())?, known))
-            })
-            .await?;
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let key = self.key(tenant).await?;
-        let vault = Arc::clone(&self.vault);
-        self.writer
-            .run(Weight::SMALL, move |session| {
-                signing_secrets(session, endpoint, &fresh, &key, &vault)
-            })
-            .await
+        self.own_secrets(tenant, endpoint, fresh).await
+    }
+
+    async fn retiring_secrets(&self, endpoint: EndpointId) -> Result<Vec<Retiring>, Error> {
+        self.retiring(endpoint).await
+    }
+
+    async fn rotate_secrets(
+        &self,
+        tenant: TenantId,
+        endpoint: EndpointId,
+        rotation: Rotation,
+    ) -> Result<(), Error> {
+        self.rotate(tenant, endpoint, rotation).await
     }
 
     async fn set_disabled(&self, endpoint: EndpointId, disabled: Option<Disabled>) -> Result<(), Error> {
@@ -85,22 +75,6 @@ impl Registry for SqliteStore {
 
     async fn failing(&self) -> Result<Vec<(EndpointId, Failing)>, Error> {
         self.readers.run(failing).await
-    }
-
-    async fn add_key(&self, key: Key) -> Result<(), Error> {
-        self.writer
-            .run(Weight::SMALL, move |session| add_key(session, &key))
-            .await
-    }
-
-    async fn keys(&self) -> Result<Vec<Key>, Error> {
-        self.readers.run(keys).await
-    }
-
-    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, Error> {
-        self.writer
-            .run(Weight::SMALL, move |session| revoke_key(session, id, now))
-            .await
     }
 }
 
@@ -139,73 +113,6 @@ const fn named(kind: Named) -> i64 {
         Named::EventType => 4,
         Named::Alert => 12,
     }
-}
-
-/// Whose endpoint it is.
-pub(super) fn tenant_of(connection: &Connection, endpoint: i64) -> Result<TenantId, Failure> {
-    let tenant = connection
-        .prepare_cached(
-            "SELECT tenant FROM names WHERE id = ?1 UNION ALL SELECT tenant FROM resources WHERE id = ?1",
-        )?
-        .query_row([endpoint], |row| row.get(0))
-        .optional()?;
-    Ok(tenant.map_or(TenantId::DEFAULT, TenantId::from_raw))
-}
-
-fn signing_secrets(
-    session: &Session<'_>,
-    endpoint: EndpointId,
-    fresh: &SigningSecrets,
-    key: &DataKey,
-    vault: &Vault,
-) -> Result<SigningSecrets, Failure> {
-    let row = endpoint.raw().to_le_bytes();
-    let seal = |column, secret: &Secret| key.seal(column, &row, secret.reveal().as_bytes());
-    session
-        .statement(
-            "INSERT INTO signing_secrets (endpoint, tenant, symmetric, asymmetric) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            endpoint.raw(),
-            key.tenant().raw(),
-            seal(SYMMETRIC, &fresh.symmetric),
-            seal(ASYMMETRIC, &fresh.asymmetric),
-        ])?;
-    kept_secrets(session.connection(), endpoint, vault)?
-        .ok_or_else(|| Failure::Corrupt("signing secrets that were just kept are not there".to_owned()))
-}
-
-/// The secrets of an endpoint that are kept, if any are.
-fn kept_secrets(
-    connection: &Connection,
-    endpoint: EndpointId,
-    vault: &Vault,
-) -> Result<Option<SigningSecrets>, Failure> {
-    let row = endpoint.raw().to_le_bytes();
-    let found = connection
-        .prepare_cached("SELECT tenant, symmetric, asymmetric FROM signing_secrets WHERE endpoint = ?1")?
-        .query_row([endpoint.raw()], |row| {
-            Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
-        })
-        .optional()?;
-    let Some((tenant, symmetric, asymmetric)) = found else {
-        return Ok(None);
-    };
-    let open = |column, sealed: &[u8]| {
-        let place = Place {
-            tenant: TenantId::from_raw(tenant),
-            column,
-            row: &row,
-        };
-        let text = String::from_utf8(vault.unseal(&place, sealed)?);
-        text.map(Secret::new)
-            .map_err(|_| Failure::Corrupt(format!("a sealed value of {column} is no text")))
-    };
-    Ok(Some(SigningSecrets {
-        symmetric: open(SYMMETRIC, &symmetric)?,
-        asymmetric: open(ASYMMETRIC, &asymmetric)?,
-    }))
 }
 
 fn set_disabled(
@@ -272,70 +179,4 @@ fn failing(connection: &Connection) -> Result<Vec<(EndpointId, Failing)>, Failur
         Ok((EndpointId::from_raw(row.get(0)?), failing))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn add_key(session: &Session<'_>, key: &Key) -> Result<(), Failure> {
-    session
-        .statement(
-            "INSERT INTO keys (id, tenant, name, role, hash, created_at, revoked_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            key.id.raw(),
-            key.tenant.raw(),
-            key.name,
-            role_code(key.role),
-            key.hash.as_slice(),
-            key.created_at.as_millis(),
-            key.revoked_at.map(Timestamp::as_millis),
-        ])?;
-    Ok(())
-}
-
-fn keys(connection: &Connection) -> Result<Vec<Key>, Failure> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, tenant, name, role, hash, created_at, revoked_at FROM keys ORDER BY created_at, id",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut keys = Vec::new();
-    while let Some(row) = rows.next()? {
-        keys.push(key(row)?);
-    }
-    Ok(keys)
-}
-
-fn key(row: &Row<'_>) -> Result<Key, Failure> {
-    Ok(Key {
-        id: KeyId::from_raw(row.get(0)?),
-        tenant: TenantId::from_raw(row.get(1)?),
-        name: row.get(2)?,
-        role: role(row.get(3)?)?,
-        hash: row.get(4)?,
-        created_at: Timestamp::from_millis(row.get(5)?),
-        revoked_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
-    })
-}
-
-fn revoke_key(session: &Session<'_>, id: KeyId, now: Timestamp) -> Result<bool, Failure> {
-    let changed = session
-        .statement("UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
-        .execute([id.raw(), now.as_millis()])?;
-    Ok(changed == 1)
-}
-
-/// The number a role is stored as.
-const fn role_code(role: Role) -> i64 {
-    match role {
-        Role::Admin => 1,
-        Role::Manage => 2,
-        Role::Send => 3,
-        Role::Read => 4,
-    }
-}
-
-fn role(code: i64) -> Result<Role, Failure> {
-    [Role::Admin, Role::Manage, Role::Send, Role::Read]
-        .into_iter()
-        .find(|role| role_code(*role) == code)
-        .ok_or_else(|| Failure::Corrupt(format!("there is no role {code}")))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, ErrorCode, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -73,8 +73,9 @@ impl Resources for SqliteStore {
 
     async fn is_deleted(&self, id: i64) -> Result<bool, Error> {
         let deleted = move |connection: &Connection| {
-            let sql = "SELECT 1 FROM resources WHERE id = ?1 AND deleted_at IS NOT NULL";
-            Ok(connection.prepare_cached(sql)?.exists([id])?)
+            let sql = "SELECT 1 FROM resources r WHERE r.id = ?1 AND (r.deleted_at IS NOT NULL OR EXISTS
+                (SELECT 1 FROM resources t WHERE t.id = r.tenant AND t.kind = ?2 AND t.deleted_at IS NOT NULL))";
+            Ok(connection.prepare_cached(sql)?.exists([id, code(Kind::Tenant)])?)
         };
         self.readers.run(deleted).await
     }
@@ -122,22 +123,50 @@ fn forgettable(
 fn forget(session: &Session<'_>, ids: &[i64]) -> Result<usize, Failure> {
     let mut forgotten = 0;
     for id in ids {
-        let sql = "DELETE FROM resources WHERE id = ?1 AND deleted_at IS NOT NULL";
-        if session.statement(sql)?.execute([id])? == 0 {
-            continue;
-        }
+        let sql = "DELETE FROM resources WHERE id = ?1 AND deleted_at IS NOT NULL RETURNING kind";
+        let gone = session
+            .statement(sql)?
+            .query_row([id], |row| row.get::<_, i64>(0));
+        let Some(gone) = gone.optional()? else { continue };
         forgotten += 1;
-        for sql in [
-            "DELETE FROM signing_secrets WHERE endpoint = ?1",
-            "DELETE FROM disabled WHERE endpoint = ?1",
-            "DELETE FROM failing WHERE endpoint = ?1",
-            "DELETE FROM state WHERE owner = ?1",
-            "DELETE FROM state_sizes WHERE owner = ?1",
-        ] {
-            session.statement(sql)?.execute([id])?;
+        if gone == code(Kind::Tenant) {
+            forget_all_of(session, *id)?;
         }
+        forget_owner(session, *id)?;
     }
     Ok(forgotten)
+}
+
+/// Removes what belonged to a source or endpoint.
+fn forget_owner(session: &Session<'_>, id: i64) -> Result<(), Failure> {
+    for sql in [
+        "DELETE FROM signing_secrets WHERE endpoint = ?1",
+        "DELETE FROM retiring_secrets WHERE endpoint = ?1",
+        "DELETE FROM disabled WHERE endpoint = ?1",
+        "DELETE FROM failing WHERE endpoint = ?1",
+        "DELETE FROM state WHERE owner = ?1",
+        "DELETE FROM state_sizes WHERE owner = ?1",
+    ] {
+        session.statement(sql)?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// Removes what a tenant had.
+fn forget_all_of(session: &Session<'_>, tenant: i64) -> Result<(), Failure> {
+    let mut statement = session.statement("DELETE FROM resources WHERE tenant = ?1 RETURNING id")?;
+    let own = statement.query_map([tenant], |row| row.get(0))?;
+    for id in own.collect::<Result<Vec<i64>, _>>()? {
+        forget_owner(session, id)?;
+    }
+    for sql in [
+        "DELETE FROM keys WHERE tenant = ?1",
+        "DELETE FROM jobs WHERE tenant = ?1",
+        "DELETE FROM inspectors WHERE tenant = ?1",
+    ] {
+        session.statement(sql)?.execute([tenant])?;
+    }
+    Ok(())
 }
 
 /// The largest id given to a resource; 0 without any.
@@ -153,12 +182,13 @@ const fn code(kind: Kind) -> i64 {
         Kind::Rule => 3,
         Kind::EventType => 4,
         Kind::Alert => 12,
+        Kind::Tenant => 5,
     }
 }
 
 fn kind(stored: i64) -> Result<Kind, Failure> {
-    Kind::ALL
-        .into_iter()
+    let mut kinds = Kind::ALL.into_iter().chain([Kind::Tenant]);
+    kinds
         .find(|kind| code(*kind) == stored)
         .ok_or_else(|| Failure::Corrupt(format!("there is no kind {stored} of resource")))
 }

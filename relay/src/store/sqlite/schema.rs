@@ -47,6 +47,10 @@ const MIGRATIONS: &[&str] = &[
         env!("CARGO_MANIFEST_DIR"),
         "/migrations/0008_monitoring.sql"
     )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0009_tenants.sql"
+    )),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.

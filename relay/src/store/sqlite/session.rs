@@ -1,12 +1,14 @@
 //! The writer's connection with what it keeps prepared.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rusqlite::{CachedStatement, Connection, PrepFlags, Statement};
 
 use super::failure::Failure;
 use super::log::Log;
-use super::{accept, record};
+use super::{accept, record, usage};
+use crate::model::id::TenantId;
 
 /// A connection that writes, for as long as it is sound.
 pub(super) struct Session<'c> {
@@ -19,6 +21,8 @@ pub(super) struct Session<'c> {
     /// The event that pruning looked at last, so that it does not look again and again at
     /// old events that have to stay; 0 to begin anew.
     pub(super) pruned_to: i64,
+    /// The tenants whose events are counted.
+    pub(super) metered: HashSet<TenantId>,
 }
 
 impl<'c> Session<'c> {
@@ -35,6 +39,7 @@ impl<'c> Session<'c> {
             accept: accept::Statements::new(connection)?,
             record: record::Statements::new(connection)?,
             pruned_to: 0,
+            metered: usage::metered(connection)?,
             connection,
         })
     }
@@ -66,6 +71,11 @@ impl<'c> Session<'c> {
         }
         if let Err(error) = self.connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "a transaction was not rolled back");
+        }
+        // What was undone may have been what is in here.
+        match usage::metered(self.connection) {
+            Ok(metered) => self.metered = metered,
+            Err(error) => tracing::error!(%error, "which tenants are counted cannot be read"),
         }
     }
 

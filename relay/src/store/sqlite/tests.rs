@@ -154,7 +154,10 @@ async fn reopening_keeps_everything() {
         .unwrap();
     store.record(&[failed(done.event.id)]).await.unwrap();
     store.set_state(&scope, "k", vec![1], None, NOW).await.unwrap();
-    store.signing_secrets(ENDPOINT, secrets("a")).await.unwrap();
+    store
+        .signing_secrets(TENANT, ENDPOINT, secrets("a"))
+        .await
+        .unwrap();
     store.set_checkpoint(EventId::from_raw(7)).await.unwrap();
     let names = store
         .identify(TENANT, Named::Source, vec!["a".to_owned()], NOW)
@@ -181,7 +184,10 @@ async fn reopening_keeps_everything() {
     );
     assert_eq!(store.state_value(&scope, "k", NOW).await.unwrap(), Some(vec![1]));
     assert_eq!(
-        store.signing_secrets(ENDPOINT, secrets("b")).await.unwrap(),
+        store
+            .signing_secrets(TENANT, ENDPOINT, secrets("b"))
+            .await
+            .unwrap(),
         secrets("a")
     );
     assert_eq!(store.checkpoint().await.unwrap(), EventId::from_raw(7));
@@ -545,7 +551,8 @@ async fn the_log_is_copied_back_while_the_store_runs() {
         store.accept(vec![event(&ids, false)], NOW).await.unwrap();
     }
     let log = beside(&place.path(), "-wal").metadata().unwrap().len();
-    assert!(log < 64 * 8192, "{log} bytes");
+    // The schema alone is about 70 pages; the events would be several hundred more.
+    assert!(log < 100 * 8192, "{log} bytes");
 }
 
 #[test]

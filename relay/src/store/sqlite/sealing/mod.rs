@@ -9,7 +9,7 @@ use super::Error;
 use super::failure::Failure;
 use super::state::state_row;
 use super::vault::{DataKey, Place, Vault, is_sealed};
-use super::{messages, registry, reopen, state};
+use super::{messages, reopen, secrets, state};
 use crate::model::id::TenantId;
 
 /// Deliveries sealed in one transaction: bounds what the write-ahead log gains.
@@ -129,11 +129,11 @@ fn seal_secrets(connection: &Connection, vault: &Vault) -> Result<(), Failure> {
     let rows: Vec<(i64, String, String)> =
         clear(connection, sql, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     for (endpoint, symmetric, asymmetric) in rows {
-        let tenant = registry::tenant_of(connection, endpoint)?;
+        let tenant = secrets::tenant_of(connection, endpoint)?;
         let key = key_of(connection, vault, tenant)?;
         let row = endpoint.to_le_bytes();
-        let symmetric = key.seal(registry::SYMMETRIC, &row, symmetric.as_bytes());
-        let asymmetric = key.seal(registry::ASYMMETRIC, &row, asymmetric.as_bytes());
+        let symmetric = key.seal(secrets::SYMMETRIC, &row, symmetric.as_bytes());
+        let asymmetric = key.seal(secrets::ASYMMETRIC, &row, asymmetric.as_bytes());
         connection.execute(
             "INSERT INTO signing_secrets (endpoint, tenant, symmetric, asymmetric) VALUES (?1, ?2, ?3, ?4)",
             params![endpoint, tenant.raw(), symmetric, asymmetric],

@@ -131,7 +131,10 @@ async fn fill(store: &SqliteStore) -> DeliveryId {
     let delivery = event.id.delivery(0);
     store.record(&[failed(event.id, delivery)]).await.unwrap();
     assert_eq!(
-        store.signing_secrets(ENDPOINT, secrets()).await.unwrap(),
+        store
+            .signing_secrets(TenantId::DEFAULT, ENDPOINT, secrets())
+            .await
+            .unwrap(),
         secrets()
     );
     let written = store
@@ -165,7 +168,13 @@ async fn check(store: &SqliteStore, delivery: DeliveryId) {
         symmetric: Secret::new("whsec_other".to_owned()),
         asymmetric: Secret::new("whsk_other".to_owned()),
     };
-    assert_eq!(store.signing_secrets(ENDPOINT, other).await.unwrap(), secrets());
+    assert_eq!(
+        store
+            .signing_secrets(TenantId::DEFAULT, ENDPOINT, other)
+            .await
+            .unwrap(),
+        secrets()
+    );
     let value = store.state_value(&scope(), "token", NOW).await.unwrap();
     assert_eq!(value.as_deref(), Some(MARK.as_bytes()));
     store.retry(TenantId::DEFAULT, delivery, NOW).await.unwrap();
@@ -232,7 +241,10 @@ async fn what_was_in_the_clear_is_sealed_on_opening() {
     let store = place.open();
     assert_eq!(place.files_with(MARK), Vec::<PathBuf>::new());
     assert_eq!(
-        store.signing_secrets(ENDPOINT, secrets()).await.unwrap(),
+        store
+            .signing_secrets(TenantId::DEFAULT, ENDPOINT, secrets())
+            .await
+            .unwrap(),
         secrets()
     );
     let value = store.state_value(&scope(), "token", NOW).await.unwrap();
@@ -261,7 +273,10 @@ async fn a_store_that_cannot_be_rewritten_is_used_and_rewritten_later() {
     drop(connection);
     for _ in 0..2 {
         let store = place.open();
-        let found = store.signing_secrets(ENDPOINT, secrets()).await.unwrap();
+        let found = store
+            .signing_secrets(TenantId::DEFAULT, ENDPOINT, secrets())
+            .await
+            .unwrap();
         assert_eq!(found, secrets());
         store.close().await;
         drop(store);
@@ -312,7 +327,9 @@ async fn a_sealed_value_opens_in_its_own_place_alone() {
     let store = place.open();
     let moved = store.state_value(&scope(), "other", NOW).await;
     assert!(matches!(moved, Err(Error::Corrupt(_))), "{moved:?}");
-    let moved = store.signing_secrets(ENDPOINT, secrets()).await;
+    let moved = store
+        .signing_secrets(TenantId::DEFAULT, ENDPOINT, secrets())
+        .await;
     assert!(matches!(moved, Err(Error::Corrupt(_))), "{moved:?}");
 }
 

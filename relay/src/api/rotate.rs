@@ -1,0 +1,106 @@
+//! `/v1/endpoints/{id}/secret/rotate`: another signing secret, beside which the old one signs for a
+//! while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::Manager;
+use super::errors::{self, Failure};
+use super::managed;
+use super::params::PathId;
+use super::{Api, endpoints};
+use crate::crypto::standard_webhooks::SigningKey;
+use crate::http::problem::{Flaw, Problem};
+use crate::manage;
+use crate::model::resource::Kind;
+use crate::model::secret::Secret;
+
+/// Every route of this file.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(rotate))
+}
+
+/// How a secret rotates.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rotation)]
+struct Asked {
+    /// A span of time from `0s` to `30d`.
+    overlap: Option<String>,
+    /// What to sign with from now on; without it the relay makes one.
+    secret: Option<String>,
+}
+
+/// Replaces what an endpoint signs with
+///
+/// What was replaced goes on signing beside the new secret until the overlap is over. Answers what
+/// the receiver verifies with from now on.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints/{id}/secret/rotate",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body = Option<Asked>,
+    responses(
+        (status = 200, body = endpoints::Secrets),
+        (status = 409, description = "`declared_in_file` or `still_rotating`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 422, description = "`invalid_rotation`, or `unusable`: it signs with no such secret"),
+    )
+)]
+async fn rotate(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<endpoints::Secrets>, Failure> {
+    let entry = managed::find(&api, &caller, Kind::Endpoint, &id)?;
+    // No body says nothing else than what is usual.
+    let asked = match body.is_empty() {
+        true => Asked::default(),
+        false => {
+            let Json(asked) = Json::from_bytes(&body).map_err(|error| errors::of_body(&error))?;
+            asked
+        }
+    };
+    let (given, overlap) = read(asked)?;
+    let handle = managed::handle(&entry.resource, &headers)?;
+    let manager = Arc::clone(&api.manager);
+    let rotated = managed::undisturbed(&api, async move { manager.rotate(handle, given, overlap).await });
+    let entry = rotated
+        .await?
+        .map_err(|refused| managed::problem(Kind::Endpoint, refused))?;
+    tracing::info!(by = %caller.key, endpoint = entry.resource.name, ?overlap, "signing secret rotated");
+    Ok(Json(endpoints::Secrets::of(&api, &entry)?))
+}
+
+fn read(asked: Asked) -> Result<(Option<Secret>, Duration), Failure> {
+    let mut flaws = Vec::new();
+    let overlap = manage::overlap(asked.overlap.as_deref());
+    if overlap.is_none() {
+        flaws.push(Flaw::new("/overlap", "invalid", "use 0s to 30d, as in \"24h\""));
+    }
+    let given = asked.secret.map(Secret::new);
+    if let Some(Err(error)) = given.as_ref().map(SigningKey::parse) {
+        flaws.push(Flaw::new("/secret", "invalid", error.to_string()));
+    }
+    match overlap {
+        Some(overlap) if flaws.is_empty() => Ok((given, overlap)),
+        _ => {
+            let detail = "this secret cannot rotate so: see each error";
+            let problem = Problem::new(422, "invalid_rotation", "Invalid rotation", detail);
+            Err(problem.with_errors(flaws).into())
+        }
+    }
+}
