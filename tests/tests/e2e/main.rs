@@ -39,6 +39,8 @@ mod alerts;
 mod digests;
 mod poll;
 mod stream;
+mod tenants;
+mod ownership;
 mod metrics;
 mod examples;
 mod diagnose;
