@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test]
-async fn an_event_is_accepted_and_delivered() {
+async fn u3_an_event_is_accepted_and_delivered() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "")).await;
     let answer = relay
@@ -29,7 +29,7 @@ async fn an_event_is_accepted_and_delivered() {
 }
 
 #[tokio::test]
-async fn the_same_id_is_one_event() {
+async fn m20_the_same_id_is_one_event() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "")).await;
     let body = r#"{"type": "a.b", "id": "order-1", "data": 1}"#;
@@ -79,7 +79,7 @@ async fn posts_of_one_id_at_the_same_time_are_one_event() {
 }
 
 #[tokio::test]
-async fn a_request_repeated_with_its_idempotency_key_does_nothing_twice() {
+async fn v10_a_request_repeated_with_its_idempotency_key_does_nothing_twice() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "")).await;
     let post = async |key: &str| {
@@ -188,7 +188,7 @@ async fn a_batch_is_accepted_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn an_event_goes_to_the_endpoints_that_want_it() {
+async fn c7_v12_an_event_goes_to_the_endpoints_that_want_it() {
     let receiver = Receiver::start();
     let named = |name: &str, wants: &str| {
         relay_tests::receiver::endpoint(name, &format!("{}/{name}", receiver.url()), wants)

@@ -20,7 +20,7 @@ async fn refused(
 }
 
 #[tokio::test]
-async fn a_malformed_event_is_refused_with_the_place_of_each_fault() {
+async fn w11_a_malformed_event_is_refused_with_the_place_of_each_fault() {
     let relay = Relay::start("").await;
     let cases: [(&str, &[(&str, &str)]); 16] = [
         ("", &[("", "invalid_json")]),
@@ -351,7 +351,7 @@ async fn a_method_that_is_not_answered_is_said_so() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_key_in_force() {
+async fn w10_w11_nobody_gets_in_without_a_key_in_force() {
     let relay = Relay::start("").await;
     let basic = "Basic cms6eA==".to_owned();
     for authorization in [

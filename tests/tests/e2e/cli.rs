@@ -155,7 +155,7 @@ async fn keys_are_made_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn a_listener_verifies_what_a_relay_sends() {
+async fn v14_c10_a_listener_verifies_what_a_relay_sends() {
     let relay_config = |port: u16, secret: &str| {
         endpoint(
             "crm",

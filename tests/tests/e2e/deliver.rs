@@ -12,7 +12,7 @@ const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_WHSEC: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 
 #[tokio::test]
-async fn both_signatures_verify_with_what_the_api_says() {
+async fn c12_v8_both_signatures_verify_with_what_the_api_says() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "signatures = [\"v1\", \"v1a\"]")).await;
     relay.event("a.b", json!({"n": 1})).await;
@@ -37,7 +37,7 @@ async fn both_signatures_verify_with_what_the_api_says() {
 }
 
 #[tokio::test]
-async fn an_own_secret_signs_and_a_rotating_one_signs_beside_it() {
+async fn c12_an_own_secret_signs_and_a_rotating_one_signs_beside_it() {
     let receiver = Receiver::start();
     let one = endpoint("one", &receiver.url(), &format!("secret = \"{WHSEC}\""));
     let two = endpoint(
@@ -155,7 +155,7 @@ async fn data_that_is_no_json_is_carried_as_text_or_base64() {
 }
 
 #[tokio::test]
-async fn method_and_headers_are_the_endpoints_own() {
+async fn u13_method_and_headers_are_the_endpoints_own() {
     let receiver = Receiver::start();
     let settings = r#"
         method = "PUT"
@@ -181,7 +181,7 @@ async fn method_and_headers_are_the_endpoints_own() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_a_trusted_authority_is_accepted() {
+async fn c11_a_certificate_of_a_trusted_authority_is_accepted() {
     let authority = Authority::new();
     let receiver = Receiver::behind(&authority.issue("127.0.0.1", Validity::Valid));
     let setup = Setup::new(&receiver.endpoint("crm", ""));
@@ -196,7 +196,7 @@ async fn a_certificate_of_a_trusted_authority_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_spaces_messages() {
+async fn m25_v9_a_rate_limit_spaces_messages() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "rate_limit = \"5/s\"")).await;
     for n in 0..9 {
@@ -217,7 +217,7 @@ async fn a_rate_limit_spaces_messages() {
 }
 
 #[tokio::test]
-async fn no_more_are_under_way_at_once_than_the_endpoint_allows() {
+async fn v9_no_more_are_under_way_at_once_than_the_endpoint_allows() {
     let receiver = Receiver::answering(|_, _| Reply::After(Duration::from_millis(20)));
     let relay = Relay::start(&receiver.endpoint("crm", "concurrency = 3")).await;
     for n in 0..24 {

@@ -32,7 +32,7 @@ async fn settled(relay: &Relay, event: &str) -> BTreeMap<String, Value> {
 }
 
 #[tokio::test]
-async fn each_misbehaviour_has_its_class() {
+async fn c19_each_misbehaviour_has_its_class() {
     let elsewhere = Receiver::start();
     let replies = [
         ("never", Reply::Never, "timeout"),
@@ -99,7 +99,7 @@ async fn an_answer_that_never_ends_is_cut_and_counts() {
 }
 
 #[tokio::test]
-async fn bad_certificates_are_refused() {
+async fn c11_bad_certificates_are_refused() {
     let authority = Authority::new();
     let certificates = [
         ("self-signed", Certificate::self_signed("127.0.0.1")),

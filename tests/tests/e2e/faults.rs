@@ -47,7 +47,7 @@ fn count(relay: &Relay, text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn when_files_cannot_grow_events_are_refused_until_they_can() {
+async fn w11_when_files_cannot_grow_events_are_refused_until_they_can() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "")).await;
     let before = relay.event("a.b", json!(0)).await;
@@ -74,7 +74,7 @@ async fn when_files_cannot_grow_events_are_refused_until_they_can() {
 }
 
 #[tokio::test]
-async fn without_file_descriptors_senders_are_told_to_come_back() {
+async fn w11_without_file_descriptors_senders_are_told_to_come_back() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "")).await;
     let before = relay.event("a.b", json!(0)).await;

@@ -25,7 +25,7 @@ const LITERALS: [&str; 14] = [
 ];
 
 #[tokio::test]
-async fn addresses_that_are_not_public_are_refused_with_the_configuration() {
+async fn w15_addresses_that_are_not_public_are_refused_with_the_configuration() {
     for host in LITERALS {
         let config = endpoint("crm", &format!("http://{host}:8080/"), "");
         let ended = Setup::new(&config)
@@ -41,7 +41,7 @@ async fn addresses_that_are_not_public_are_refused_with_the_configuration() {
 }
 
 #[tokio::test]
-async fn names_that_lead_to_an_address_that_is_not_public_are_blocked() {
+async fn w15_names_that_lead_to_an_address_that_is_not_public_are_blocked() {
     let receiver = Receiver::start();
     let port = receiver.address().port();
     let once = "retry = { schedule = [] }";
@@ -64,7 +64,7 @@ async fn names_that_lead_to_an_address_that_is_not_public_are_blocked() {
 }
 
 #[tokio::test]
-async fn what_is_allowed_is_only_what_is_listed() {
+async fn c5_w15_what_is_allowed_is_only_what_is_listed() {
     let receiver = Receiver::start();
     let port = receiver.address().port();
     let once = "retry = { schedule = [] }";
@@ -94,7 +94,7 @@ async fn settled(relay: &Relay, event: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn plain_http_is_refused_where_only_https_is_allowed() {
+async fn m13_c11_plain_http_is_refused_where_only_https_is_allowed() {
     let setup = Setup::new(&endpoint("crm", "http://example.com/", ""))
         .variable("RELAY_OUTBOUND__HTTPS_ONLY", "true");
     let ended = setup.run(&["check"]).await;

@@ -51,7 +51,7 @@ fn retry(delay: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_only_fails_is_disabled_and_gets_everything_once_it_is_back() {
+async fn v7_an_endpoint_that_only_fails_is_disabled_and_gets_everything_once_it_is_back() {
     const EVENTS: usize = 12;
     let is_back = Arc::new(AtomicBool::new(false));
     let script = Arc::clone(&is_back);
@@ -184,7 +184,7 @@ async fn what_is_too_old_is_not_sent_unless_someone_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_asks_for_fewer_gets_nothing_until_then_and_everything_in_the_end() {
+async fn v9_a_receiver_that_asks_for_fewer_gets_nothing_until_then_and_everything_in_the_end() {
     const EVENTS: usize = 5;
     let receiver = Receiver::script([Reply::with_header(429, "retry-after", "2")]);
     let other = Receiver::start();

@@ -126,7 +126,7 @@ async fn an_event_is_shown_with_its_data_and_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn deliveries_are_found_by_endpoint_status_event_and_type() {
+async fn m18_v4_deliveries_are_found_by_endpoint_status_event_and_type() {
     let good = Receiver::start();
     let bad = Receiver::always(Reply::Status(500));
     let config = good.endpoint("good", "")

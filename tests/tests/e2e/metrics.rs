@@ -36,7 +36,7 @@ async fn told(relay: &Relay, line: &str) {
 }
 
 #[tokio::test]
-async fn events_attempts_plugins_and_refusals_are_counted() {
+async fn u14_v16_events_attempts_plugins_and_refusals_are_counted() {
     let receiver = Receiver::script([Reply::Status(500)]);
     let settings = r#"plugins = [{ use = "redact-fields", config = { mask = ["/phone"] } }]
            retry = { schedule = ["10ms"], jitter = 0 }"#;

@@ -206,7 +206,7 @@ async fn a_post_that_says_nothing_known_is_still_an_event() {
 }
 
 #[tokio::test]
-async fn a_mapping_of_ones_own_takes_the_place_of_a_preset() {
+async fn m20_u15_w17_a_mapping_of_ones_own_takes_the_place_of_a_preset() {
     let config = r#"
         [[source]]
         name = "shop"

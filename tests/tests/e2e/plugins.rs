@@ -446,7 +446,7 @@ async fn stock_plugins_need_no_file_and_work_as_a_chain() {
 }
 
 #[tokio::test]
-async fn a_token_within_the_body_is_verified() {
+async fn m14_a_token_within_the_body_is_verified() {
     let config = r#"
         [[source]]
         name = "door"

@@ -120,7 +120,7 @@ async fn v2_a_deleted_endpoint_is_restored_with_the_secret_it_had() {
 }
 
 #[tokio::test]
-async fn w5_deleting_an_endpoint_cancels_what_waits_for_it() {
+async fn u9_w5_deleting_an_endpoint_cancels_what_waits_for_it() {
     let receiver = Receiver::always(Reply::Status(500));
     let relay = Relay::start("").await;
     let retry = json!({"schedule": ["1h"], "jitter": 0});

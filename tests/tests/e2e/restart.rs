@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 #[tokio::test]
-async fn an_event_accepted_right_before_a_kill_is_delivered_after_the_restart() {
+async fn u14_w18_an_event_accepted_right_before_a_kill_is_delivered_after_the_restart() {
     let receiver = Receiver::always(Reply::Held);
     let mut relay = Relay::start(&receiver.endpoint("crm", "")).await;
     let mut events = Vec::new();

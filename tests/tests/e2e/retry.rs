@@ -17,7 +17,7 @@ fn retry(schedule: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn the_schedule_is_followed_and_every_attempt_recorded() {
+async fn c15_the_schedule_is_followed_and_every_attempt_recorded() {
     let receiver = Receiver::script([Reply::with_body(500, "no room"), Reply::Status(404)]);
     let relay = Relay::start(&receiver.endpoint("crm", &retry(&["100ms", "400ms", "1h"]))).await;
     let event = relay.event("a.b", json!(1)).await;
@@ -60,7 +60,7 @@ async fn the_schedule_is_followed_and_every_attempt_recorded() {
 }
 
 #[tokio::test]
-async fn every_attempt_bears_the_same_id_and_bytes_and_a_time_of_its_own() {
+async fn m20_u19_v10_every_attempt_bears_the_same_id_and_bytes_and_a_time_of_its_own() {
     let receiver = Receiver::script([Reply::Status(500), Reply::Close]);
     let relay = Relay::start(&receiver.endpoint("crm", &retry(&["1100ms", "20ms"]))).await;
     relay.event("a.b", json!({"n": 1.0})).await;
@@ -81,7 +81,7 @@ async fn every_attempt_bears_the_same_id_and_bytes_and_a_time_of_its_own() {
 }
 
 #[tokio::test]
-async fn retry_after_is_obeyed() {
+async fn v9_retry_after_is_obeyed() {
     let receiver = Receiver::script([
         Reply::with_header(429, "retry-after", "1"),
         Reply::with_header(503, "retry-after", "soon"),
@@ -100,7 +100,7 @@ async fn retry_after_is_obeyed() {
 }
 
 #[tokio::test]
-async fn an_exhausted_delivery_is_kept_and_can_be_retried_by_hand() {
+async fn c15_c17_an_exhausted_delivery_is_kept_and_can_be_retried_by_hand() {
     let receiver = Receiver::script([Reply::Status(500), Reply::Status(502)]);
     let relay = Relay::start(&receiver.endpoint("crm", &retry(&["10ms"]))).await;
     let event = relay.event("a.b", json!(1)).await;
@@ -178,7 +178,7 @@ async fn only_the_endpoint_that_failed_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_gone_disables_its_endpoint_and_loses_nothing() {
+async fn v7_a_receiver_that_is_gone_disables_its_endpoint_and_loses_nothing() {
     let receiver = Receiver::script([Reply::Status(410), Reply::Status(410)]);
     let mut relay = Relay::start(&receiver.endpoint("crm", &retry(&["10ms"]))).await;
     let first = relay.event("a.b", json!(1)).await;
@@ -268,7 +268,7 @@ async fn a_retry_that_is_far_off_can_be_brought_forward_by_hand() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_does_not_answer_is_probed_and_gets_everything_once_it_is_back() {
+async fn v7_a_receiver_that_does_not_answer_is_probed_and_gets_everything_once_it_is_back() {
     const EVENTS: usize = 60;
     let closed = Closed::new();
     let settings = format!("concurrency = 2\n{}", retry(&["50ms"; 50]));

@@ -49,7 +49,7 @@ fn setup(receiver: &Receiver) -> Setup {
 }
 
 #[tokio::test]
-async fn a_whole_flow_shows_no_secret_anywhere() {
+async fn c13_a_whole_flow_shows_no_secret_anywhere() {
     let receiver = Receiver::script(vec![Reply::Status(500); 100]);
     let mut relay = setup(&receiver).start().await;
     // Those that the relay makes itself; the kit notes what these answers show.
@@ -133,7 +133,7 @@ fn scan_files(relay: &Relay) {
 }
 
 #[tokio::test]
-async fn the_master_key_rotates_while_events_flow() {
+async fn c13_the_master_key_rotates_while_events_flow() {
     let receiver = Receiver::start();
     let keyed = |keys: &str| format!("[store]\nmaster_key = [{keys}]\n{}", receiver.endpoint("crm", ""));
     let (first, second) = (format!("\"{MASTER}\""), format!("\"{OTHER_MASTER}\""));

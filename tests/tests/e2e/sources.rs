@@ -27,7 +27,7 @@ fn assert_refused(answer: &Answer, why: &str) {
 }
 
 #[tokio::test]
-async fn bytes_and_headers_are_delivered_as_they_came() {
+async fn m2_w18_bytes_and_headers_are_delivered_as_they_came() {
     let receiver = Receiver::start();
     let relay =
         Relay::start(&(source("verify = { scheme = \"none\" }") + &receiver.endpoint("crm", ""))).await;
@@ -245,7 +245,7 @@ fn hmac() -> Scheme {
 }
 
 #[tokio::test]
-async fn each_scheme_takes_the_genuine_and_refuses_the_forged() {
+async fn m21_each_scheme_takes_the_genuine_and_refuses_the_forged() {
     for scheme in [github(), stripe(), slack(), standard(), token(), basic(), hmac()] {
         let relay = Relay::start(&source(&scheme.settings)).await;
         let post = async |headers: &[(&'static str, String)]| {
@@ -277,7 +277,7 @@ async fn each_scheme_takes_the_genuine_and_refuses_the_forged() {
 }
 
 #[tokio::test]
-async fn either_of_two_secrets_is_good_while_they_rotate() {
+async fn m21_either_of_two_secrets_is_good_while_they_rotate() {
     let relay = Relay::start(&source(
         r#"verify = { scheme = "github", secret = ["new secret", "old secret"] }"#,
     ))
@@ -292,7 +292,7 @@ async fn either_of_two_secrets_is_good_while_they_rotate() {
 }
 
 #[tokio::test]
-async fn tokens_may_stand_in_the_query_or_in_the_body() {
+async fn m14_tokens_may_stand_in_the_query_or_in_the_body() {
     let config = [
         "[[source]]\nname = \"query\"\nverify = { scheme = \"token\", in = \"query:key\", secret = \"s3cr3t-key\" }\n",
         "[[source]]\nname = \"body\"\nverify = { scheme = \"token\", in = \"body:/meta/key\", secret = \"s3cr3t-key\" }\n",
@@ -393,7 +393,7 @@ async fn only_methods_that_bring_an_event_are_taken() {
 }
 
 #[tokio::test]
-async fn an_endpoint_may_want_only_one_source() {
+async fn w1_an_endpoint_may_want_only_one_source() {
     let receiver = Receiver::start();
     let config = [
         "[[source]]\nname = \"a\"\nverify = { scheme = \"none\" }\n",
