@@ -82,6 +82,7 @@ pub(super) fn read<'a>(
         timeout: section
             .duration("timeout", Duration::from_millis(50)..=Duration::from_secs(60))
             .unwrap_or(TIMEOUT_DEFAULT),
+        success_statuses: success_statuses(section),
         retry: section.section("retry").map(retry).unwrap_or_default(),
         rate_limit: rate(section, "rate_limit"),
         concurrency: section
@@ -151,7 +152,7 @@ fn previous_url(section: &Section<'_>) {
 }
 
 /// What says how something is sent, which has no meaning where nothing is.
-const OF_SENDING: [&str; 14] = [
+const OF_SENDING: [&str; 15] = [
     "url",
     "method",
     "plugins",
@@ -161,6 +162,7 @@ const OF_SENDING: [&str; 14] = [
     "secret",
     "signatures",
     "timeout",
+    "success_statuses",
     "retry",
     "rate_limit",
     "concurrency",
@@ -319,6 +321,17 @@ fn signatures(section: &Section<'_>) -> Signatures {
         );
     }
     signatures
+}
+
+/// Which 2xx count as success, where a receiver says by one of them that it took nothing.
+fn success_statuses(section: &Section<'_>) -> Vec<u16> {
+    let statuses = section
+        .integers("success_statuses", 200..=299)
+        .unwrap_or_default();
+    statuses
+        .into_iter()
+        .filter_map(|status| u16::try_from(status).ok())
+        .collect()
 }
 
 fn retry(section: Section<'_>) -> RetryPolicy {

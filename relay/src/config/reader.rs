@@ -234,6 +234,31 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// A list of whole numbers within a range, at least one.
+    pub fn integers(&self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<Vec<u64>> {
+        self.draw(
+            key,
+            || serde_json::json!({"type": "array", "minItems": 1, "items": sketch::integer(&range)}),
+        );
+        let numbers = self.expect(key, "a list of whole numbers", |value| {
+            value
+                .as_array()?
+                .iter()
+                .map(Value::as_u64)
+                .collect::<Option<Vec<_>>>()
+        })?;
+        let stray = numbers.iter().find(|number| !range.contains(number));
+        if numbers.is_empty() || stray.is_some() {
+            self.fault(
+                key,
+                stray.map_or("is empty".to_owned(), |number| format!("has {number}")),
+                format!("use {} to {}", range.start(), range.end()),
+            );
+            return None;
+        }
+        Some(numbers)
+    }
+
     /// A number within a range.
     pub fn number(&self, key: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
         self.draw(key, || sketch::number(&range));

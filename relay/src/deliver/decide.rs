@@ -180,6 +180,7 @@ mod tests {
             status,
             excerpt: String::new(),
             retry_after_ms,
+            declined: false,
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Outlet {
     signer: Signer,
     method: http::Method,
     timeout: Duration,
+    /// Which 2xx count as success; empty: all.
+    success_statuses: Vec<u16>,
     /// On the heap: few endpoints need it.
     consent: Option<Box<Consent>>,
 }
@@ -75,6 +77,7 @@ impl Outlet {
             signer: Signer::new(secrets)?.beside(retiring)?,
             method: endpoint.method.clone(),
             timeout: endpoint.timeout,
+            success_statuses: endpoint.success_statuses.clone(),
             consent: Consent::of(endpoint).map(Box::new),
         })
     }
@@ -148,7 +151,20 @@ impl Outlet {
             answer_bytes_max: EXCERPT_BYTES_MAX,
             timeout: self.timeout,
         };
-        sender.send(request).await
+        self.judged(sender.send(request).await)
+    }
+
+    /// The outcome, with a 2xx that this endpoint does not count as success marked as declined.
+    fn judged(&self, mut outcome: Outcome) -> Outcome {
+        if let Outcome::Responded {
+            status: status @ 200..=299,
+            declined,
+            ..
+        } = &mut outcome
+        {
+            *declined = !self.success_statuses.is_empty() && !self.success_statuses.contains(status);
+        }
+        outcome
     }
 
     /// The head of a request, with its time and signature.
@@ -192,7 +208,7 @@ impl Outlet {
                 Ok(answer) => {
                     let status = answer.status.as_u16();
                     let outcome = outcome::responded(status, &answer.headers, &answer.body, clock.now());
-                    (outcome, Some(answer.into()))
+                    (self.judged(outcome), Some(answer.into()))
                 }
                 Err(outcome) => (outcome, None),
             };

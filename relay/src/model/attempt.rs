@@ -101,6 +101,9 @@ pub enum Outcome {
         /// What the answer's `Retry-After` asked for, in milliseconds from its arrival.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
+        /// Whether it is a 2xx that the endpoint does not count as success.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        declined: bool,
     },
     /// No complete answer came.
     Unreachable { cause: Cause, detail: String },
@@ -123,7 +126,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every [class](Self::class).
-    pub const CLASSES: [&str; 14] = [
+    pub const CLASSES: [&str; 15] = [
         "dns",
         "connect",
         "tls",
@@ -131,6 +134,7 @@ impl Outcome {
         "reset",
         "protocol",
         "too_large",
+        "http_2xx",
         "http_3xx",
         "http_4xx",
         "http_5xx",
@@ -146,6 +150,7 @@ impl Outcome {
             self,
             Self::Responded {
                 status: 200..=299,
+                declined: false,
                 ..
             }
         )
@@ -153,13 +158,18 @@ impl Outcome {
 
     /// The error class, for filters, counts and alerts; `None` for success.
     ///
-    /// `dns`, `connect`, `tls`, `timeout`, `reset`, `protocol`, `too_large`, `http_3xx`,
+    /// `dns`, `connect`, `tls`, `timeout`, `reset`, `protocol`, `too_large`, `http_2xx`, `http_3xx`,
     /// `http_4xx`, `http_5xx`, `http_other`, `blocked`, `dropped`, `plugin`.
     pub const fn class(&self) -> Option<&'static str> {
         match self {
             Self::Responded {
-                status: 200..=299, ..
+                status: 200..=299,
+                declined: false,
+                ..
             } => None,
+            Self::Responded {
+                status: 200..=299, ..
+            } => Some("http_2xx"),
             Self::Responded {
                 status: 300..=399, ..
             } => Some("http_3xx"),
@@ -188,6 +198,11 @@ impl Outcome {
     /// One line for people.
     pub fn summary(&self) -> String {
         match self {
+            Self::Responded {
+                status,
+                declined: true,
+                ..
+            } => format!("the receiver answered {status}, which is no success for this endpoint"),
             Self::Responded { status, .. } => format!("the receiver answered {status}"),
             Self::Unreachable { cause, detail } => format!("{}: {detail}", cause.as_str()),
             Self::Refused { reason } => format!("blocked: {reason}"),

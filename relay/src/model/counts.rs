@@ -193,6 +193,7 @@ mod tests {
                 status,
                 excerpt: String::new(),
                 retry_after_ms: None,
+                declined: false,
             },
             plugins: Vec::new(),
             log: Vec::new(),

@@ -36,6 +36,8 @@ pub struct Endpoint {
     /// Which of its own secrets the relay signs with, when `secrets` is empty.
     pub signatures: Signatures,
     pub timeout: Duration,
+    /// Which statuses from 200 to 299 count as success; empty: all.
+    pub success_statuses: Vec<u16>,
     pub retry: RetryPolicy,
     pub rate_limit: Option<RateLimit>,
     /// Attempts under way at once.

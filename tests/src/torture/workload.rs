@@ -219,6 +219,7 @@ impl Workload {
                 status: if arrived { 200 } else { 500 },
                 excerpt: String::new(),
                 retry_after_ms: None,
+                declined: false,
             },
             plugins: Vec::new(),
             log: Vec::new(),

@@ -99,6 +99,7 @@ impl Flow {
         }
         let mut attempted = attempted;
         let answer = match answer {
+            Some(answer) if attempted.outcome.class() == Some("http_2xx") => Err(Missed::Declined(answer)),
             Some(answer) => {
                 self.reply(target, question, call, answer, &mut attempted.plugins)
                     .await

@@ -104,6 +104,7 @@ pub(super) fn attempt(number: u32, ms: u64, status: u16) -> Attempt {
             status,
             excerpt: "ok".to_owned(),
             retry_after_ms: None,
+            declined: false,
         },
         plugins: Vec::new(),
         log: Vec::new(),

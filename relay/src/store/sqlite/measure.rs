@@ -77,6 +77,7 @@ fn success(event: &Event) -> Record {
             status: 200,
             excerpt: String::new(),
             retry_after_ms: None,
+            declined: false,
         },
         plugins: Vec::new(),
         log: Vec::new(),

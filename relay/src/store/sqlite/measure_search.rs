@@ -80,6 +80,7 @@ fn record(new: &NewEvent, number: usize) -> Record {
                 status: 503,
                 excerpt: "busy".to_owned(),
                 retry_after_ms: None,
+                declined: false,
             },
         ),
         1 => (
@@ -95,6 +96,7 @@ fn record(new: &NewEvent, number: usize) -> Record {
                 status: 200,
                 excerpt: String::new(),
                 retry_after_ms: None,
+                declined: false,
             },
         ),
     };
