@@ -4,6 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Numbers from here on count milliseconds, microseconds: as the unit before they would be
+/// thousands of years away.
+const MILLISECONDS_FROM: f64 = 1e11;
+const MICROSECONDS_FROM: f64 = 1e14;
+/// The last year that RFC 3339 can write ends before this, in milliseconds since 1970.
+const MS_MAX: f64 = 253_402_300_800_000.0;
+
 /// Milliseconds since 1970-01-01T00:00:00Z; written as RFC 3339 with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
@@ -22,6 +29,26 @@ impl Timestamp {
     /// Whole seconds since 1970 began, as `webhook-timestamp` wants them.
     pub const fn as_secs(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+
+    /// RFC 3339, or a [number](Self::from_number).
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        match text.parse() {
+            Ok(number) => Self::from_number(number),
+            Err(_) => text.parse().ok(),
+        }
+    }
+
+    /// That many seconds, milliseconds or microseconds after 1970 began, whichever it can be.
+    pub fn from_number(number: f64) -> Option<Self> {
+        let ms = match number {
+            number if number >= MICROSECONDS_FROM => number / 1000.0,
+            number if number >= MILLISECONDS_FROM => number,
+            number => number * 1000.0,
+        };
+        // Zero is what a sender writes who does not know. Not a number is in no range.
+        (ms > 0.0 && ms < MS_MAX).then(|| Self(ms.round() as i64))
     }
 
     /// How long after `earlier` this is; zero if it is not.
@@ -138,6 +165,26 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_in_every_unit() {
+        for (text, ms) in [
+            ("2024-01-15T10:30:00Z", Some(1_705_314_600_000)),
+            ("1749506891", Some(1_749_506_891_000)),
+            ("1749506891.25", Some(1_749_506_891_250)),
+            ("1749506891123", Some(1_749_506_891_123)),
+            ("1749506891123456", Some(1_749_506_891_123)),
+            ("0", None),
+            ("-5", None),
+            ("NaN", None),
+            ("inf", None),
+            ("1e300", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(Timestamp::read(text).map(Timestamp::as_millis), ms, "{text}");
+        }
+    }
 
     #[test]
     fn is_written_with_milliseconds_in_utc() {

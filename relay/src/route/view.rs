@@ -6,6 +6,7 @@ use sonic_rs::{JsonContainerTrait as _, JsonValueTrait as _, Value};
 
 use crate::model::event::Event;
 use crate::model::json;
+use crate::model::time::Timestamp;
 
 /// The fields of an event that a filter can name.
 pub const FIELDS: [&str; 6] = ["id", "source", "type", "subject", "time", "data"];
@@ -29,6 +30,11 @@ impl<'e> View<'e> {
             time: OnceCell::new(),
             data: OnceCell::new(),
         }
+    }
+
+    /// When the event came in, which ages are reckoned from.
+    pub(super) const fn received_at(&self) -> Timestamp {
+        self.event.received_at
     }
 
     fn field(&self, name: &str) -> Node<'_> {

@@ -20,6 +20,8 @@ pub(super) const TARGET: Target = Target {
     },
     words: &[
         "{\"numeric\": [\"=\", 0]}",
+        "{\"age\": [\"<\", \"10m\"]}",
+        "{\"time\": [\">=\", \"2026-01-31T15:00:00Z\"]}",
         "{\"exists\": true}",
         "{\"wildcard\": \"\\\\*\"}",
         "{\"wildcard\": \"**\"}",

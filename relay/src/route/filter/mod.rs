@@ -20,6 +20,7 @@ mod tests;
 use sonic_rs::{JsonContainerTrait as _, JsonValueTrait as _, Value};
 
 use super::view::{Node, View};
+use crate::model::time::Timestamp;
 use test::Test;
 
 pub use self::parse::{DEPTH_MAX, FAULTS_MAX, TESTS_MAX, TEXT_LEN_MAX};
@@ -71,12 +72,12 @@ impl Filter {
 
     /// Whether the event meets the pattern.
     pub fn matches(&self, view: &View<'_>) -> bool {
-        self.0.failure(Node::Event(view)).is_none()
+        self.0.failure(Node::Event(view), view.received_at()).is_none()
     }
 
     /// Why the event does not meet the pattern; `None` if it does.
     pub fn explain(&self, view: &View<'_>) -> Option<Mismatch> {
-        let Failure { clause, found } = self.0.failure(Node::Event(view))?;
+        let Failure { clause, found } = self.0.failure(Node::Event(view), view.received_at())?;
         Some(Mismatch {
             pointer: clause.pointer.clone(),
             operators: clause.operators.clone(),
@@ -129,29 +130,34 @@ struct Failure<'f, 'v> {
 }
 
 impl Pattern {
-    fn failure<'f, 'v>(&'f self, on: Node<'v>) -> Option<Failure<'f, 'v>> {
+    fn failure<'f, 'v>(&'f self, on: Node<'v>, now: Timestamp) -> Option<Failure<'f, 'v>> {
         let failed = self
             .fields
             .iter()
-            .find_map(|field| field.failure(on.field(&field.name)));
-        failed.or_else(|| self.any_of.as_ref().and_then(|any_of| any_of.failure(on)))
+            .find_map(|field| field.failure(on.field(&field.name), now));
+        failed.or_else(|| self.any_of.as_ref().and_then(|any_of| any_of.failure(on, now)))
     }
 
     /// As [`Self::failure`], of one of the objects in an array.
-    fn failure_among<'f, 'v>(&'f self, elements: &'v [Value]) -> Option<Failure<'f, 'v>> {
+    fn failure_among<'f, 'v>(&'f self, elements: &'v [Value], now: Timestamp) -> Option<Failure<'f, 'v>> {
         let mut first = None;
-        if self.holds_among(elements, &mut first) {
+        if self.holds_among(elements, now, &mut first) {
             return None;
         }
         // An array without any object has no fields at all.
-        first.or_else(|| self.failure(Node::Absent))
+        first.or_else(|| self.failure(Node::Absent, now))
     }
 
     /// Goes through arrays in arrays; their depth is bounded with that of the data.
-    fn holds_among<'f, 'v>(&'f self, elements: &'v [Value], first: &mut Option<Failure<'f, 'v>>) -> bool {
+    fn holds_among<'f, 'v>(
+        &'f self,
+        elements: &'v [Value],
+        now: Timestamp,
+        first: &mut Option<Failure<'f, 'v>>,
+    ) -> bool {
         elements.iter().any(|element| match element.as_array() {
-            Some(array) => self.holds_among(array.as_slice(), first),
-            None if element.is_object() => match self.failure(Node::Json(element)) {
+            Some(array) => self.holds_among(array.as_slice(), now, first),
+            None if element.is_object() => match self.failure(Node::Json(element), now) {
                 Some(failure) => {
                     first.get_or_insert(failure);
                     false
@@ -164,21 +170,24 @@ impl Pattern {
 }
 
 impl Field {
-    fn failure<'f, 'v>(&'f self, found: Node<'v>) -> Option<Failure<'f, 'v>> {
+    fn failure<'f, 'v>(&'f self, found: Node<'v>, now: Timestamp) -> Option<Failure<'f, 'v>> {
         match &self.rule {
-            Rule::OneOf { tests, .. } if tests.iter().any(|test| test.holds(found)) => None,
+            Rule::OneOf { tests, .. } if tests.iter().any(|test| test.holds(found, now)) => None,
             Rule::OneOf { clause, .. } => Some(Failure { clause, found }),
             Rule::Below(pattern) => match found.elements() {
-                Some(elements) => pattern.failure_among(elements),
-                None => pattern.failure(found),
+                Some(elements) => pattern.failure_among(elements, now),
+                None => pattern.failure(found, now),
             },
         }
     }
 }
 
 impl AnyOf {
-    fn failure<'f, 'v>(&'f self, on: Node<'v>) -> Option<Failure<'f, 'v>> {
-        let holds = self.branches.iter().any(|branch| branch.failure(on).is_none());
+    fn failure<'f, 'v>(&'f self, on: Node<'v>, now: Timestamp) -> Option<Failure<'f, 'v>> {
+        let holds = self
+            .branches
+            .iter()
+            .any(|branch| branch.failure(on, now).is_none());
         (!holds).then_some(Failure {
             clause: &self.clause,
             found: on,

@@ -29,7 +29,7 @@ impl Number {
         }
     }
 
-    const fn as_float(self) -> f64 {
+    pub(super) const fn as_float(self) -> f64 {
         match self {
             Self::Whole(number) => number as f64,
             Self::Other(number) => number,

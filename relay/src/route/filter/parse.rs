@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::model::json::escape_token;
+use crate::model::time::{Timestamp, parse_duration};
 
 use super::super::view::FIELDS;
 use super::number::{Bound, Comparison, Number};
@@ -19,12 +20,13 @@ pub const TESTS_MAX: usize = 1000;
 pub const TEXT_LEN_MAX: usize = 1024;
 /// Most faults that are collected of one pattern.
 pub const FAULTS_MAX: usize = 50;
-/// Most comparisons of one `numeric`.
+/// Most comparisons of one `numeric`, `age` or `time`.
 const BOUNDS_MAX: usize = 4;
 /// Longest part of a clause that an explanation repeats, in bytes.
 const WANTED_SHOWN_MAX: usize = 200;
 
-const OPERATORS: &str = "prefix, suffix, wildcard, anything-but, equals-ignore-case, numeric, exists, cidr";
+const OPERATORS: &str =
+    "prefix, suffix, wildcard, anything-but, equals-ignore-case, numeric, age, time, exists, cidr";
 
 pub(super) fn parse(pattern: &Value) -> Result<Pattern, Vec<Fault>> {
     let mut parser = Parser::default();
@@ -201,7 +203,15 @@ impl Parser {
             "suffix" => self.affix(value, pointer).map(Test::Suffix),
             "wildcard" => self.wildcard(value, pointer),
             "equals-ignore-case" => self.folded(value, pointer).map(Test::EqualFolded),
-            "numeric" => self.numeric(value, pointer),
+            "numeric" => self
+                .bounds(value, pointer, "[\">\", 0, \"<=\", 5]", number)
+                .map(Test::Numeric),
+            "age" => self
+                .bounds(value, pointer, "[\">=\", \"5m\", \"<\", \"1h\"]", age)
+                .map(Test::Age),
+            "time" => self
+                .bounds(value, pointer, "[\">=\", \"2026-01-31T15:00:00Z\"]", moment)
+                .map(Test::Moment),
             "exists" => self.exists(value, pointer),
             "cidr" => self.network(value, pointer),
             "anything-but" => self.anything_but(value, pointer),
@@ -277,21 +287,24 @@ impl Parser {
         network.ok().map(Test::Network)
     }
 
-    /// `[">", 0, "<=", 5]`.
-    fn numeric(&mut self, value: &Value, pointer: &str) -> Option<Test> {
+    /// A list of operators, each with a limit that `read` takes, as in `example`.
+    fn bounds(
+        &mut self,
+        value: &Value,
+        pointer: &str,
+        example: &str,
+        read: impl Fn(&Value) -> Option<Number>,
+    ) -> Option<Vec<Bound>> {
         let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-        let bounds: Option<Vec<_>> = list.chunks(2).map(bound).collect();
-        match bounds {
-            Some(bounds) if (1..=BOUNDS_MAX).contains(&bounds.len()) => Some(Test::Numeric(bounds)),
-            _ => {
-                let message = format!(
-                    "is not a list of 1 to {BOUNDS_MAX} comparisons such as [\">\", 0, \"<=\", 5], \
-                     with =, <, <=, > or >="
-                );
-                self.fault(pointer, message);
-                None
-            }
+        let bounds: Option<Vec<_>> = list.chunks(2).map(|pair| bound(pair, &read)).collect();
+        let bounds = bounds.filter(|bounds| (1..=BOUNDS_MAX).contains(&bounds.len()));
+        if bounds.is_none() {
+            let message = format!(
+                "is not a list of 1 to {BOUNDS_MAX} comparisons such as {example}, with =, <, <=, > or >="
+            );
+            self.fault(pointer, message);
         }
+        bounds
     }
 
     /// A plain value, a list of them, or one operator on a text or a list of texts.
@@ -358,17 +371,33 @@ impl Parser {
     }
 }
 
-fn bound(pair: &[Value]) -> Option<Bound> {
+fn bound(pair: &[Value], read: impl Fn(&Value) -> Option<Number>) -> Option<Bound> {
     let [word, limit] = pair else { return None };
     let word = word.as_str()?;
     let (_, comparison) = Comparison::WORDS.into_iter().find(|(known, _)| *known == word)?;
-    let Value::Number(limit) = limit else {
-        return None;
-    };
     Some(Bound {
         comparison,
-        limit: Number::of(limit)?,
+        limit: read(limit)?,
     })
+}
+
+fn number(limit: &Value) -> Option<Number> {
+    match limit {
+        Value::Number(limit) => Number::of(limit),
+        _ => None,
+    }
+}
+
+/// A span of time, in milliseconds.
+fn age(limit: &Value) -> Option<Number> {
+    let span = parse_duration(limit.as_str()?)?;
+    i128::try_from(span.as_millis()).ok().map(Number::Whole)
+}
+
+/// A moment, in milliseconds since 1970.
+fn moment(limit: &Value) -> Option<Number> {
+    let moment: Timestamp = limit.as_str()?.parse().ok()?;
+    Some(Number::Whole(moment.as_millis().into()))
 }
 
 fn below(pointer: &str, name: &str) -> String {

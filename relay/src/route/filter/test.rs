@@ -8,6 +8,7 @@ use sonic_rs::{JsonContainerTrait as _, JsonValueTrait as _, Value};
 use super::super::view::Node;
 use super::number::{Bound, Number};
 use super::wildcard::Wildcard;
+use crate::model::time::Timestamp;
 
 /// What a value can be tested for.
 #[derive(Debug, Clone)]
@@ -20,6 +21,11 @@ pub(super) enum Test {
     EqualFolded(String),
     /// All of these comparisons.
     Numeric(Vec<Bound>),
+    /// A moment for whose age when the event came in all of these comparisons hold, in
+    /// milliseconds.
+    Age(Vec<Bound>),
+    /// A moment for which all of these comparisons hold, in milliseconds since 1970.
+    Moment(Vec<Bound>),
     /// An address within a network.
     Network(IpNet),
     /// Whether there is anything at all, `null` included.
@@ -65,6 +71,8 @@ impl Test {
             Self::Wildcard(_) => "wildcard",
             Self::EqualFolded(_) => "equals-ignore-case",
             Self::Numeric(_) => "numeric",
+            Self::Age(_) => "age",
+            Self::Moment(_) => "time",
             Self::Network(_) => "cidr",
             Self::Exists(_) => "exists",
             Self::AnythingBut(_) => "anything-but",
@@ -72,29 +80,38 @@ impl Test {
     }
 
     /// Whether the test holds of what stands there, or of one element of the array there.
-    pub(super) fn holds(&self, found: Node<'_>) -> bool {
+    /// `now` is when the event came in.
+    pub(super) fn holds(&self, found: Node<'_>, now: Timestamp) -> bool {
         if let Self::Exists(wanted) = self {
             return found.is_absent() != *wanted;
         }
         match found {
-            Node::Text(text) => self.holds_of(Scalar::Text(text)),
-            Node::Json(value) => self.holds_in(value),
+            Node::Text(text) => self.holds_of(Scalar::Text(text), now),
+            Node::Json(value) => self.holds_in(value, now),
             Node::Event(_) | Node::Absent => false,
         }
     }
 
-    fn holds_in(&self, value: &Value) -> bool {
+    fn holds_in(&self, value: &Value, now: Timestamp) -> bool {
         match value.as_array() {
-            Some(array) => array.iter().any(|element| self.holds_in(element)),
-            None => scalar(value).is_some_and(|scalar| self.holds_of(scalar)),
+            Some(array) => array.iter().any(|element| self.holds_in(element, now)),
+            None => scalar(value).is_some_and(|scalar| self.holds_of(scalar, now)),
         }
     }
 
-    fn holds_of(&self, value: Scalar<'_>) -> bool {
+    fn holds_of(&self, value: Scalar<'_>, now: Timestamp) -> bool {
         match (self, value) {
             (Self::Equal(literal), value) => literal.equals(value),
-            (Self::AnythingBut(tests), value) => !tests.iter().any(|test| test.holds_of(value)),
+            (Self::AnythingBut(tests), value) => !tests.iter().any(|test| test.holds_of(value, now)),
             (Self::Numeric(bounds), Scalar::Number(number)) => bounds.iter().all(|bound| bound.holds(number)),
+            (Self::Age(bounds), value) => value.moment().is_some_and(|moment| {
+                let age = i128::from(now.as_millis()) - i128::from(moment.as_millis());
+                bounds.iter().all(|bound| bound.holds(Number::Whole(age)))
+            }),
+            (Self::Moment(bounds), value) => value.moment().is_some_and(|moment| {
+                let moment = Number::Whole(moment.as_millis().into());
+                bounds.iter().all(|bound| bound.holds(moment))
+            }),
             (Self::Prefix(prefix), Scalar::Text(text)) => prefix.begins(text),
             (Self::Suffix(suffix), Scalar::Text(text)) => suffix.ends(text),
             (Self::Wildcard(wildcard), Scalar::Text(text)) => wildcard.matches(text),
@@ -103,6 +120,17 @@ impl Test {
                 .parse::<IpAddr>()
                 .is_ok_and(|address| network.contains(&address)),
             _ => false,
+        }
+    }
+}
+
+impl Scalar<'_> {
+    /// The moment that it tells: RFC 3339, or a number since 1970.
+    fn moment(self) -> Option<Timestamp> {
+        match self {
+            Self::Text(text) => Timestamp::read(text),
+            Self::Number(number) => Timestamp::from_number(number.as_float()),
+            Self::Null | Self::Bool(_) => None,
         }
     }
 }
