@@ -28,7 +28,7 @@ pub fn endpoint(config: &Config, table: &Map<String, Value>) -> Read<Endpoint> {
 }
 
 /// What decides which events an endpoint gets.
-const ROUTING: [&str; 4] = ["name", "event_types", "sources", "filter"];
+const ROUTING: [&str; 5] = ["name", "event_types", "sources", "filter", "sample"];
 
 /// Reads of an endpoint only what decides which events it gets: where they would go is nowhere.
 /// `None` if that does not read either.

@@ -56,6 +56,7 @@ pub(super) fn read<'a>(
             .map(str::to_owned)
             .collect(),
         filter: filter(section),
+        sample: section.number("sample", 0.0..=1.0),
         plugins: plugin_uses(section, limits),
         on_fault: section
             .choice(

@@ -35,6 +35,8 @@ pub enum Question {
     EventType,
     /// Does the event meet its filter?
     Filter,
+    /// Is the event in the sample that it wants?
+    Sample,
 }
 
 /// How that was answered.
@@ -88,17 +90,18 @@ impl From<Mismatch> for Clause {
 /// Every question about a case, in order.
 pub fn steps(case: &Case<'_>) -> Vec<Step> {
     let existed = existed(case);
-    let (source, kind, filter) = match &case.now {
-        Decision::Source => (Answer::No, Answer::NotAsked, Answer::NotAsked),
-        Decision::Type => (Answer::Yes, Answer::No, Answer::NotAsked),
-        Decision::Filter(_) => (Answer::Yes, Answer::Yes, Answer::No),
-        Decision::Wanted => (Answer::Yes, Answer::Yes, Answer::Yes),
+    let (source, kind, filter, sample) = match &case.now {
+        Decision::Source => (Answer::No, Answer::NotAsked, Answer::NotAsked, Answer::NotAsked),
+        Decision::Type => (Answer::Yes, Answer::No, Answer::NotAsked, Answer::NotAsked),
+        Decision::Filter(_) => (Answer::Yes, Answer::Yes, Answer::No, Answer::NotAsked),
+        Decision::Sample => (Answer::Yes, Answer::Yes, Answer::Yes, Answer::No),
+        Decision::Wanted => (Answer::Yes, Answer::Yes, Answer::Yes, Answer::Yes),
     };
     let clause = match &case.now {
         Decision::Filter(mismatch) => Some(Clause::from(mismatch.clone())),
         _ => None,
     };
-    vec![
+    let mut steps = vec![
         Step {
             check: Question::Existed,
             answer: if existed { Answer::Yes } else { Answer::No },
@@ -117,7 +120,10 @@ pub fn steps(case: &Case<'_>) -> Vec<Step> {
             clause,
             ..step(Question::Filter, filter, about_filter(case))
         },
-    ]
+    ];
+    let share = case.endpoint.sample;
+    steps.extend(share.map(|share| step(Question::Sample, sample, about_sample(share))));
+    steps
 }
 
 fn step(check: Question, answer: Answer, text: String) -> Step {
@@ -170,9 +176,13 @@ fn about_filter(case: &Case<'_>) -> String {
     match &case.now {
         Decision::Filter(mismatch) => format!("at {}: {}", mismatch.pointer, mismatch.message()),
         _ if case.endpoint.filter.is_none() => "the endpoint has no filter".to_owned(),
-        Decision::Wanted => "the event meets the filter".to_owned(),
+        Decision::Wanted | Decision::Sample => "the event meets the filter".to_owned(),
         _ => "the filter was not asked".to_owned(),
     }
+}
+
+fn about_sample(share: f64) -> String {
+    format!("the endpoint wants a share of {share} of such events, drawn by their ids")
 }
 
 /// What became of the event at the endpoint, in a sentence.

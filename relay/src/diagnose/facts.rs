@@ -87,6 +87,7 @@ pub(super) mod tests {
             rate_limit: None,
             concurrency: NonZeroU32::MIN,
             consent_origin: None,
+            sample: None,
             success_statuses: Vec::new(),
             disable_after: days(5),
             reply: None,

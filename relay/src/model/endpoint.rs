@@ -26,6 +26,8 @@ pub struct Endpoint {
     pub sources: Vec<String>,
     /// An event pattern, as it was written; compiled by `route::filter`.
     pub filter: Option<serde_json::Value>,
+    /// The share of what it would get otherwise that it gets; `None`: all of it.
+    pub sample: Option<f64>,
     pub plugins: Vec<PluginUse>,
     pub on_fault: OnFault,
     /// `None`: `standard` for events from the API, `raw` for events from a source.

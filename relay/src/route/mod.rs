@@ -6,6 +6,7 @@
 //! follows the endpoints that want it, not those that exist.
 
 pub mod filter;
+mod sample;
 pub mod table;
 pub mod type_index;
 pub mod view;

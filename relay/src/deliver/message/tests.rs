@@ -35,6 +35,7 @@ fn endpoint(format: Option<Format>) -> Endpoint {
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
         consent_origin: None,
+        sample: None,
         success_statuses: Vec::new(),
         disable_after: Duration::from_secs(3600),
         reply: None,

@@ -12,6 +12,7 @@ use crate::model::event_type::{self, Pattern};
 use crate::model::id::{EndpointId, TenantId};
 
 use super::filter::{Fault, Filter, Mismatch};
+use super::sample;
 use super::type_index::{self, Found, TypeIndex};
 use super::view::View;
 
@@ -47,6 +48,8 @@ pub enum Decision {
     /// It wants other event types.
     Type,
     Filter(Mismatch),
+    /// It wants a share of them, and the event is not in it.
+    Sample,
 }
 
 impl Decision {
@@ -56,6 +59,9 @@ impl Decision {
             Self::Wanted => "wanted".to_owned(),
             Self::Source => "the endpoint wants events of other sources".to_owned(),
             Self::Type => "the endpoint wants other event types".to_owned(),
+            Self::Sample => {
+                "the endpoint wants a sample of such events, and this one is not in it".to_owned()
+            }
             Self::Filter(mismatch) => {
                 format!(
                     "the filter says no at {}: {}",
@@ -143,7 +149,9 @@ impl Table {
             return Wanted::new();
         };
         let view = View::new(event);
-        let wants = |route: &&Arc<Route>| route.filter.as_ref().is_none_or(|filter| filter.matches(&view));
+        let wants = |route: &&Arc<Route>| {
+            route.filter.as_ref().is_none_or(|filter| filter.matches(&view)) && route.samples(event)
+        };
         let found = tenant.find(&event.envelope.kind, source).into_iter();
         found.filter(wants).map(|route| &route.endpoint).collect()
     }
@@ -285,7 +293,17 @@ impl Route {
             return Decision::Type;
         }
         let mismatch = self.filter.as_ref().and_then(|filter| filter.explain(view));
-        mismatch.map_or(Decision::Wanted, Decision::Filter)
+        match mismatch {
+            Some(mismatch) => Decision::Filter(mismatch),
+            None if self.samples(event) => Decision::Wanted,
+            None => Decision::Sample,
+        }
+    }
+
+    fn samples(&self, event: &Event) -> bool {
+        self.endpoint
+            .sample
+            .is_none_or(|share| sample::takes(share, event))
     }
 }
 
