@@ -33,6 +33,7 @@ mod conditions;
 mod definitions;
 mod deliveries;
 mod digests;
+pub mod egress;
 mod endpoints;
 mod errors;
 mod erasures;
@@ -60,6 +61,7 @@ mod tenants;
 pub mod testing;
 mod usage;
 
+use egress::Egress;
 use errors::Failure;
 
 /// Everything that the handlers use.
@@ -79,6 +81,8 @@ pub struct Api {
     pub ids: Arc<IdMaker>,
     /// What `/openapi.json` answers.
     pub document: Bytes,
+    /// What `/v1/egress` answers.
+    pub egress: Arc<Egress>,
     pub testing: Arc<testing::Bench>,
     pub inspectors: Arc<Inspectors>,
     /// Whether a caller is told that an id is another tenant's.
@@ -131,6 +135,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(stream::routes())
         .merge(digests::routes())
         .merge(poll::routes())
+        .merge(egress::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))
         .routes(routes!(metrics))

@@ -301,6 +301,7 @@ impl App {
                     metrics,
                     ids,
                     document: receive::document(),
+                    egress: api::egress::told(&app.config.outbound.egress, &app.config.outbound.bind),
                     testing: Arc::default(),
                     inspectors,
                     stop: app.stop.clone(),
@@ -536,6 +537,7 @@ fn sender_settings(
         connect_timeout: outbound.connect_timeout,
         idle_per_origin: outbound.idle_connections_max,
         extra_roots,
+        bind: outbound.bind.clone(),
         ..SenderSettings::new(guard, Arc::clone(clock))
     })
 }

@@ -311,6 +311,8 @@ fn outbound(section: Option<Section<'_>>) -> Outbound {
         allow_networks: Vec::new(),
         ca_files: Vec::new(),
         connect_timeout: 5 * SECOND,
+        egress: Vec::new(),
+        bind: Vec::new(),
         idle_connections_max: 64,
     };
     let Some(section) = section else { return outbound };
@@ -325,10 +327,37 @@ fn outbound(section: Option<Section<'_>>) -> Outbound {
     outbound.connect_timeout = section
         .duration("connect_timeout", Duration::from_millis(100)..=MINUTE)
         .unwrap_or(outbound.connect_timeout);
+    outbound.egress = networks(&section, "egress").unwrap_or_default();
+    outbound.bind = bind(&section);
     outbound.idle_connections_max =
         size(section.integer("idle_connections_max", 0..=10_000)).unwrap_or(outbound.idle_connections_max);
     section.finish();
     outbound
+}
+
+/// The addresses to connect from: at most one of each family.
+fn bind(section: &Section<'_>) -> Vec<std::net::IpAddr> {
+    let texts = section.strings("bind").unwrap_or_default();
+    let mut addresses: Vec<std::net::IpAddr> = Vec::new();
+    for text in texts {
+        match text.parse::<std::net::IpAddr>() {
+            Ok(address) if addresses.iter().any(|known| known.is_ipv4() == address.is_ipv4()) => {
+                let remedy = "give one of IPv4 and one of IPv6 at most";
+                section.fault(
+                    "bind",
+                    format!("has {text:?} beside another of its family"),
+                    remedy,
+                );
+            }
+            Ok(address) => addresses.push(address),
+            Err(_) => section.fault(
+                "bind",
+                format!("has {text:?}, which is no address"),
+                "write it as in \"192.0.2.7\"",
+            ),
+        }
+    }
+    addresses
 }
 
 /// The networks under a key; `None` if it is not there.

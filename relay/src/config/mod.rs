@@ -140,6 +140,10 @@ pub struct Outbound {
     /// PEM files with further root certificates.
     pub ca_files: Vec<PathBuf>,
     pub connect_timeout: Duration,
+    /// What requests are seen to come from outside; told at `/v1/egress`.
+    pub egress: Vec<ipnet::IpNet>,
+    /// Addresses of this machine that connections are made from, one of a family at most.
+    pub bind: Vec<std::net::IpAddr>,
     /// Unused connections kept for each origin.
     pub idle_connections_max: usize,
 }

@@ -1,5 +1,6 @@
 //! Makes a connection to a checked address: the only place from which the relay connects out.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use url::Host;
 
@@ -32,6 +33,8 @@ pub(super) struct Connector {
     guard: Guard,
     lookups: Lookups,
     timeout: Duration,
+    /// Addresses to connect from.
+    bind: Vec<IpAddr>,
     extra_roots: RootCertStore,
     /// Made at the first use: reading the platform's authorities takes milliseconds that a
     /// relay with plain receivers need not spend.
@@ -43,12 +46,14 @@ impl Connector {
         guard: Guard,
         resolver: Arc<dyn Resolve>,
         timeout: Duration,
+        bind: Vec<IpAddr>,
         extra_roots: RootCertStore,
     ) -> Self {
         Self {
             guard,
             lookups: Lookups::new(resolver),
             timeout,
+            bind,
             extra_roots,
             tls: OnceLock::new(),
         }
@@ -116,7 +121,8 @@ impl Connector {
     }
 
     async fn connect_one(&self, address: SocketAddr) -> Result<TcpStream, Failure> {
-        let stream = TcpStream::connect(address)
+        let stream = self
+            .dial(address)
             .await
             .map_err(|error| Failure::of_connect(&error))?;
         // A request is written in one go; it must not wait for the answer to an earlier one.
@@ -128,6 +134,19 @@ impl Connector {
             checked.map_err(|blocked| Failure::refused(blocked.to_string()))?;
         }
         Ok(stream)
+    }
+
+    async fn dial(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let of_its_family = |own: &&IpAddr| own.is_ipv4() == address.is_ipv4();
+        let Some(own) = self.bind.iter().find(of_its_family) else {
+            return TcpStream::connect(address).await;
+        };
+        let socket = match own {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind(SocketAddr::new(*own, 0))?;
+        socket.connect(address).await
     }
 
     /// Whom to trust.

@@ -15,6 +15,7 @@ mod tls;
 mod wire;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,9 @@ pub struct SenderSettings {
     pub resolver: Arc<dyn Resolve>,
     /// For name, connection and TLS handshake together.
     pub connect_timeout: Duration,
+    /// Addresses of this machine that connections are made from; the system's choice for a family
+    /// that has none.
+    pub bind: Vec<IpAddr>,
     /// Certificate authorities to trust beside the platform's, as PEM.
     pub extra_roots: Vec<u8>,
     /// Connections kept idle for one origin, at most.
@@ -76,6 +80,7 @@ impl SenderSettings {
             guard,
             resolver: Arc::new(SystemResolver),
             connect_timeout: Duration::from_secs(5),
+            bind: Vec::new(),
             extra_roots: Vec::new(),
             idle_per_origin: 64,
             idle_total: 1024,
@@ -145,7 +150,13 @@ impl Sender {
     pub fn new(settings: SenderSettings) -> Result<Self, Error> {
         let roots = tls::parse_roots(&settings.extra_roots)?;
         Ok(Self {
-            connector: Connector::new(settings.guard, settings.resolver, settings.connect_timeout, roots),
+            connector: Connector::new(
+                settings.guard,
+                settings.resolver,
+                settings.connect_timeout,
+                settings.bind,
+                roots,
+            ),
             clock: settings.clock,
             wire: settings.wire,
             local: settings.local,
