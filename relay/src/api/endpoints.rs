@@ -9,15 +9,16 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, Manager, Reader};
 use super::errors::{self, Failure};
-use super::managed::{self, Patch, Shown};
+use super::managed::{self, Keys, Patch, Shown};
 use super::params::PathId;
 use super::resource::{self, Request, Served};
-use super::schemas::{self, EndpointPatch};
+use super::schemas::{self, EndpointPatch, NewEndpoint};
 use super::{Api, conditions, testing};
 use crate::diagnose::lint::Finding;
 use crate::directory::Target;
@@ -31,11 +32,14 @@ use crate::queue::Condition;
 use crate::store::Disabled;
 
 const KIND: Kind = Kind::Endpoint;
+/// Characters of a host that an endpoint is named after: room for a number is left.
+const HOST_CHARS_MAX: usize = 50;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    let usual = [Request::List, Request::Create, Request::Replace, Request::Restore];
+    let usual = [Request::List, Request::Replace, Request::Restore];
     resource::routes::<Endpoints>(&usual)
+        .routes(routes!(create))
         .routes(routes!(one, patch, delete))
         .routes(routes!(secret))
 }
@@ -124,6 +128,48 @@ impl Served for Endpoints {
         });
         shown
     }
+}
+
+/// Makes an endpoint
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints",
+    request_body = NewEndpoint,
+    responses(
+        (status = 201, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 403, description = "`forbidden`, or `quota_reached`: the tenant has as many as it may have"),
+        (status = 409, description = "`name_taken` or `too_many`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition` or `unusable`"),
+    )
+)]
+async fn create(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    Keys(mut keys): Keys,
+) -> Result<Response, Failure> {
+    if !keys.contains_key("name")
+        && let Some(name) = name_after_host(&api, &caller, &keys)
+    {
+        keys.insert("name".to_owned(), Value::String(name));
+    }
+    resource::make::<Endpoints>(&api, &caller, keys).await
+}
+
+/// A name for an endpoint that was given none: its receiver's host, with a number behind it where
+/// that is taken. `None` if it has no host.
+fn name_after_host(api: &Api, caller: &Caller, keys: &Map<String, Value>) -> Option<String> {
+    let url = Url::parse(keys.get("url")?.as_str()?).ok()?;
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let host: String = url
+        .host_str()?
+        .chars()
+        .filter(is_plain)
+        .take(HOST_CHARS_MAX)
+        .collect();
+    let is_free = |name: &String| api.manager.find(caller.tenant, KIND, None, name).is_none();
+    let numbered = (2..).map(|number: u32| format!("{host}-{number}"));
+    std::iter::once(host.clone()).chain(numbered).find(is_free)
 }
 
 /// Shows an endpoint

@@ -37,6 +37,8 @@ pub(super) struct Asked {
     q: Option<String>,
     tag: Option<String>,
     owner: Option<String>,
+    /// What something else knows it by.
+    external_id: Option<String>,
     /// `true`: those that were deleted and can be restored.
     #[param(value_type = Option<bool>)]
     deleted: Option<String>,
@@ -213,6 +215,13 @@ impl Asked {
                 .iter()
                 .any(|key| text(key).to_lowercase().contains(&wanted))
         }) && self.owner.as_ref().is_none_or(|owner| owner == text("owner"))
+            && self.external_id.as_ref().is_none_or(|wanted| {
+                keys.get("external_id").is_some_and(|found| match found {
+                    Value::String(found) => found == wanted,
+                    Value::Number(found) => found.to_string() == *wanted,
+                    _ => false,
+                })
+            })
             && self
                 .tag
                 .as_ref()

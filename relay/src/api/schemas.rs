@@ -29,8 +29,10 @@ macro_rules! names {
 
 names!(
     EndpointPatch,
+    NewEndpoint,
     Endpoint,
     Source,
+    EventType,
     TenantDefinition,
     TenantPatch,
     Tenant,
@@ -47,7 +49,9 @@ pub(super) fn drawn() -> Vec<(String, Value)> {
     sources::Address::schemas(&mut referred);
     alerts::Standing::schemas(&mut referred);
     let referred = referred.into_iter().map(|(name, schema)| (name, value(schema)));
+    let unnamed = nameless(taken(manage::definition(Kind::Endpoint)));
     let others = [
+        ("NewEndpoint", unnamed),
         ("Sample", json!({})),
         ("Definition", json!({"type": "object"})),
         ("Document", document()),
@@ -96,6 +100,14 @@ fn taken(mut definition: Value) -> Value {
                 json!({"readOnly": true, "description": "passed over"}),
             );
         }
+    }
+    definition
+}
+
+/// A definition of one that is given a name if it has none.
+fn nameless(mut definition: Value) -> Value {
+    if let Some(required) = definition["required"].as_array_mut() {
+        required.retain(|key| key != "name");
     }
     definition
 }

@@ -11,7 +11,7 @@ const TAGS_MAX: usize = 20;
 pub(super) fn check(section: &Section<'_>) {
     text(section, "description", DESCRIPTION_CHARS_MAX);
     text(section, "owner", WORD_CHARS_MAX);
-    text(section, "external_id", WORD_CHARS_MAX);
+    external_id(section);
     let tags = section.strings("tags").unwrap_or_default();
     if tags.len() > TAGS_MAX {
         section.fault(
@@ -30,13 +30,23 @@ pub(super) fn check(section: &Section<'_>) {
     }
 }
 
+/// What something else knows it by: a text, or a whole number.
+fn external_id(section: &Section<'_>) {
+    let id = section.string_or_number("external_id").unwrap_or_default();
+    bounded(section, "external_id", &id, WORD_CHARS_MAX);
+}
+
 /// Checks one more word that people note.
 pub(super) fn word(section: &Section<'_>, key: &'static str) {
     text(section, key, WORD_CHARS_MAX);
 }
 
 fn text(section: &Section<'_>, key: &'static str, chars_max: usize) {
-    let chars = section.string(key).unwrap_or_default().chars().count();
+    bounded(section, key, section.string(key).unwrap_or_default(), chars_max);
+}
+
+fn bounded(section: &Section<'_>, key: &'static str, text: &str, chars_max: usize) {
+    let chars = text.chars().count();
     if chars > chars_max {
         section.fault(
             key,

@@ -202,6 +202,17 @@ impl<'a> Section<'a> {
         self.expect(key, "a string", Value::as_str)
     }
 
+    /// A string, or a whole number as one.
+    pub fn string_or_number(&self, key: &'static str) -> Option<String> {
+        self.draw(key, sketch::text);
+        self.draw(key, || serde_json::json!({"type": "integer"}));
+        self.expect(key, "a string or a whole number", |value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+            _ => None,
+        })
+    }
+
     /// A string that has to be there.
     pub fn required(&self, key: &'static str, example: &str) -> Option<&'a str> {
         self.require(key);

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::redact::Redactor;
 use crate::api::Api;
-use crate::api::auth::Manager;
+use crate::api::auth::{Caller, Manager};
 use crate::api::deliveries::ShownAttempt;
 use crate::api::endpoints;
 use crate::api::errors::{self, Failure};
@@ -24,6 +24,7 @@ use crate::http::problem::{Flaw, Problem};
 use crate::model::attempt::Outcome;
 use crate::model::event_type;
 use crate::model::id::{DeliveryId, EventId};
+use crate::model::resource::Kind;
 
 /// Bytes of a request's body that are told.
 const BODY_SHOWN_MAX: usize = 16 << 10;
@@ -89,7 +90,7 @@ pub(super) async fn test(
     Body(asked): Body<Asked>,
 ) -> Result<Json<Tested>, Failure> {
     let target = endpoints::target(&api, &caller, &id)?;
-    let sample = sample(&asked.r#type, asked.data)?;
+    let sample = sample(&api, &caller, &asked.r#type, asked.data)?;
     tracing::info!(by = %caller.key, endpoint = target.endpoint.name, r#type = sample.kind, "tested");
     if !asked.forge {
         return Ok(Json(try_out(&api, target, None, sample).await?));
@@ -115,18 +116,28 @@ impl Tested {
     }
 }
 
-/// What is sent of a type: the data given, else something that says of itself what it is.
-pub(super) fn sample(kind: &str, data: Option<Box<RawValue>>) -> Result<Sample, Failure> {
+/// What is sent of a type: the data given, else the sample that its event type has, else something
+/// that says of itself what it is.
+pub(super) fn sample(
+    api: &Api,
+    caller: &Caller,
+    kind: &str,
+    data: Option<Box<RawValue>>,
+) -> Result<Sample, Failure> {
     // Whoever wants the relay's own events tries that out, too.
     event_type::check_any(kind).map_err(|error| {
         let flaw = Flaw::new("/type", "invalid_event_type", error.to_string());
         Problem::new(422, "invalid_test", "Invalid test", "see each error").with_errors([flaw])
     })?;
+    let pinned = || {
+        let entry = api.manager.find(caller.tenant, Kind::EventType, None, kind)?;
+        let sample = entry.resource.definition.keys.get("sample")?;
+        Some(sample.to_string())
+    };
+    let made_up = || json!({"test": true, "type": kind, "message": "a sample, to try this endpoint out"});
     let data = match data {
         Some(data) => data.get().to_owned(),
-        None => {
-            json!({"test": true, "type": kind, "message": "a sample, to try this endpoint out"}).to_string()
-        }
+        None => pinned().unwrap_or_else(|| made_up().to_string()),
     };
     Ok(Sample {
         kind: kind.to_owned(),

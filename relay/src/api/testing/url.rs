@@ -97,7 +97,7 @@ pub(super) async fn change(
     })?;
     let test = match asked.verify {
         true => {
-            let sample = trial::sample(&asked.r#type, asked.data)?;
+            let sample = trial::sample(&api, &caller, &asked.r#type, asked.data)?;
             Some(trial::try_out(&api, target, Some(outlet), sample).await?)
         }
         false => None,
