@@ -327,6 +327,7 @@ impl Gate {
         };
         ingest::check_method(&head.method)?;
         let mut post = self.read(door, &request).await?;
+        ingest::check_hops(&post.envelope)?;
         for (name, value) in identity {
             set_attribute(&mut post.envelope, name, value);
         }

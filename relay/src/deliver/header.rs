@@ -3,6 +3,7 @@
 use http::header::{HeaderName, HeaderValue, USER_AGENT};
 
 use crate::model::event::Header;
+use crate::model::hops;
 use crate::model::message::Message;
 use crate::model::secret::Secret;
 
@@ -11,6 +12,9 @@ pub const VALUE_BYTES_MAX: usize = 8 << 10;
 /// What the relay calls itself.
 const USER_AGENT_VALUE: HeaderValue = HeaderValue::from_static(concat!("relay/", env!("CARGO_PKG_VERSION")));
 
+const RELAY_HOPS: HeaderName = HeaderName::from_static(hops::HEADER);
+/// What is said of an event that no other relay has sent.
+const ONE_HOP: HeaderValue = HeaderValue::from_static("1");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
@@ -92,7 +96,7 @@ pub fn parse_own(headers: &[(String, Secret)]) -> Result<Vec<Parsed>, HeaderErro
 /// The headers of one attempt: the message's, the endpoint's own in place of any of the same
 /// name, and the three of the signature.
 pub fn head(message: &Message, own: &[Parsed], timestamp: i64, signature: String) -> Vec<Parsed> {
-    let mut head = Vec::with_capacity(message.headers.len() + own.len() + 4);
+    let mut head = Vec::with_capacity(message.headers.len() + own.len() + 5);
     let is_own = |name: &HeaderName| own.iter().any(|(own, _)| own == name);
     head.extend(
         message
@@ -102,8 +106,10 @@ pub fn head(message: &Message, own: &[Parsed], timestamp: i64, signature: String
             .filter(|(name, _)| !is_own(name)),
     );
     head.extend_from_slice(own);
-    if !head.iter().any(|(name, _)| name == USER_AGENT) {
-        head.push((USER_AGENT, USER_AGENT_VALUE));
+    for (name, usual) in [(USER_AGENT, USER_AGENT_VALUE), (RELAY_HOPS, ONE_HOP)] {
+        if !head.iter().any(|(known, _)| known == name) {
+            head.push((name, usual));
+        }
     }
     let value = |text: String| HeaderValue::try_from(text).ok();
     head.extend(value(message.id.clone()).map(|id| (WEBHOOK_ID, id)));
@@ -196,6 +202,7 @@ mod tests {
                 "content-type: text/plain",
                 "authorization: Bearer s3cret",
                 concat!("user-agent: relay/", env!("CARGO_PKG_VERSION")),
+                "relay-hops: 1",
                 "webhook-id: msg_1",
                 "webhook-timestamp: 1700000000",
                 "webhook-signature: v1,abc v1a,def",

@@ -22,6 +22,7 @@ use http::{HeaderMap, Method};
 
 use crate::model::draft::Draft;
 use crate::model::event::{Envelope, Event, Header};
+use crate::model::hops::{self, HOPS_MAX};
 use crate::model::id::{EventId, SourceId, TenantId};
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
@@ -105,11 +106,13 @@ pub fn read_api(tenant: TenantId, headers: &HeaderMap, body: &Bytes) -> Result<V
     let key = dedupe::idempotency_key(headers)?;
     let decoded = decode::decode(headers, body)?;
     let trace = trace(headers);
+    let hops = hops_of(headers);
     let posts = decoded
         .into_iter()
         .enumerate()
         .map(|(index, decode::Decoded { mut envelope, data })| {
             join(&mut envelope, &trace);
+            count_hops(&mut envelope, hops);
             let dedupe = dedupe::of_api_post(tenant, &envelope, key, index);
             Post {
                 envelope,
@@ -118,7 +121,34 @@ pub fn read_api(tenant: TenantId, headers: &HeaderMap, body: &Bytes) -> Result<V
                 dedupe,
             }
         });
-    Ok(posts.collect())
+    let posts: Vec<Post> = posts.collect();
+    posts.iter().try_for_each(|post| check_hops(&post.envelope))?;
+    Ok(posts)
+}
+
+/// What a request says of the relays that it has gone through.
+fn hops_of(headers: &HeaderMap) -> Option<u8> {
+    hops::read(headers.get(hops::HEADER)?.to_str().ok()?)
+}
+
+/// Keeps with an event what its request says of that, so that what is made of the event knows it.
+fn count_hops(envelope: &mut Envelope, said: Option<u8>) {
+    let Some(said) = said else { return };
+    let said = said.max(hops::of(&envelope.extensions, &[]));
+    envelope.extensions.retain(|(name, _)| name != hops::EXTENSION);
+    let extension = (hops::EXTENSION.to_owned(), said.to_string());
+    envelope.extensions.push(extension);
+}
+
+/// Refuses what goes in circles.
+///
+/// # Errors
+/// If it has gone through as many relays as it may.
+pub fn check_hops(envelope: &Envelope) -> Result<(), Refusal> {
+    match hops::of(&envelope.extensions, &[]) {
+        hops if hops >= HOPS_MAX => Err(Refusal::Loop { hops }),
+        _ => Ok(()),
+    }
 }
 
 /// The trace that the request belongs to, as headers say it; nothing if they do not say it well.
@@ -157,8 +187,10 @@ fn join(envelope: &mut Envelope, trace: &[Header]) {
 /// in the body can make this fail.
 pub fn read_source(source: &Source, request: &Request<'_>) -> Post {
     let read = map::Reader::new(request);
+    let mut envelope = read.envelope(source);
+    count_hops(&mut envelope, hops_of(request.headers));
     Post {
-        envelope: read.envelope(source),
+        envelope,
         headers: headers::kept(request.headers, &source.verify),
         data: request.body.clone(),
         dedupe: dedupe::of_source_post(source, &read),

@@ -58,6 +58,8 @@ pub enum Refusal {
         event_type: String,
         mismatches: Vec<Mismatch>,
     },
+    #[error("it has gone through {hops} relays already")]
+    Loop { hops: u8 },
     #[error("the header idempotency-key {0}")]
     IdempotencyKey(&'static str),
     #[error(transparent)]
@@ -135,6 +137,7 @@ impl Refusal {
                     .map(|mismatch| Flaw::new(mismatch.pointer.clone(), "schema", mismatch.problem.clone()));
                 Problem::new(422, "schema_mismatch", "Schema mismatch", self.to_string()).with_errors(flaws)
             }
+            Self::Loop { .. } => Problem::new(508, "loop_detected", "Loop detected", self.to_string()),
             Self::IdempotencyKey(fault) => Problem::new(
                 400,
                 "invalid_idempotency_key",

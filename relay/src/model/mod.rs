@@ -11,6 +11,7 @@ pub mod draft;
 pub mod endpoint;
 pub mod event;
 pub mod event_type;
+pub mod hops;
 pub mod id;
 pub mod inspector;
 pub mod json;

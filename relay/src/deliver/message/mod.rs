@@ -11,6 +11,7 @@ use super::header;
 use crate::model::draft::Draft;
 use crate::model::endpoint::{Endpoint, Format};
 use crate::model::event::{Event, Header, is_json};
+use crate::model::hops;
 use crate::model::id::DeliveryId;
 use crate::model::message::{Message, Messages};
 use crate::model::trace;
@@ -113,6 +114,7 @@ fn freeze(id: String, step: u64, format: Format, draft: Draft) -> Message {
         }
     };
     set_trace(&mut headers, step, &draft);
+    set_hops(&mut headers, &draft);
     let set_by_plugin: Vec<Header> = draft.headers_set.into_iter().filter(is_sendable).collect();
     headers.retain(|(name, _)| !set_by_plugin.iter().any(|(set, _)| set == name));
     headers.extend(set_by_plugin);
@@ -145,6 +147,14 @@ fn set_trace(headers: &mut Vec<Header>, step: u64, draft: &Draft) {
     set(headers, trace::TRACEPARENT, parent.child(step).to_string().into());
     if let Some(state) = state {
         set(headers, trace::TRACESTATE, state.into());
+    }
+}
+
+/// One relay more than the event has gone through; without any the head says so by itself.
+fn set_hops(headers: &mut Vec<Header>, draft: &Draft) {
+    match hops::of(&draft.envelope.extensions, &[]) {
+        0 => {}
+        hops => set(headers, hops::HEADER, hops.saturating_add(1).to_string().into()),
     }
 }
 
