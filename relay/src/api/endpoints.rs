@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
@@ -130,22 +130,34 @@ impl Served for Endpoints {
     }
 }
 
+/// Whether a test has to succeed first.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Verifying {
+    /// An event type: the endpoint is made only if its receiver takes a sample of it.
+    verify: Option<String>,
+}
+
 /// Makes an endpoint
 #[utoipa::path(
     post,
     path = "/v1/endpoints",
+    params(Verifying),
     request_body = NewEndpoint,
     responses(
         (status = 201, body = schemas::Endpoint, headers(("ETag" = String))),
         (status = 403, description = "`forbidden`, or `quota_reached`: the tenant has as many as it may have"),
         (status = 409, description = "`name_taken` or `too_many`"),
         (status = 413, description = "`body_too_large` or `definition_too_large`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
+        (status = 422, description = "`invalid_definition`, `unusable`, `invalid_test` or `not_verified`"),
+        (status = 429, description = "`too_many_tests`: as many are under way as may"),
     )
 )]
 async fn create(
     Manager(caller): Manager,
     State(api): State<Api>,
+    Params(asked): Params<Verifying>,
     Keys(mut keys): Keys,
 ) -> Result<Response, Failure> {
     if !keys.contains_key("name")
@@ -153,7 +165,10 @@ async fn create(
     {
         keys.insert("name".to_owned(), Value::String(name));
     }
-    resource::make::<Endpoints>(&api, &caller, keys).await
+    match asked.verify {
+        Some(event_type) => testing::verified::make(&api, &caller, keys, &event_type).await,
+        None => resource::make::<Endpoints>(&api, &caller, keys).await,
+    }
 }
 
 /// A name for an endpoint that was given none: its receiver's host, with a number behind it where

@@ -18,6 +18,7 @@ mod lints;
 mod redact;
 mod trial;
 mod url;
+pub(super) mod verified;
 
 pub use bench::Bench;
 pub(super) use lints::of_endpoint as lints_of;
