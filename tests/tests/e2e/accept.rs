@@ -1,7 +1,9 @@
 //! `POST /v1/events`: what is accepted, what is the same event, what stays as it was written.
 
+use std::time::{Duration, Instant};
+
 use relay_tests::instance::{Relay, accepted};
-use relay_tests::receiver::Receiver;
+use relay_tests::receiver::{Receiver, Reply};
 use serde_json::{Value, json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -237,6 +239,27 @@ async fn c7_v12_an_event_goes_to_the_endpoints_that_want_it() {
         all.sort_unstable();
         assert_eq!(planned, all, "what a disabled endpoint wants waits for it");
     }
+}
+
+#[tokio::test]
+async fn w19_m23_a_sender_has_its_answer_long_before_the_receiver_gives_one() {
+    let receiver = Receiver::always(Reply::Held);
+    let relay = Relay::start(&receiver.endpoint("crm", "")).await;
+    let mut fastest = Duration::MAX;
+    for n in 0..20 {
+        let asked = Instant::now();
+        relay.event("a.b", json!(n)).await;
+        fastest = fastest.min(asked.elapsed());
+    }
+    // A tenth of that where nothing else runs; what counts is that nobody waits for the receiver.
+    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+    receiver.received(20).await;
+    assert_eq!(
+        relay.count("crm", "succeeded").await,
+        0,
+        "not one was answered yet"
+    );
+    receiver.release();
 }
 
 fn text(value: &Value) -> String {

@@ -64,6 +64,59 @@ async fn c12_an_own_secret_signs_and_a_rotating_one_signs_beside_it() {
     assert_eq!(relay.secret("one").await, WHSEC);
 }
 
+/// The blocks of code in that language that the page on the API has.
+fn documented(language: &str) -> String {
+    let page = include_str!("../../../docs/api.md");
+    let fence = format!("```{language}\n");
+    let blocks = page.split(fence.as_str()).skip(1);
+    let code = blocks.filter_map(|rest| Some(rest.split_once("```")?.0));
+    code.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn c12_v8_w17_the_documented_receiver_verifies_and_takes_each_message_once() {
+    let receiver = Receiver::script([Reply::Status(500)]);
+    let settings = "retry = { schedule = [\"10ms\"], jitter = 0 }";
+    let relay = Relay::start(&receiver.endpoint("crm", settings)).await;
+    relay.event("a.b", json!({"n": 1})).await;
+    let (secret, requests) = (relay.secret("crm").await, receiver.received(2).await);
+    let line = |request: &Request, body: &str, secret: &str| {
+        let headers: serde_json::Map<String, Value> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        json!({"headers": headers, "body": body, "secret": secret}).to_string() + "\n"
+    };
+    let (first, again) = (&requests[0], &requests[1]);
+    let input = [
+        line(first, &first.text(), &secret),
+        line(again, &again.text(), &secret),
+        line(first, "{}", &secret),
+        line(first, &first.text(), OLD_WHSEC),
+    ];
+    relay.setup().file("input", input.concat());
+    let code = documented("python")
+        + "\nimport json, sys\nfor line in open(\"input\"):\n    m = json.loads(line)\n    \
+           genuine = is_genuine(m[\"headers\"], m[\"body\"].encode(), m[\"secret\"])\n    \
+           print(genuine, genuine and is_new(m[\"headers\"]))\n";
+    let ran = tokio::process::Command::new("python3")
+        .args(["-c", &code])
+        .current_dir(relay.setup().home())
+        .output();
+    let ran = relay_tests::wait::within("the receiver's code", ran)
+        .await
+        .expect("Python can be run");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines,
+        ["True True", "True False", "False False", "False False"],
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}
+
 #[tokio::test]
 async fn a_format_says_what_the_body_looks_like() {
     let receiver = Receiver::start();

@@ -223,3 +223,43 @@ async fn u6_a_type_that_warns_takes_the_event_and_tells() {
     let other = relay.read(&format!("/v1/events/{other}")).await;
     assert_eq!(other.get("schema_errors"), None, "{other}");
 }
+
+#[tokio::test]
+async fn w13_u8_a_sample_is_pinned_from_an_event_and_sent_by_tests() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&receiver.endpoint("crm", "enabled = false")).await;
+    let schema = json!({"type": "object", "required": ["text"]});
+    let keys =
+        json!({"name": "message.received", "schema": schema, "sample": {"text": "made up", "old": true}});
+    let made = relay.admin(Method::POST, "/v1/event-types", Some(keys)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let event = relay
+        .event("message.received", json!({"text": "a real one"}))
+        .await;
+    let path = "/v1/event-types/message.received/sample";
+    let pin = |event: &str| relay.admin(Method::POST, path, Some(json!({"event": event})));
+    let pinned = pin(&event).await;
+    assert_eq!(
+        (pinned.status, &pinned.json()["sample"]),
+        (200, &json!({"text": "a real one"})),
+        "{}",
+        pinned.text()
+    );
+    assert_eq!(relay.read(path).await, json!({"text": "a real one"}));
+    let other = relay.event("other.thing", json!({"text": "x"})).await;
+    let unfit = relay.event("message.received", json!({"no": "text"})).await;
+    for (event, status) in [
+        (other.as_str(), 422),
+        (unfit.as_str(), 422),
+        ("evt_0000000000000", 404),
+    ] {
+        assert_eq!(pin(event).await.status, status, "{event}");
+    }
+    let asked = json!({"type": "message.received"});
+    let tested = relay
+        .admin(Method::POST, "/v1/endpoints/crm/test", Some(asked))
+        .await;
+    assert_eq!(tested.status, 200, "{}", tested.text());
+    let sent = receiver.received(1).await.remove(0).json();
+    assert_eq!(sent["data"], json!({"text": "a real one"}));
+}

@@ -104,3 +104,32 @@ async fn m13_c11_plain_http_is_refused_where_only_https_is_allowed() {
         "{ended:?}"
     );
 }
+
+#[tokio::test]
+async fn c14_m24_where_requests_come_from_is_told_and_pinned() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let relay = Setup::new(&endpoint("crm", &url, "retry = { schedule = [] }"))
+        .variable("RELAY_OUTBOUND__BIND", r#"["127.0.0.77"]"#)
+        .variable("RELAY_OUTBOUND__EGRESS", r#"["203.0.113.7", "2001:db8::/64"]"#)
+        .start()
+        .await;
+    relay.event("a.b", json!(1)).await;
+    let (_, peer) = relay_tests::wait::within("a connection", listener.accept())
+        .await
+        .expect("a connection can be accepted");
+    assert_eq!(peer.ip().to_string(), "127.0.0.77");
+    let told = relay.read("/v1/egress").await;
+    assert_eq!(
+        told,
+        json!({"networks": ["203.0.113.7/32", "2001:db8::/64"], "pinned": true})
+    );
+    for wrong in [r#"["127.0.0.1", "127.0.0.2"]"#, r#"["localhost"]"#] {
+        let setup = Setup::new("").variable("RELAY_OUTBOUND__BIND", wrong);
+        let ended = setup.run(&["check"]).await;
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        assert!(ended.stderr.contains("outbound.bind"), "{ended:?}");
+    }
+}

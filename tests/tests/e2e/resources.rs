@@ -59,6 +59,47 @@ async fn m1_a_name_and_a_url_are_enough_to_get_every_event() {
 }
 
 #[tokio::test]
+async fn m1_a_url_alone_is_enough_and_gives_the_name() {
+    let receiver = Receiver::start();
+    let relay = Relay::start("").await;
+    let first = make(&relay, ENDPOINTS, json!({"url": receiver.url()})).await;
+    let second = make(&relay, ENDPOINTS, json!({"url": receiver.url()})).await;
+    assert_eq!(
+        (&first["name"], &second["name"]),
+        (&json!("127.0.0.1"), &json!("127.0.0.1-2"))
+    );
+    relay.event("message.received", json!({"n": 1})).await;
+    receiver.received(2).await;
+    for keys in [
+        json!({}),
+        json!({"url": "nowhere"}),
+        json!({"url": "mailto:a@example.com"}),
+    ] {
+        let refused = relay.admin(Method::POST, ENDPOINTS, Some(keys)).await;
+        assert_eq!(refused.status, 422, "{}", refused.text());
+    }
+}
+
+#[tokio::test]
+async fn w3_an_id_of_elsewhere_may_be_a_number_and_is_found() {
+    let relay = Relay::start("").await;
+    for (name, id) in [("a", json!(4711)), ("b", json!("4711-b"))] {
+        let keys = json!({"name": name, "url": "https://example.com", "external_id": id});
+        assert_eq!(make(&relay, ENDPOINTS, keys).await["external_id"], id);
+    }
+    for (asked, found) in [("4711", "a"), ("4711-b", "b")] {
+        let list = relay.read(&format!("{ENDPOINTS}?external_id={asked}")).await;
+        let names: Vec<&str> = list["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| text(&one["name"]))
+            .collect();
+        assert_eq!(names, [found]);
+    }
+}
+
+#[tokio::test]
 async fn v1_endpoints_are_made_listed_read_changed_and_deleted() {
     let (old, new) = (Receiver::start(), Receiver::start());
     let relay = Relay::start("").await;

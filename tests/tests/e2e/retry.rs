@@ -318,3 +318,96 @@ async fn a_retry_by_hand_does_not_wait_for_the_next_probe() {
     assert_eq!(asked.status, 202, "{asked:?}");
     receiver.received(1).await;
 }
+
+#[tokio::test]
+async fn c4_subscriptions_security_and_retries_are_each_endpoints_own() {
+    let receiver = Receiver::answering(|request, _| match request.path.as_str() {
+        "/hook/once" | "/hook/thrice" => Reply::Status(500),
+        _ => Reply::Status(200),
+    });
+    let relay = Relay::start("").await;
+    for (name, schedule) in [("once", json!([])), ("thrice", json!(["10ms", "10ms"]))] {
+        let keys = json!({
+            "name": name, "url": format!("{}/{name}", receiver.url()), "event_types": [format!("{name}.*")],
+            "retry": {"schedule": schedule, "jitter": 0}, "signatures": ["v1", "v1a"],
+        });
+        let made = relay.admin(Method::POST, "/v1/endpoints", Some(keys)).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    for (name, attempts) in [("once", 1), ("thrice", 3)] {
+        let event = relay.event(&format!("{name}.x"), json!(1)).await;
+        assert_eq!(relay.delivery(&event, "failed").await["attempts"], attempts);
+    }
+    let patch = json!({"retry": {"schedule": ["10ms"]}});
+    let changed = relay
+        .admin(Method::PATCH, "/v1/endpoints/once", Some(patch))
+        .await;
+    assert_eq!(
+        changed.json()["retry"]["schedule"],
+        json!(["10ms"]),
+        "{}",
+        changed.text()
+    );
+    let event = relay.event("once.x", json!(2)).await;
+    assert_eq!(relay.delivery(&event, "failed").await["attempts"], 2);
+    let signed = receiver.requests();
+    assert!(
+        signed.iter().all(|request| {
+            let signatures = request.header("webhook-signature");
+            signatures.contains("v1,") && signatures.contains("v1a,")
+        }),
+        "{signed:?}"
+    );
+}
+
+#[tokio::test]
+async fn w14_v6_an_answer_has_to_come_in_time_and_be_one_that_counts() {
+    let silent = Receiver::always(Reply::Never);
+    let lax = Receiver::always(Reply::Status(202));
+    let once = "retry = { schedule = [] }";
+    let config = [
+        silent.endpoint("hasty", &format!("timeout = \"100ms\"\n{once}")),
+        lax.endpoint("any", once),
+        endpoint(
+            "strict",
+            &lax.url(),
+            &format!("success_statuses = [200, 201]\n{once}"),
+        ),
+    ];
+    let relay = Relay::start(&config.concat()).await;
+    let event = relay.event("a.b", json!(1)).await;
+    let deliveries = eventually("every delivery to have ended", || async {
+        let deliveries = relay.deliveries(&event).await;
+        match deliveries.iter().any(|delivery| delivery["status"] == "pending") {
+            true => Err(deliveries),
+            false => Ok(deliveries),
+        }
+    })
+    .await;
+    for (name, status, class) in [
+        ("hasty", "failed", json!("timeout")),
+        ("any", "succeeded", Value::Null),
+        ("strict", "failed", json!("http_2xx")),
+    ] {
+        let found = deliveries
+            .iter()
+            .find(|delivery| delivery["endpoint_name"] == name);
+        let delivery = found.expect("each endpoint wants it");
+        assert_eq!(delivery["status"], status, "{delivery}");
+        assert_eq!(relay.attempts(delivery).await[0]["error_class"], class, "{name}");
+    }
+    let found = relay
+        .read("/v1/deliveries?error_class=http_2xx&status_code=202")
+        .await;
+    assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "{found}");
+    let taken = relay.read("/v1/deliveries?status_code=202").await;
+    assert_eq!(taken["data"].as_array().map(Vec::len), Some(2), "{taken}");
+    for wrong in [json!([]), json!([302]), json!(["200"])] {
+        let patch = json!({"name": "x", "url": lax.url(), "success_statuses": wrong});
+        let refused = relay.admin(Method::POST, "/v1/endpoints", Some(patch)).await;
+        assert_eq!(
+            (refused.status, &refused.problem()["errors"][0]["pointer"]),
+            (422, &json!("/success_statuses"))
+        );
+    }
+}
