@@ -318,3 +318,67 @@ fn links_between_pages_lead_somewhere() {
         }
     }
 }
+
+/// Whether a word is the name of a capability, such as `m19`.
+fn is_capability(word: &str) -> bool {
+    let mut letters = word.chars();
+    letters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && !letters.as_str().is_empty()
+        && letters.all(|c| c.is_ascii_digit())
+}
+
+/// The capabilities that the page lists.
+fn listed_capabilities() -> BTreeSet<String> {
+    let page = read(&root().join("docs/capabilities.md"));
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let mut listed = BTreeSet::new();
+    for (name, _) in rows {
+        assert!(is_capability(name), "{name:?} is no name of a capability");
+        assert!(listed.insert(name.to_owned()), "{name} is listed twice");
+    }
+    assert!(listed.len() > 50, "only {} were found", listed.len());
+    listed
+}
+
+/// The capabilities that names of tests begin with.
+fn proved_capabilities() -> BTreeSet<String> {
+    let mut proved = BTreeSet::new();
+    for path in sources("tests/tests") {
+        let source = read(&path);
+        let mut lines = source.lines().map(str::trim);
+        while let Some(line) = lines.next() {
+            if !(line.starts_with("#[tokio::test") || line == "#[test]") {
+                continue;
+            }
+            let name = lines
+                .by_ref()
+                .find_map(|line| line.split_once("fn ")?.1.split_once('('))
+                .map_or("", |(name, _)| name);
+            let words = name.split('_').take_while(|word| is_capability(word));
+            proved.extend(words.map(str::to_owned));
+        }
+    }
+    proved
+}
+
+#[test]
+fn every_capability_has_a_test_of_its_name_and_is_listed() {
+    let (listed, proved) = (listed_capabilities(), proved_capabilities());
+    let only_in = |these: &BTreeSet<String>, those: &BTreeSet<String>| -> Vec<String> {
+        these.difference(those).cloned().collect()
+    };
+    let unproved = only_in(&listed, &proved);
+    assert!(
+        unproved.is_empty(),
+        "no test is named after {}; docs/capabilities.md says that there is",
+        unproved.join(", ")
+    );
+    let unlisted = only_in(&proved, &listed);
+    assert!(
+        unlisted.is_empty(),
+        "docs/capabilities.md does not say what {} is; tests are named after it",
+        unlisted.join(", ")
+    );
+}
