@@ -18,6 +18,8 @@ const ENTRIES_MAX: usize = 32;
 const PART_BYTES_MAX: usize = 256;
 /// The flags of this level: sampled, and a trace id made by chance.
 const FLAGS: u8 = 0b11;
+/// Says that the step before was recorded, and that the next ones should be.
+const SAMPLED: u8 = 0b01;
 
 /// A step of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,45 @@ impl TraceParent {
             step: u64::try_from(step).ok()?,
             flags: u8::try_from(flags).ok()? & FLAGS,
         })
+    }
+
+    /// The first step of a trace that begins here, by chance, to be recorded.
+    #[must_use]
+    pub fn begin(trace: u128, step: u64) -> Self {
+        Self {
+            trace: trace.max(1),
+            step: step.max(1),
+            flags: FLAGS,
+        }
+    }
+
+    /// The trace, as a number.
+    pub const fn trace(self) -> u128 {
+        self.trace
+    }
+
+    /// The step before, as a number.
+    pub const fn step(self) -> u64 {
+        self.step
+    }
+
+    /// The flags.
+    pub const fn flags(self) -> u8 {
+        self.flags
+    }
+
+    /// Whether the step before was recorded.
+    pub const fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// The same step, known to be recorded.
+    #[must_use]
+    pub const fn sampled(self) -> Self {
+        Self {
+            flags: self.flags | SAMPLED,
+            ..self
+        }
     }
 
     /// The trace's id.
@@ -136,6 +177,13 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c-0000000000001234-01"
         );
         assert!(TraceParent::parse(&parent.child(0).to_string()).is_some());
+        assert!(TraceParent::parse(&TraceParent::begin(0, 0).to_string()).is_some());
+        let unsampled = TraceParent::parse(&PARENT.replace("3331-01", "3331-02")).unwrap();
+        assert!(parent.is_sampled() && !unsampled.is_sampled());
+        assert_eq!(
+            unsampled.sampled().to_string(),
+            PARENT.replace("3331-01", "3331-03")
+        );
     }
 
     #[test]
