@@ -36,6 +36,7 @@ pub mod http;
 pub mod manage;
 pub mod diagnose;
 pub mod metrics;
+pub mod otlp;
 pub mod stats;
 pub mod feed;
 pub mod notices;

@@ -17,7 +17,7 @@ const LENGTH_MIN: usize = 10;
 /// Lines of a key in PEM are longer; what stands in its frame is not.
 const PEM_LINE_MIN: usize = 24;
 /// Settings whose values are secrets.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "secret",
     "secrets",
     "password",
@@ -25,6 +25,7 @@ const SETTINGS: [&str; 8] = [
     "admin_key",
     "master_key",
     "headers",
+    "otlp_headers",
     "key",
 ];
 
@@ -141,7 +142,7 @@ impl Secrets {
                 match referred {
                     Some(found) => self.add(&found.unwrap_or_default(), name),
                     // A header is a secret only if it is written like one.
-                    None if name == "headers" => {
+                    None if name.ends_with("headers") => {
                         for value in table.values().filter(|value| value.is_object()) {
                             self.add_values(name, value, variable, file);
                         }

@@ -18,10 +18,11 @@ const STAGES: [&str; 7] = [
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 20] = [
+const ABOVE: [&str; 21] = [
     "rules",
     "directory",
     "metrics",
+    "otlp",
     "stats",
     "feed",
     "notices",

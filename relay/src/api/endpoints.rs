@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::auth::{Caller, Manager, Reader};
 use super::errors::{self, Failure};
 use super::managed::{self, Keys, Patch, Shown};
-use super::params::PathId;
+use super::params::{Params, PathId};
 use super::resource::{self, Request, Served};
 use super::schemas::{self, EndpointPatch, NewEndpoint};
 use super::{Api, conditions, testing};

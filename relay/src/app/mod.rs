@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::auth::{Keys, fresh_key, key_record};
 use crate::api::{self, Api};
 use crate::clock::{Clock, Resumed, SystemClock};
-use crate::config::{Config, ForeignIds, Place, StoreSettings};
+use crate::config::{Config, ForeignIds, Outbound, Place, StoreSettings};
 use crate::deliver::address::Guard;
 use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
@@ -31,6 +31,7 @@ use crate::metrics::{Metrics, Observed};
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
 use crate::notices::Notices;
+use crate::otlp::Exporter;
 use crate::plugins::compile::Compiler;
 use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
@@ -49,6 +50,7 @@ use reload::Reload;
 
 mod background;
 mod certificates;
+mod export;
 mod recover;
 mod reload;
 
@@ -119,6 +121,8 @@ pub struct App {
     queue: Arc<Queue>,
     flow: Option<Arc<Flow>>,
     reload: Arc<Reload>,
+    /// What sends to a collector, if there is one.
+    exporter: Option<Exporter>,
     /// Ends the listeners and whatever takes new work.
     stop: CancellationToken,
     /// Connections, and the loops that take new work.
@@ -160,7 +164,7 @@ impl App {
             sqlite,
             plugins,
             wire,
-            random,
+            mut random,
             ..
         } = ground;
         let ids = Arc::new(IdMaker::new(0));
@@ -220,6 +224,7 @@ impl App {
             },
             sqlite.as_deref().map(SqliteStore::commits),
         ));
+        let (exporter, traces) = export::start(&config, &metrics, &clock, &mut random)?.unzip();
         let (notices, noticed) = Notices::new();
         let flow = Arc::new(Flow {
             stats: Arc::new(Stats::new(Arc::clone(&store), Arc::clone(&clock))),
@@ -232,6 +237,7 @@ impl App {
             recorder,
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
+            traces: traces.flatten(),
             ids: Arc::clone(&ids),
             alarm: Alarm::default(),
             random: std::sync::Mutex::new(random),
@@ -265,6 +271,7 @@ impl App {
                 certificates_changed: Arc::default(),
                 clock: Arc::clone(&clock),
             }),
+            exporter,
             stop: CancellationToken::new(),
             doors: TaskTracker::new(),
             work,
@@ -431,6 +438,9 @@ impl App {
         }
         self.writers.close();
         wait("records", &self.writers, deadline).await;
+        if let Some(exporter) = self.exporter.take() {
+            exporter.finish().await;
+        }
         if let Some(store) = &self.sqlite {
             store.close().await;
         }
@@ -528,18 +538,23 @@ fn sender_settings(
 ) -> anyhow::Result<SenderSettings> {
     let outbound = &config.outbound;
     let guard = Guard::new(outbound.allow_networks.clone(), outbound.https_only, own.to_vec());
-    let mut extra_roots = Vec::new();
-    for file in &outbound.ca_files {
-        extra_roots.extend(read_file(file)?);
-        extra_roots.push(b'\n');
-    }
     Ok(SenderSettings {
         connect_timeout: outbound.connect_timeout,
         idle_per_origin: outbound.idle_connections_max,
-        extra_roots,
+        extra_roots: extra_roots(outbound)?,
         bind: outbound.bind.clone(),
         ..SenderSettings::new(guard, Arc::clone(clock))
     })
+}
+
+/// The further certificate authorities, as PEM.
+fn extra_roots(outbound: &Outbound) -> anyhow::Result<Vec<u8>> {
+    let mut pem = Vec::new();
+    for file in &outbound.ca_files {
+        pem.extend(read_file(file)?);
+        pem.push(b'\n');
+    }
+    Ok(pem)
 }
 
 fn read_file(path: &PathBuf) -> anyhow::Result<Vec<u8>> {

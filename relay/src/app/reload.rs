@@ -98,6 +98,7 @@ fn read_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
         ("queue", old.queue == new.queue),
         ("plugins", old.plugins == new.plugins),
         ("log", old.log == new.log),
+        ("telemetry", old.telemetry == new.telemetry),
     ]
     .into_iter()
     .filter_map(|(name, is_same)| (!is_same).then_some(name))

@@ -10,7 +10,7 @@ use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
     Config, Declared, ForeignIds, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server,
-    StoreSettings, alert, endpoint, event_type, plugin, quota, rule, source,
+    StoreSettings, alert, endpoint, event_type, plugin, quota, rule, source, telemetry,
 };
 use crate::deliver::address::Guard;
 use crate::http::tls::{ClientAuth, Files, Identity};
@@ -49,6 +49,7 @@ pub(super) fn check(
         store: store(root.section("store")),
         queue: queue(root.section("queue")),
         log: log(root.section("log")),
+        telemetry: telemetry::read(root.section("telemetry")),
         sources: sources(&root, usual),
         endpoints: endpoints(&root, &plugins, &guard),
         rules: rules(&root),

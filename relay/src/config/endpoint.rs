@@ -77,7 +77,7 @@ pub(super) fn read<'a>(
                 ("cloudevents-binary", Format::CloudEventsBinary),
             ],
         ),
-        headers: headers(section),
+        headers: headers(section, "headers"),
         secrets: secrets(section),
         signatures: signatures(section),
         timeout: section
@@ -253,8 +253,9 @@ pub(super) fn filter(section: &Section<'_>) -> Option<serde_json::Value> {
     Some(value.clone())
 }
 
-fn headers(section: &Section<'_>) -> Vec<(String, Secret)> {
-    let Some(headers) = section.section("headers") else {
+/// Headers of the operator's own, which may hold credentials.
+pub(super) fn headers(section: &Section<'_>, key: &'static str) -> Vec<(String, Secret)> {
+    let Some(headers) = section.section(key) else {
         return Vec::new();
     };
     let mut list = Vec::new();

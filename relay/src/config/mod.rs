@@ -34,6 +34,7 @@ pub mod reader;
 mod rule;
 pub mod sketch;
 mod source;
+mod telemetry;
 
 pub use plugin::plugin_uses;
 use quota::{Plan, QuotaSettings};
@@ -54,6 +55,7 @@ pub struct Config {
     pub log: Log,
     pub plans: Vec<Plan>,
     pub quota: QuotaSettings,
+    pub telemetry: Telemetry,
     /// Ids are 0 until the store has named them.
     pub sources: Vec<Declared<Source>>,
     /// Ids are 0 until the store has named them.
@@ -176,6 +178,22 @@ pub struct Log {
     /// A filter in the syntax of `tracing-subscriber`, such as `info,relay=debug`.
     pub level: String,
     pub format: LogFormat,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Telemetry {
+    /// The OpenTelemetry collector, without `/v1/traces` and `/v1/metrics`; nothing is sent
+    /// without one.
+    pub otlp_url: Option<url::Url>,
+    pub otlp_headers: Vec<(String, Secret)>,
+    /// What this relay is called there.
+    pub service_name: String,
+    pub traces: bool,
+    /// The share of traces that are sent, of those that are not sampled already, 0 to 1.
+    pub trace_share: f64,
+    pub metrics: bool,
+    pub metrics_every: Duration,
 }
 
 /// How log lines are written.

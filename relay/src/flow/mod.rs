@@ -31,6 +31,7 @@ use crate::model::message::Messages;
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
 use crate::notices::{self, Notices};
+use crate::otlp::{Begun, Step, Traces};
 use crate::plugins::Call;
 use crate::queue::{Admission, Job, Pushed, Queue, Sign, Turned};
 use crate::record::{Finished, Recorder};
@@ -45,12 +46,14 @@ mod disable;
 pub mod end;
 mod prepare;
 mod timers;
+mod traced;
 pub mod trial;
 mod turned;
 mod watch;
 
 use call::{Asked, Places};
 use prepare::{Prepared, prepare};
+use traced::{Timed, hide, show};
 use turned::{changes, say};
 pub use watch::BY_HAND;
 
@@ -63,6 +66,8 @@ pub struct Flow {
     pub recorder: Recorder<Settled>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    /// Where spans go, if a collector gets any.
+    pub traces: Option<Traces>,
     pub stats: Arc<Stats>,
     pub feed: Arc<Feed>,
     pub notices: Notices,
@@ -133,6 +138,8 @@ struct Offered {
     dedupe: Option<store::DedupeKey>,
     /// What rules make of it.
     rules: Option<Box<RuleEffects>>,
+    /// Its span, if it is sampled.
+    begun: Option<Box<Begun>>,
 }
 
 /// What came of one attempt.
@@ -222,6 +229,7 @@ impl Flow {
             .queue
             .admit(make_id, event.weight(), endpoints.iter().copied());
         event.id = id;
+        let begun = self.begin_span(&mut event, arrival);
         Offered {
             event: Arc::new(event),
             waits: endpoints
@@ -231,6 +239,7 @@ impl Flow {
                 .collect(),
             dedupe: post.dedupe,
             rules,
+            begun,
         }
     }
 
@@ -362,14 +371,16 @@ impl Flow {
             self.queue.release(endpoint, Sign::Nothing);
             return self.recorder.hand_in(self.too_old(target, job)).await;
         }
+        let step = self.step(&job.event);
         let started_at = self.clock.now();
         let watch = Instant::now();
         // A panic is our fault, not the event's: it is recorded and tried again.
-        let attempted = std::panic::AssertUnwindSafe(self.attempt(&directory, target, &mut job))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Attempted::panicked());
-        let duration_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let attempted =
+            std::panic::AssertUnwindSafe(self.attempt(&directory, target, &mut job, step.as_deref()))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Attempted::panicked());
+        let timed = Timed::new(started_at, watch, step);
         if let Some(grant) = target.outlet.granted() {
             self.queue.consented(endpoint, grant.pace);
         }
@@ -379,12 +390,18 @@ impl Flow {
                 .turn(target, turned, &attempted.outcome)
                 .instrument(about(&job))
                 .await;
-        let finished = self.conclude(target, job, attempted, disabled, started_at, duration_us);
+        let finished = self.conclude(target, job, attempted, disabled, timed);
         self.recorder.hand_in(finished).await;
     }
 
     /// Chain, messages, signature, request: up to what came back.
-    async fn attempt(&self, directory: &Directory, target: &Target, job: &mut Job) -> Attempted {
+    async fn attempt(
+        &self,
+        directory: &Directory,
+        target: &Target,
+        job: &mut Job,
+        step: Option<&Step>,
+    ) -> Attempted {
         let prepared = match job.messages.take() {
             Some(messages) => Prepared {
                 messages,
@@ -401,10 +418,12 @@ impl Flow {
             plugins,
             log,
         } = prepared;
+        show(step, job.delivery, &mut messages);
         let outcome = target
             .outlet
             .send(&self.sender, &mut messages, self.clock.as_ref())
             .await;
+        hide(step, job.delivery, &mut messages);
         Attempted {
             outcome,
             messages: Some(messages),
@@ -421,8 +440,7 @@ impl Flow {
         job: Job,
         attempted: Attempted,
         disabled: bool,
-        started_at: Timestamp,
-        duration_us: u64,
+        timed: Timed,
     ) -> Finished<Settled> {
         let (now, steady) = (self.clock.now(), self.clock.steady());
         let attempts = job.attempts + 1;
@@ -460,8 +478,8 @@ impl Flow {
             id: AttemptId::from_raw(self.ids.next(now)),
             number: attempts,
             trigger: job.trigger,
-            started_at,
-            duration_us,
+            started_at: timed.started_at,
+            duration_us: timed.duration_us,
             outcome: attempted.outcome,
             plugins: attempted.plugins,
             log: attempted.log,
@@ -471,6 +489,13 @@ impl Flow {
             self.metrics.ended(&endpoint.name, next.state());
         }
         self.saw_attempt(target, &job, &attempt, next.state());
+        self.end_span(
+            timed.step,
+            target,
+            (&job.event, job.delivery),
+            &attempt,
+            next.state(),
+        );
         // Frozen the first time an attempt fails, so that every later one sends the same bytes.
         let messages = attempted.messages.filter(|_| failed);
         let record = Record {

@@ -28,6 +28,9 @@ impl Flow {
         let event = &offered.event;
         let endpoints = || offered.waits.iter().map(|(endpoint, _)| *endpoint);
         self.stats.accepted(event, endpoints());
+        if let Some(begun) = &offered.begun {
+            self.event_span(event, begun);
+        }
         if self.feed.is_watched() {
             self.feed.show(Happening::Event(SeenEvent {
                 tenant: event.tenant,

@@ -61,6 +61,7 @@ pub struct Metrics {
     rule_events: Bounded<OfRule, Counter>,
     rule_skips: Bounded<OfSkip, Counter>,
     calls: Bounded<OfCall, Counter>,
+    telemetry_dropped: Family<OfLoss, Counter>,
     /// What was removed for its age.
     pub removed: Removed,
 }
@@ -166,6 +167,12 @@ struct OfCall {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfLoss {
+    signal: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfEnd {
     endpoint: String,
     state: &'static str,
@@ -216,6 +223,7 @@ impl Default for Metrics {
             rule_events: Bounded::default(),
             rule_skips: Bounded::default(),
             calls: Bounded::default(),
+            telemetry_dropped: Family::default(),
             removed: Removed::default(),
             registry: Registry::default(),
         };
@@ -330,6 +338,11 @@ impl Metrics {
             "Calls, by what the caller was answered",
             self.calls.family.clone(),
         );
+        relay.register(
+            "telemetry_dropped",
+            "Spans and data points that did not get to the OpenTelemetry collector",
+            self.telemetry_dropped.clone(),
+        );
     }
 }
 
@@ -439,6 +452,12 @@ impl Metrics {
             answer,
         };
         self.calls.with(labels, inc);
+    }
+
+    /// So many spans or data points did not get to the collector.
+    pub fn telemetry_dropped(&self, signal: &'static str, reason: &'static str, count: u64) {
+        let labels = OfLoss { signal, reason };
+        self.telemetry_dropped.get_or_create(&labels).inc_by(count);
     }
 
     /// A delivery was too old to be sent.

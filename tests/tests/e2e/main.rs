@@ -4,6 +4,7 @@ mod accept;
 mod sources;
 mod tls;
 mod trace;
+mod telemetry;
 mod secrets;
 mod senders;
 mod platforms;

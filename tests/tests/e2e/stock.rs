@@ -107,7 +107,10 @@ async fn u5_every_sound_is_known_and_what_pushover_refuses_is_refused_when_it_is
 async fn u18_wrong_credentials_are_told_when_they_are_saved_in_the_providers_words() {
     let provider = Receiver::answering(|request, _| match request.text().contains("t0ken-of-the-app") {
         true => Reply::with_body(200, r#"{"status":1}"#),
-        false => Reply::with_body(400, r#"{"token":"invalid","errors":["application token is invalid"]}"#),
+        false => Reply::with_body(
+            400,
+            r#"{"token":"invalid","errors":["application token is invalid"]}"#,
+        ),
     });
     let relay = Relay::start("").await;
     let save = |keys: Value| relay.admin(Method::POST, "/v1/endpoints?verify=email.bounced", Some(keys));
@@ -140,7 +143,11 @@ async fn u18_wrong_credentials_are_told_when_they_are_saved_in_the_providers_wor
     faulty["enabled"] = json!("yes");
     assert_eq!(save(faulty).await.problem()["code"], "invalid_definition");
     let bad = relay
-        .admin(Method::POST, "/v1/endpoints?verify=a%20b", Some(json!({"url": provider.url()})))
+        .admin(
+            Method::POST,
+            "/v1/endpoints?verify=a%20b",
+            Some(json!({"url": provider.url()})),
+        )
         .await;
     assert_eq!(bad.problem()["code"], "invalid_test", "{}", bad.text());
 }

@@ -7,13 +7,15 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
-use super::{Asked, Came, Given, Missed, Origin, Question, Timed};
+use super::{Asked, Came, Given, Missed, Origin, Question};
 use crate::deliver::outcome;
 use crate::directory::{Directory, Target};
 use crate::flow::prepare::prepare;
+use crate::flow::traced::{Timed, hide, show};
 use crate::flow::{Attempted, Flow, Turned, sign};
 use crate::model::attempt::{Cause, Outcome, PluginCost};
 use crate::model::reply::{ANSWER_BYTES_MAX, Answer};
+use crate::otlp::Step;
 use crate::plugins::Call;
 use crate::queue::{Denied, Sign};
 use crate::reply::cache::Key;
@@ -63,6 +65,7 @@ impl Flow {
     /// Chain, request, and what becomes of the answer; gives the permit back.
     async fn send(&self, directory: &Directory, asked: &Asked, question: &Question) -> Came {
         let target = &asked.target;
+        let step = self.step(&question.event);
         let started_at = self.clock.now();
         let watch = Instant::now();
         let call = Call {
@@ -70,14 +73,11 @@ impl Flow {
             delivery: Some(question.delivery),
             attempt: 1,
         };
-        let made = AssertUnwindSafe(self.request(target, question, call)).catch_unwind();
+        let made = AssertUnwindSafe(self.request(target, question, call, step.as_deref())).catch_unwind();
         let (attempted, answer, had) = made
             .await
             .unwrap_or_else(|_| (Attempted::panicked(), None, Duration::ZERO));
-        let timed = Timed {
-            started_at,
-            duration_us: u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX),
-        };
+        let timed = Timed::new(started_at, watch, step);
         if let Some(grant) = target.outlet.granted() {
             self.queue.consented(target.endpoint.id, grant.pace);
         }
@@ -118,6 +118,7 @@ impl Flow {
         target: &Target,
         question: &Question,
         call: Call<'_>,
+        step: Option<&Step>,
     ) -> (Attempted, Option<Answer>, Duration) {
         let preparing = prepare(target, &question.event, question.delivery, call);
         let prepared = match timeout_at(question.deadline, preparing).await {
@@ -135,11 +136,13 @@ impl Flow {
         };
         let had = question.deadline.saturating_duration_since(Instant::now());
         let mut messages = prepared.messages;
+        show(step, question.delivery, &mut messages);
         let clock = self.clock.as_ref();
         let sending = target
             .outlet
             .call(&self.sender, &mut messages, clock, question.deadline);
         let (outcome, answer) = sending.await;
+        hide(step, question.delivery, &mut messages);
         let attempted = Attempted {
             outcome,
             messages: Some(messages),

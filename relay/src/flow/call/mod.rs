@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::traced::Timed;
 use super::{Arrival, Attempted, Flow, Receipt, Settled};
 use crate::directory::{Directory, Target};
 use crate::ingest::Post;
@@ -17,7 +18,6 @@ use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
 use crate::model::reply::{Answer, CALL_TIMEOUT_MAX};
 use crate::model::source::Source;
-use crate::model::time::Timestamp;
 use crate::queue::{Admission, Denied};
 use crate::record::Finished;
 use crate::reply::cache::Key;
@@ -155,13 +155,6 @@ struct Question {
 struct Came {
     answer: Result<Given, Missed>,
     attempted: Option<(Attempted, Timed)>,
-}
-
-/// When an attempt began, and how long it took.
-#[derive(Clone, Copy)]
-struct Timed {
-    started_at: Timestamp,
-    duration_us: u64,
 }
 
 impl Flow {

@@ -1,7 +1,8 @@
 //! What is written of a call that is over, and what it counts as.
 
-use super::{Given, Missed, Origin, Question, Timed};
+use super::{Given, Missed, Origin, Question};
 use crate::directory::Target;
+use crate::flow::traced::Timed;
 use crate::flow::{Attempted, Flow};
 use crate::model::attempt::{Attempt, Outcome, Trigger};
 use crate::model::delivery::{Progress, State};
@@ -19,7 +20,7 @@ impl Flow {
     ) -> Record {
         let (event, endpoint) = (&question.event, &target.endpoint);
         let progress = match attempted {
-            Some((attempted, timed)) => self.attempted(endpoint.name.as_str(), attempted, timed, answer),
+            Some((attempted, timed)) => self.attempted(target, question, attempted, timed, answer),
             None => unattempted(answer),
         };
         self.metrics.ended(&endpoint.name, progress.state);
@@ -39,7 +40,8 @@ impl Flow {
 
     fn attempted(
         &self,
-        endpoint: &str,
+        target: &Target,
+        question: &Question,
         attempted: Attempted,
         timed: Timed,
         answer: &Result<Given, Missed>,
@@ -63,7 +65,9 @@ impl Flow {
             plugins: attempted.plugins,
             log: attempted.log,
         };
-        self.metrics.attempted(endpoint, &attempt);
+        self.metrics.attempted(&target.endpoint.name, &attempt);
+        let of = (&*question.event, question.delivery);
+        self.end_span(timed.step, target, of, &attempt, state);
         Progress {
             state,
             due: None,
