@@ -16,6 +16,7 @@ use crate::crypto;
 use crate::deliver::outcome::Failure;
 use crate::deliver::send::{Answer, Outgoing, Wire};
 use crate::ingest::headers::looks_like_a_credential;
+use crate::model::audit::Deed;
 use crate::model::id::{InspectorId, TenantId};
 use crate::model::inspector::Inspector;
 use crate::model::time::Timestamp;
@@ -142,17 +143,18 @@ impl Inspectors {
         })
     }
 
-    /// Makes one.
+    /// Makes one for the tenant of the deed, which is noted first.
     ///
     /// # Errors
     /// Why not; then nothing has changed.
     pub async fn make(
         &self,
         id: InspectorId,
-        tenant: TenantId,
         name: String,
         status: StatusCode,
+        deed: Deed,
     ) -> Result<Inspector, Refused> {
+        let tenant = deed.tenant;
         self.clear().await?;
         if self.list(tenant).len() >= INSPECTORS_MAX {
             return Err(Refused::TooMany);
@@ -167,6 +169,7 @@ impl Inspectors {
             created_at: now,
             expires_at: now + TIME_TO_LIVE,
         };
+        self.store.note(deed).await?;
         self.store.add_inspector(inspector.clone()).await?;
         let bench = Bench::of(inspector.clone());
         self.lock().by_token.insert(inspector.token.clone(), bench);
@@ -341,6 +344,7 @@ impl Wire for Inspectors {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+    use crate::model::audit::By;
     use crate::store::memory::MemoryStore;
 
     async fn inspectors() -> (Inspectors, Arc<ManualClock>) {
@@ -352,9 +356,14 @@ mod tests {
         (inspectors.expect("a store that works"), clock)
     }
 
+    fn deed() -> Deed {
+        let now = Timestamp::from_millis(1);
+        Deed::new(TenantId::DEFAULT, now, By::OPERATOR, "inspector.created")
+    }
+
     async fn made(inspectors: &Inspectors, number: i64) -> Inspector {
         let id = InspectorId::from_raw(number);
-        let made = inspectors.make(id, TenantId::DEFAULT, String::new(), StatusCode::OK);
+        let made = inspectors.make(id, String::new(), StatusCode::OK, deed());
         made.await.expect("there is room")
     }
 
@@ -423,12 +432,8 @@ mod tests {
         for number in 0..INSPECTORS_MAX as i64 {
             made(&inspectors, number).await;
         }
-        let more = inspectors.make(
-            InspectorId::from_raw(1000),
-            TenantId::DEFAULT,
-            String::new(),
-            StatusCode::OK,
-        );
+        let id = InspectorId::from_raw(1000);
+        let more = inspectors.make(id, String::new(), StatusCode::OK, deed());
         assert!(matches!(more.await, Err(Refused::TooMany)));
         assert_eq!(send(&inspectors, "unknown", 1), None);
     }

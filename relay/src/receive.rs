@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use utoipa::OpenApi as _;
 
 use crate::api;
-use crate::api::auth::{Keys, Right};
+use crate::api::auth::{Keys, Peer, Right};
 use crate::api::calls;
 use crate::clock::Clock;
 use crate::directory::{Directories, Directory, Door};
@@ -125,6 +125,7 @@ enum Receipts {
         (status = 415, description = "`unsupported_media_type` or `unsupported_content_encoding`"),
         (status = 429, description = "`rate_limited`, or `quota_reached`: the tenant's events of this day"),
         (status = 507, description = "`quota_reached`: the tenant has stored as much as it may"),
+        (status = 422, description = "`schema_mismatch`: an event's data is not as its type says"),
     )
 )]
 async fn create(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
@@ -137,7 +138,7 @@ async fn create(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Re
 /// How a post proves that it is genuine is for the source to say, and so is what its sender may
 /// ask first: those requests are answered as the platform expects.
 #[utoipa::path(
-    post,
+    method(post, put, patch),
     path = "/in/{source}",
     tag = "in",
     security(()),
@@ -152,6 +153,7 @@ async fn create(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Re
         (status = 413, description = "`body_too_large` or `batch_too_large`"),
         (status = 415, description = "`unsupported_content_encoding`"),
         (status = 429, description = "`rate_limited`, or `quota_reached`: its tenant's events of this day"),
+        (status = 422, description = "`schema_mismatch`: an event's data is not as its type says"),
         (status = 500, description = "`store_broken`"),
         (status = 502, description = "`call_failed`: the sender waits for a receiver"),
         (status = 503, description = "`store_unavailable`, `store_full` or `authentication_unavailable`"),
@@ -561,7 +563,8 @@ impl Gate {
         }
         // No handler waits for anything but the body and the store, and a call for its receiver.
         let deadline = self.limits.body_timeout + calls::waits(head.uri.path());
-        let request = Request::from_parts(head, axum::body::Body::new(Limited::new(body, limit)));
+        let mut request = Request::from_parts(head, axum::body::Body::new(Limited::new(body, limit)));
+        request.extensions_mut().insert(Peer(peer.ip()));
         let response = match tokio::time::timeout(deadline, self.api.clone().oneshot(request)).await {
             Ok(Ok(response)) => response.map(Either::Right),
             Ok(Err(never)) => match never {},

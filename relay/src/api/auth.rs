@@ -1,6 +1,7 @@
 //! Keys: who may do what. A key is shown once and stored as a SHA-256 digest.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -14,6 +15,7 @@ use crate::clock::Clock;
 use crate::crypto;
 use crate::directory::Directories;
 use crate::http::problem::Problem;
+use crate::model::audit::By;
 use crate::model::id::{KeyId, TenantId};
 use crate::model::key::PREFIX;
 use crate::model::secret::Secret;
@@ -49,7 +51,13 @@ pub struct Caller {
     pub key: KeyId,
     pub tenant: TenantId,
     pub role: Role,
+    /// The other end of the connection, where it is known.
+    pub address: Option<IpAddr>,
 }
+
+/// The other end of a request's connection; an extension of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +73,14 @@ pub enum Right {
 }
 
 impl Caller {
+    /// Who is noted to have done what this caller does.
+    pub const fn by(&self) -> By {
+        By {
+            key: Some(self.key),
+            address: self.address,
+        }
+    }
+
     /// Whether the caller may.
     pub const fn may(&self, right: Right) -> bool {
         match (self.role, right) {
@@ -91,6 +107,7 @@ impl Held {
                 key: key.id,
                 tenant: key.tenant,
                 role: key.role,
+                address: None,
             },
             expires_at: key.expires_at,
         }
@@ -129,6 +146,7 @@ impl Keys {
                 key: KeyId::from_raw(0),
                 tenant: TenantId::DEFAULT,
                 role: Role::Admin,
+                address: None,
             };
             let expires_at = None;
             held.insert(digest(key.reveal()), Held { caller, expires_at });
@@ -165,12 +183,12 @@ impl Keys {
         self.held.load().is_empty()
     }
 
-    /// Who a request comes from, and for which tenant, if they may do that.
+    /// Who a request comes from, and for which tenant, whatever they may do.
     ///
     /// # Errors
-    /// 401 without a key in force, 403 if its role does not allow it or the tenant is not its own,
-    /// 404 for a tenant that is not there.
-    pub fn caller(&self, headers: &HeaderMap, right: Right) -> Result<Caller, Problem> {
+    /// 401 without a key in force, 403 if the tenant is not its own, 404 for a tenant that is not
+    /// there.
+    pub(super) fn identify(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let caller = bearer(headers).and_then(|key| self.find(key)).ok_or_else(|| {
             Problem::new(
                 401,
@@ -179,10 +197,6 @@ impl Keys {
                 "send a key in force as `Authorization: Bearer rk_…`",
             )
         })?;
-        if !caller.may(right) {
-            let detail = format!("this key's role does not allow to {}", word(right));
-            return Err(Problem::new(403, "forbidden", "Forbidden", detail));
-        }
         let mut named = headers.get_all(TENANT).iter();
         match (named.next(), named.next()) {
             (None, _) => Ok(caller),
@@ -194,6 +208,19 @@ impl Keys {
                 "the header Relay-Tenant is there more than once",
             )),
         }
+    }
+
+    /// Who a request comes from, and for which tenant, if they may do that.
+    ///
+    /// # Errors
+    /// As [`Keys::identify`], and 403 if the key's role does not allow it.
+    pub fn caller(&self, headers: &HeaderMap, right: Right) -> Result<Caller, Problem> {
+        let caller = self.identify(headers)?;
+        if caller.may(right) {
+            return Ok(caller);
+        }
+        let detail = format!("this key's role does not allow to {}", word(right));
+        Err(Problem::new(403, "forbidden", "Forbidden", detail))
     }
 
     /// Whose key it is, if it is in force and so is its tenant. One that was revoked, one whose
@@ -269,7 +296,9 @@ macro_rules! caller_with {
             type Rejection = Failure;
 
             async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
-                Ok(Self(api.keys.caller(&parts.headers, $right)?))
+                let caller = api.keys.caller(&parts.headers, $right)?;
+                let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
+                Ok(Self(Caller { address, ..caller }))
             }
         }
     };
@@ -303,6 +332,7 @@ mod tests {
             key: KeyId::from_raw(1),
             tenant: TenantId::DEFAULT,
             role,
+            address: None,
         };
         assert!(caller(Role::Send).may(Right::Send) && !caller(Role::Send).may(Right::Read));
         assert!(caller(Role::Read).may(Right::Read) && !caller(Role::Read).may(Right::Manage));

@@ -40,10 +40,18 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(call))
 }
 
+/// Whether a request to that path is a call.
+pub(super) fn is_call(path: &str) -> bool {
+    path.starts_with("/v1/endpoints/") && path.ends_with("/call")
+}
+
 /// How long a request to that path may wait for more than its body and the store.
 pub(crate) fn waits(path: &str) -> Duration {
-    let is_call = path.starts_with("/v1/endpoints/") && path.ends_with("/call");
-    if is_call { CALL_TIMEOUT_MAX } else { Duration::ZERO }
+    if is_call(path) {
+        CALL_TIMEOUT_MAX
+    } else {
+        Duration::ZERO
+    }
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -51,6 +59,7 @@ pub(crate) fn waits(path: &str) -> Duration {
 #[serde(deny_unknown_fields)]
 struct Parameters {
     /// 50 ms to 30 s, such as `5s`; without it, that of the endpoint.
+    #[param(pattern = "^([0-9]{1,5}(ms|s))+$")]
     timeout: Option<String>,
 }
 
@@ -91,6 +100,7 @@ struct Shown {
         (status = 200, description = "what the receiver answered", body = Shown),
         (status = 409, description = "`call_dropped`, `endpoint_disabled`, `duplicate_event` or `unusable`"),
         (status = 415, description = "`unsupported_media_type` or `unsupported_content_encoding`"),
+        (status = 422, description = "`schema_mismatch`: an event is not as its type says"),
         (status = 429, description = "`call_rate_limited`, `rate_limited` or `quota_reached`"),
         (status = 502, description = "`call_failed`"),
         (status = 503, description = "`call_busy`, `receiver_unavailable`, `stopping`, `store_unavailable` or `store_full`"),

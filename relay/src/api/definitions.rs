@@ -199,7 +199,7 @@ fn show(planned: Planned) -> Shown {
         step,
         keys,
         index: planned.index,
-        id: planned.stands.map(|(id, _)| managed::id(planned.kind, id)),
+        id: planned.stands.map(|(id, _)| planned.kind.id(id)),
         revision: planned.stands.map(|(_, revision)| revision),
     }
 }

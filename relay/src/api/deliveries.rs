@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
 use super::auth::{Manager, Reader};
 use super::errors::Failure;
 use super::page::{List, page};
 use super::params::{Params, PathId};
 use super::select::{Number, WhichDeliveries, Words, Wrong};
+use super::{Api, audit};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::http::problem::Problem;
@@ -57,7 +57,7 @@ pub(super) struct Asked {
     /// What was answered last.
     #[param(value_type = Option<u16>)]
     status_code: Option<Number>,
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u64>, maximum = 4294967295u64)]
     attempts_min: Option<Number>,
     /// Words in the event's payload.
     q: Option<String>,
@@ -285,6 +285,7 @@ pub(super) async fn retry(
         let detail = "its endpoint was deleted, or is not declared any more; restore it first";
         return Err(Problem::new(409, "endpoint_gone", "Endpoint gone", detail).into());
     }
+    audit::note(&api, &caller, "delivery.retried", (id, None), None).await?;
     let now = api.clock.steady();
     match api.store.retry(caller.tenant, id, now).await? {
         Retried::Waits(endpoint) => api.queue.asked_for(endpoint, now),

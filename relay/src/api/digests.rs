@@ -41,12 +41,14 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[serde(deny_unknown_fields)]
 struct DigestsAsked {
     /// An endpoint's name or id.
+    #[param(required = true)]
     endpoint: Option<String>,
     #[param(value_type = Option<Timestamp>)]
     since: Option<String>,
     #[param(value_type = Option<Timestamp>)]
     until: Option<String>,
-    /// The span of each digest.
+    /// The span of each digest, such as `1h`.
+    #[param(pattern = "^([0-9]{1,9}(ms|s|m|h|d))+$", default = "1h")]
     window: Option<String>,
 }
 
@@ -57,7 +59,7 @@ struct Digests {
 }
 
 /// Tells in short what should have come to an endpoint
-#[utoipa::path(get, path = "/v1/digests", params(DigestsAsked), responses((status = 200, body = Digests)))]
+#[utoipa::path(get, path = "/v1/digests", params(DigestsAsked), responses((status = 200, body = Digests), (status = 404, description = "`not_found`: no such endpoint"), (status = 409, description = "`unusable`: its definition cannot be used")))]
 async fn digests(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -105,7 +107,10 @@ fn in_force(entry: &Entry) -> Result<&Endpoint, Failure> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct ExpectedParams {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
     #[param(value_type = Option<Timestamp>)]
     since: Option<String>,

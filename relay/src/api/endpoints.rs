@@ -19,7 +19,7 @@ use super::managed::{self, Keys, Patch, Shown};
 use super::params::{Params, PathId};
 use super::resource::{self, Request, Served};
 use super::schemas::{self, EndpointPatch, NewEndpoint};
-use super::{Api, conditions, testing};
+use super::{Api, audit, conditions, testing};
 use crate::diagnose::lint::Finding;
 use crate::directory::Target;
 use crate::flow::BY_HAND;
@@ -241,11 +241,11 @@ async fn patch(
     let entry = managed::find(&api, &caller, KIND, &id)?;
     let enabled = enabled(&patch)?;
     if entry.origin == Origin::File {
-        return switch(&api, &entry, &headers, &patch, enabled).await;
+        return switch(&api, &caller, &entry, &headers, (&patch, enabled)).await;
     }
     resource::write::<Endpoints>(&api, &caller, &id, &headers, Write::Patch(patch)).await?;
     if enabled == Some(true) {
-        set_disabled(&api, &entry, None).await?;
+        set_disabled(&api, &caller, &entry, None).await?;
     }
     one(Reader(caller), State(api), PathId(id)).await
 }
@@ -269,10 +269,10 @@ fn enabled(patch: &Map<String, Value>) -> Result<Option<bool>, Failure> {
 /// All that can be changed here of what the configuration file declares.
 async fn switch(
     api: &Api,
+    caller: &Caller,
     entry: &Entry,
     headers: &HeaderMap,
-    patch: &Map<String, Value>,
-    enabled: Option<bool>,
+    (patch, enabled): (&Map<String, Value>, Option<bool>),
 ) -> Result<Response, Failure> {
     let (Some(enabled), 1) = (enabled, patch.len()) else {
         let declared = Refused::Declared(entry.resource.name.clone());
@@ -286,12 +286,25 @@ async fn switch(
         at: api.clock.now(),
         reason: BY_HAND.to_owned(),
     });
-    set_disabled(api, entry, why).await?;
+    set_disabled(api, caller, entry, why).await?;
     Ok(managed::one(entry, |entry| Endpoints::show(api, entry)))
 }
 
-async fn set_disabled(api: &Api, entry: &Entry, why: Option<Disabled>) -> Result<(), Failure> {
+async fn set_disabled(
+    api: &Api,
+    caller: &Caller,
+    entry: &Entry,
+    why: Option<Disabled>,
+) -> Result<(), Failure> {
     let id = EndpointId::from_raw(entry.resource.id);
+    if why.is_some() != api.queue.disabled(id).is_some() {
+        let action = if why.is_some() {
+            "endpoint.disabled"
+        } else {
+            "endpoint.enabled"
+        };
+        audit::note(api, caller, action, (id, Some(&entry.resource.name)), None).await?;
+    }
     let flow = Arc::clone(&api.flow);
     managed::undisturbed(api, async move { flow.set_disabled(id, why).await }).await??;
     Ok(())
@@ -375,7 +388,9 @@ async fn secret(
 ) -> Result<Json<Secrets>, Failure> {
     let entry = managed::find(&api, &caller, KIND, &id)?;
     let secrets = Secrets::of(&api, &entry)?;
-    tracing::info!(by = %caller.key, endpoint = entry.resource.name, "signing secret revealed");
+    let (id, name) = (KIND.id(entry.resource.id), &entry.resource.name);
+    audit::note(&api, &caller, "endpoint.secret_revealed", (id, Some(name)), None).await?;
+    tracing::info!(by = %caller.key, endpoint = name, "signing secret revealed");
     Ok(Json(secrets))
 }
 

@@ -91,6 +91,7 @@ impl From<&Counts> for Counted {
 #[serde(deny_unknown_fields)]
 struct HealthAsked {
     /// `1h`, `24h` or `7d`.
+    #[param(pattern = "^(1h|24h|7d)$", default = "1h")]
     window: Option<String>,
 }
 
@@ -199,6 +200,7 @@ struct StatsAsked {
     #[param(value_type = Option<Timestamp>)]
     until: Option<String>,
     /// `1m` or `1h`.
+    #[param(pattern = "^(1m|1h)$", default = "1h")]
     step: Option<String>,
 }
 
@@ -223,7 +225,7 @@ struct Series {
 }
 
 /// Tells what happened, step by step of time
-#[utoipa::path(get, path = "/v1/stats", params(StatsAsked), responses((status = 200, body = Series)))]
+#[utoipa::path(get, path = "/v1/stats", params(StatsAsked), responses((status = 200, body = Series), (status = 404, description = "`not_found`: no such endpoint")))]
 async fn stats(
     Reader(caller): Reader,
     State(api): State<Api>,

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
 use super::auth::{Caller, Manager, Reader};
 use super::errors::Failure;
 use super::managed::undisturbed;
 use super::page::{List, page};
 use super::params::{Params, PathId};
+use super::{Api, audit};
 use crate::http::problem::Problem;
 use crate::model::id::JobId;
 use crate::model::time::Timestamp;
 use crate::recovery::{RUNNING_MAX, Survey};
-use crate::store::{Job, Work};
+use crate::store::{Job, JobState, Work};
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -121,8 +121,8 @@ pub(super) async fn ask(
         return Ok((StatusCode::OK, headers, Json(Asked::Counted(counted))));
     }
     let kind = work.as_str();
-    let (recovery, tenant) = (Arc::clone(&api.recovery), caller.tenant);
-    let started = undisturbed(api, async move { recovery.start(tenant, work, rate).await }).await??;
+    let (recovery, tenant, by) = (Arc::clone(&api.recovery), caller.tenant, caller.by());
+    let started = undisturbed(api, async move { recovery.start(tenant, work, rate, by).await }).await??;
     let job = started.map_err(|_| {
         let detail = format!("{RUNNING_MAX} jobs run already; wait for one to end, or cancel one");
         Problem::new(409, "too_many_jobs", "Too many jobs", detail)
@@ -183,6 +183,9 @@ async fn cancel(
     PathId(id): PathId,
 ) -> Result<Json<Shown>, Failure> {
     let job = find(&api, &caller, &id).await?;
+    if job.state == JobState::Running {
+        audit::note(&api, &caller, "job.cancelled", (job.id, None), None).await?;
+    }
     if api
         .store
         .cancel_job(caller.tenant, job.id, api.clock.now())

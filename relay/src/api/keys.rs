@@ -6,15 +6,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Api;
 use super::auth::{Caller, Manager, fresh_key, key_record};
 use super::errors::{self, Failure};
 use super::managed::undisturbed;
 use super::page::{List, page};
 use super::params::{Params, PathId};
+use super::{Api, audit};
 use crate::http::problem::{Flaw, Problem};
 use crate::model::id::{KeyId, TenantId};
 use crate::model::quota::Reached;
@@ -193,6 +194,9 @@ async fn make(api: Api, caller: Caller, new: New, now: Timestamp) -> Result<Made
             now,
         )
     };
+    let shown = json!({"name": key.name, "role": new.role, "expires_at": key.expires_at});
+    let made = (key.id, Some(key.name.as_str()));
+    audit::note(&api, &caller, "key.made", made, Some(shown)).await?;
     api.store.add_key(key.clone()).await?;
     api.keys.put_in_force(&key);
     tracing::info!(by = %caller.key, key = %key.id, name = key.name, "key made");
@@ -315,6 +319,8 @@ async fn revoke(
     PathId(id): PathId,
 ) -> Result<StatusCode, Failure> {
     let key = find(&api, &caller, &id).await?;
+    let gone = (key.id, Some(key.name.as_str()));
+    audit::note(&api, &caller, "key.revoked", gone, None).await?;
     let (keys, store, now) = (Arc::clone(&api.keys), Arc::clone(&api.store), api.clock.now());
     let revoked = undisturbed(&api, async move {
         let _change = keys.change().await;

@@ -93,7 +93,7 @@ impl Shown {
             keys.entry("enabled").or_insert(Value::Bool(true));
         }
         Self {
-            id: id(resource.kind, resource.id),
+            id: resource.kind.id(resource.id),
             keys,
             managed_by: "api",
             created_at: resource.created_at,
@@ -113,18 +113,6 @@ impl Shown {
     /// Whether that key is shown as true.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.keys.get(key) == Some(&Value::Bool(true))
-    }
-}
-
-/// An id as it is written outside.
-pub(super) fn id(kind: Kind, raw: i64) -> String {
-    match kind {
-        Kind::Source => SourceId::from_raw(raw).to_string(),
-        Kind::Endpoint => EndpointId::from_raw(raw).to_string(),
-        Kind::Rule => RuleId::from_raw(raw).to_string(),
-        Kind::EventType => EventTypeId::from_raw(raw).to_string(),
-        Kind::Alert => AlertId::from_raw(raw).to_string(),
-        Kind::Tenant => TenantId::from_raw(raw).to_string(),
     }
 }
 
@@ -298,8 +286,8 @@ pub(super) async fn create(
     keys: Map<String, Value>,
     show: impl Fn(&Entry) -> Shown,
 ) -> Result<Response, Failure> {
-    let (manager, tenant) = (Arc::clone(&api.manager), caller.tenant);
-    let made = undisturbed(api, async move { manager.create(tenant, kind, keys).await }).await?;
+    let (manager, tenant, by) = (Arc::clone(&api.manager), caller.tenant, caller.by());
+    let made = undisturbed(api, async move { manager.create(tenant, kind, keys, by).await }).await?;
     let entry = made.map_err(|refused| problem(kind, refused))?;
     tracing::info!(by = %caller.key, kind = kind.word(), name = entry.resource.name, "created");
     Ok(answer(StatusCode::CREATED, &entry, show))
@@ -321,7 +309,8 @@ pub(super) async fn change(
 ) -> Result<Response, Failure> {
     let entry = find(api, caller, kind, asked)?;
     let (manager, handle) = (Arc::clone(&api.manager), handle(&entry.resource, headers)?);
-    let changed = undisturbed(api, async move { manager.change(handle, write).await }).await?;
+    let by = caller.by();
+    let changed = undisturbed(api, async move { manager.change(handle, write, by).await }).await?;
     let entry = changed.map_err(|refused| problem(kind, refused))?;
     tracing::info!(by = %caller.key, kind = kind.word(), name = entry.resource.name, "changed");
     Ok(answer(StatusCode::OK, &entry, show))
@@ -337,8 +326,9 @@ pub(super) async fn delete(
     let entry = find(api, caller, kind, asked)?;
     let handle = handle(&entry.resource, headers)?;
     let (manager, flow) = (Arc::clone(&api.manager), Arc::clone(&api.flow));
+    let by = caller.by();
     let deleted = undisturbed(api, async move {
-        let left = manager.delete(handle, &flow).await?;
+        let left = manager.delete(handle, &flow, by).await?;
         let Left { entry, jobs, before } = left;
         let mut cancelled = 0;
         for (endpoint, jobs) in jobs {
@@ -366,7 +356,8 @@ pub(super) async fn restore(
         revision: None,
     };
     let manager = Arc::clone(&api.manager);
-    let restored = undisturbed(api, async move { manager.restore(handle).await }).await?;
+    let by = caller.by();
+    let restored = undisturbed(api, async move { manager.restore(handle, by).await }).await?;
     let entry = restored.map_err(|refused| match refused {
         Refused::Unknown => Failure(Problem::not_found(format!(
             "there is no deleted {} {asked:?}",

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
 use axum::{Router, middleware};
 use bytes::Bytes;
-use http::header;
+use http::{HeaderValue, header};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -26,6 +26,7 @@ use crate::quota::Quotas;
 use crate::recovery::Recovery;
 use crate::store::{Role, Store};
 
+mod audit;
 pub mod auth;
 mod alerts;
 pub(crate) mod calls;
@@ -43,6 +44,7 @@ mod export;
 mod foreign;
 mod health;
 mod jobs;
+mod idempotency;
 mod keys;
 mod managed;
 pub mod openapi;
@@ -63,6 +65,7 @@ mod usage;
 
 use egress::Egress;
 use errors::Failure;
+pub use idempotency::InProgress;
 
 /// Everything that the handlers use.
 #[derive(Clone)]
@@ -79,6 +82,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub ids: Arc<IdMaker>,
+    /// Requests with an idempotency key that are being done.
+    pub in_progress: Arc<InProgress>,
     /// What `/openapi.json` answers.
     pub document: Bytes,
     /// What `/v1/egress` answers.
@@ -102,7 +107,8 @@ pub fn router(api: Api) -> Router {
     } else {
         router
     };
-    router.with_state(api)
+    let named = middleware::from_fn_with_state(api.clone(), idempotency::layer);
+    router.layer(named).with_state(api)
 }
 
 /// Every route of the management API, as it is described.
@@ -136,6 +142,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(digests::routes())
         .merge(poll::routes())
         .merge(egress::routes())
+        .merge(audit::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))
         .routes(routes!(metrics))
@@ -221,12 +228,14 @@ async fn unknown(request: Request) -> axum::response::Response {
 }
 
 async fn method_not_allowed(request: Request) -> axum::response::Response {
-    let detail = format!("{} is not answered at {}", request.method(), request.uri().path());
-    Failure(Problem::new(
-        405,
-        "method_not_allowed",
-        "Method not allowed",
-        detail,
-    ))
-    .into_response()
+    let path = request.uri().path();
+    let detail = format!("{} is not answered at {path}", request.method());
+    let problem = Problem::new(405, "method_not_allowed", "Method not allowed", detail);
+    let mut response = Failure(problem).into_response();
+    // The router knows what it answers itself; posting events is not its own.
+    if path == "/v1/events" {
+        let methods = HeaderValue::from_static("GET,HEAD,POST");
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    response
 }

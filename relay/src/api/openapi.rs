@@ -9,6 +9,8 @@ use crate::http::problem::{CONTENT_TYPE, Flaw, Problem};
 
 /// The header that names a tenant, as the document calls it.
 const RELAY_TENANT: &str = "RelayTenant";
+/// What names and ids are made of, and the rest of a path is not.
+const NAME: &str = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$";
 
 /// What a route may refuse because of what it is, and not of what it does.
 struct Usual {
@@ -132,11 +134,29 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         str::to_owned,
     );
     let name = operation["operationId"].as_str().unwrap_or(method).to_owned();
+    // A source takes several methods, each of which is an operation.
+    let name = if tag == "in" { method.to_owned() } else { name };
     operation["operationId"] = json!(format!("{tag}_{name}"));
     operation["tags"] = json!([tag]);
+    if let Some(body) = operation.get_mut("requestBody")
+        && let Some(anything) = body["content"].get_mut("*/*")
+    {
+        // Bytes have no schema, and what may be anything may be nothing.
+        *anything = json!({});
+        body["required"] = json!(false);
+    }
     if operation.get("security").is_none() {
         operation["security"] = json!([{"bearer": []}]);
         name_tenant(operation);
+    }
+    if method == "post" && path.starts_with("/v1/") {
+        once(operation);
+    }
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
+        if parameter["in"] == "path" && parameter["schema"] == json!({"type": "string"}) {
+            parameter["schema"] = json!({"type": "string", "pattern": NAME});
+        }
     }
     let usual: Vec<_> = {
         let one = Operation { path, operation };
@@ -152,6 +172,34 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             describe(status, response);
         }
         responses.sort_keys();
+    }
+}
+
+/// What every POST says of the key by which it is done once (`api/idempotency.rs`).
+fn once(operation: &mut Value) {
+    let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    if parameters.iter().any(|one| one["name"] == "Idempotency-Key") {
+        return;
+    }
+    let key = json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "names the request, so that a repeat is answered as the first was, and not done again",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    });
+    operation["parameters"] = parameters.into_iter().chain([key]).collect();
+    for (status, codes) in [
+        (
+            "409",
+            "`idempotency_in_progress` or `idempotency_outcome_unknown`",
+        ),
+        ("422", "`idempotency_key_reused`"),
+        ("429", "`too_many_idempotency_keys`"),
+    ] {
+        let before = operation["responses"][status]["description"].as_str();
+        let description = before.map_or_else(|| codes.to_owned(), |before| format!("{before}; {codes}"));
+        operation["responses"][status]["description"] = json!(description);
     }
 }
 

@@ -47,10 +47,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Asked {
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
     limit: Option<String>,
     /// Only what is behind the last one of an answer; without it, whatever is not acknowledged.
+    #[param(pattern = "^[0-9a-f]{1,11}-[0-9a-f]{1,15}$")]
     cursor: Option<String>,
     /// How long to wait if there is nothing yet, such as `20s`.
+    #[param(pattern = "^([0-9]{1,5}(ms|s))+$")]
     wait: Option<String>,
 }
 

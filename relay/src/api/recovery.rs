@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -15,7 +16,7 @@ use super::jobs::{self, Asked};
 use super::managed::undisturbed;
 use super::params::{Body, PathId};
 use super::select::{Number, WhichDeliveries, WhichEvents, Words, Wrong};
-use super::{Api, deliveries};
+use super::{Api, audit, deliveries};
 use crate::http::problem::Problem;
 use crate::model::delivery::State as Stand;
 use crate::model::id::{DeliveryId, EndpointId, EventId};
@@ -54,7 +55,7 @@ struct Selection {
     error_class: Option<String>,
     #[schema(value_type = Option<u16>)]
     status_code: Option<Number>,
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u64>, maximum = 4294967295u64)]
     attempts_min: Option<Number>,
     q: Option<String>,
     since: Option<String>,
@@ -225,6 +226,9 @@ async fn cancel_one(
     let id = deliveries::parse(&id)?;
     let delivery = api.store.delivery(caller.tenant, id).await?;
     let delivery = delivery.ok_or_else(|| deliveries::unknown(&id.to_string()))?;
+    if delivery.state == Stand::Pending {
+        audit::note(&api, &caller, "delivery.cancelled", (id, None), None).await?;
+    }
     let (recovery, tenant) = (Arc::clone(&api.recovery), caller.tenant);
     let cancelled = undisturbed(&api, async move { recovery.call_off(tenant, vec![id]).await }).await??;
     if cancelled.is_empty() && delivery.state != Stand::Cancelled {
@@ -257,6 +261,7 @@ async fn purge(
     PathId(asked): PathId,
 ) -> Result<Json<Purged>, Failure> {
     let endpoint = endpoint(&api, &caller, &asked)?;
+    audit::note(&api, &caller, "endpoint.purged", (endpoint, None), None).await?;
     let (recovery, tenant) = (Arc::clone(&api.recovery), caller.tenant);
     let cancelled = undisturbed(&api, async move { recovery.purge(tenant, endpoint).await }).await??;
     tracing::info!(by = %caller.key, %endpoint, cancelled, "what waited for an endpoint was called off");
@@ -438,6 +443,8 @@ async fn replay_one(
         let detail = "no endpoint wants it; name one to send it there all the same";
         return Err(Problem::new(409, "not_wanted", "Not wanted", detail).into());
     }
+    let to = json!({"endpoints": endpoints});
+    audit::note(&api, &caller, "event.replayed", (id, None), Some(to)).await?;
     let (recovery, tenant) = (Arc::clone(&api.recovery), caller.tenant);
     let made = undisturbed(&api, async move { recovery.replay(tenant, id, &endpoints).await }).await??;
     tracing::info!(by = %caller.key, event = %id, deliveries = made.len(), "an event is sent again");

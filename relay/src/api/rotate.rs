@@ -16,7 +16,7 @@ use super::auth::Manager;
 use super::errors::{self, Failure};
 use super::managed;
 use super::params::PathId;
-use super::{Api, endpoints};
+use super::{Api, audit, endpoints};
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::http::problem::{Flaw, Problem};
 use crate::manage;
@@ -76,8 +76,14 @@ async fn rotate(
     };
     let (given, overlap) = read(asked)?;
     let handle = managed::handle(&entry.resource, &headers)?;
+    let (id, name) = (entry.resource.kind.id(entry.resource.id), &entry.resource.name);
+    audit::note(&api, &caller, "endpoint.secret_rotated", (id, Some(name)), None).await?;
     let manager = Arc::clone(&api.manager);
-    let rotated = managed::undisturbed(&api, async move { manager.rotate(handle, given, overlap).await });
+    let by = caller.by();
+    let rotated = managed::undisturbed(
+        &api,
+        async move { manager.rotate(handle, given, overlap, by).await },
+    );
     let entry = rotated
         .await?
         .map_err(|refused| managed::problem(Kind::Endpoint, refused))?;

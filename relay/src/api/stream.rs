@@ -45,11 +45,12 @@ struct Asked {
     /// An event type or a pattern of them.
     r#type: Option<String>,
     /// Attempts only, whose delivery stands so then.
+    #[param(value_type = Option<super::deliveries::Standing>)]
     status: Option<String>,
 }
 
 /// Sends what happens, as it happens, as server-sent events
-#[utoipa::path(get, path = "/v1/stream", params(Asked), responses((status = 200, body = String, content_type = "text/event-stream")))]
+#[utoipa::path(get, path = "/v1/stream", params(Asked), responses((status = 200, body = String, content_type = "text/event-stream"), (status = 404, description = "`not_found`: no such endpoint")))]
 async fn stream(
     Reader(caller): Reader,
     State(api): State<Api>,

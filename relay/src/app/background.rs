@@ -23,6 +23,7 @@ impl App {
         let keep = retain::Keep {
             events: self.config.store.retention,
             dedupe_keys: self.config.store.dedupe_window,
+            audit: self.config.store.audit_retention,
         };
         self.doors.spawn(retain::run(
             Arc::clone(&self.store),

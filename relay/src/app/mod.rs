@@ -28,6 +28,7 @@ use crate::http::server::{self, Connections};
 use crate::inspect::Inspectors;
 use crate::manage::{self, Manager};
 use crate::metrics::{Metrics, Observed};
+use crate::model::audit::{By, Deed};
 use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
 use crate::notices::Notices;
@@ -270,6 +271,7 @@ impl App {
                 tls,
                 certificates_changed: Arc::default(),
                 clock: Arc::clone(&clock),
+                store: Arc::clone(&store),
             }),
             exporter,
             stop: CancellationToken::new(),
@@ -307,6 +309,7 @@ impl App {
                     clock,
                     metrics,
                     ids,
+                    in_progress: Arc::default(),
                     document: receive::document(),
                     egress: api::egress::told(&app.config.outbound.egress, &app.config.outbound.bind),
                     testing: Arc::default(),
@@ -576,15 +579,16 @@ async fn prepare_keys(
     }
     let key = fresh_key().context("the system has no randomness to give")?;
     let now = clock.now();
-    store
-        .add_key(key_record(
-            KeyId::from_raw(ids.next(now)),
-            "first admin",
-            Role::Admin,
-            &key,
-            now,
-        ))
-        .await?;
+    let record = key_record(
+        KeyId::from_raw(ids.next(now)),
+        "first admin",
+        Role::Admin,
+        &key,
+        now,
+    );
+    let deed = Deed::new(record.tenant, now, By::OPERATOR, "key.made").to(record.id, Some(&record.name));
+    store.note(deed).await?;
+    store.add_key(record).await?;
     keys.load(store, fixed).await?;
     Ok(Some(key))
 }

@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::certificates;
 use crate::clock::Clock;
-use crate::config::{Config, Server, StoreSettings};
+use crate::config::{Config, Declared, Server, StoreSettings};
 use crate::http::tls::Tls;
 use crate::manage::Manager;
+use crate::model::audit::{By, Deed};
+use crate::model::id::TenantId;
+use crate::store::Store;
 use crate::store::seal::MasterKey;
 use crate::store::sqlite::SqliteStore;
 
@@ -24,6 +28,7 @@ pub(super) struct Reload {
     /// Rings when the files of the certificate may have changed.
     pub(super) certificates_changed: Arc<Notify>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) store: Arc<dyn Store>,
 }
 
 impl Reload {
@@ -58,6 +63,7 @@ impl Reload {
         };
         let identity = certificates::read(merged.server.tls.as_ref())?;
         let prepared = self.manager.prepare(&merged).await?;
+        self.note(&merged).await?;
         if merged.store.master_keys != config.store.master_keys {
             self.seal(&merged.store).await?;
         }
@@ -70,6 +76,25 @@ impl Reload {
         Ok(read_at_start(&config, &new))
     }
 
+    /// Notes that a configuration is about to be put in force, and what it declares.
+    async fn note(&self, config: &Config) -> anyhow::Result<()> {
+        let declared = [
+            ("sources", names(&config.sources, |source| &source.name)),
+            ("endpoints", names(&config.endpoints, |endpoint| &endpoint.name)),
+            ("rules", names(&config.rules, |rule| &rule.name)),
+            ("event_types", names(&config.event_types, |kind| &kind.name)),
+            ("alerts", names(&config.alerts, |alert| &alert.name)),
+        ];
+        let declared = declared.map(|(section, names)| (section.to_owned(), names));
+        let now = self.clock.now();
+        let deed = Deed {
+            after: Some(declared.into_iter().collect()),
+            ..Deed::new(TenantId::DEFAULT, now, By::OPERATOR, "configuration.reloaded")
+        };
+        self.store.note(deed).await?;
+        Ok(())
+    }
+
     /// Seals the store with another master key while it is in use.
     async fn seal(&self, settings: &StoreSettings) -> anyhow::Result<()> {
         let Some(store) = &self.sqlite else { return Ok(()) };
@@ -80,6 +105,11 @@ impl Reload {
         );
         Ok(())
     }
+}
+
+/// The names of what a configuration declares of a kind.
+fn names<T>(declared: &[Declared<T>], name: impl Fn(&T) -> &String) -> Value {
+    declared.iter().map(|one| name(&one.item).as_str()).collect()
 }
 
 /// The master keys of a configuration; each was read before, when it was checked.

@@ -248,6 +248,7 @@ fn store(section: Option<Section<'_>>) -> StoreSettings {
     let mut store = StoreSettings {
         place: Place::Sqlite("relay-data/relay.db".into()),
         retention: 30 * DAY,
+        audit_retention: 400 * DAY,
         dedupe_window: 7 * DAY,
         master_keys: Vec::new(),
     };
@@ -261,6 +262,9 @@ fn store(section: Option<Section<'_>>) -> StoreSettings {
     store.retention = section
         .duration("retention", MINUTE..=3650 * DAY)
         .unwrap_or(store.retention);
+    store.audit_retention = section
+        .duration("audit_retention", DAY..=3650 * DAY)
+        .unwrap_or(store.audit_retention);
     store.dedupe_window = section
         .duration("dedupe_window", MINUTE..=365 * DAY)
         .unwrap_or(store.dedupe_window);

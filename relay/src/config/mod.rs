@@ -117,6 +117,8 @@ pub struct StoreSettings {
     pub place: Place,
     /// Events older than this are removed.
     pub retention: Duration,
+    /// How long it is known who changed what.
+    pub audit_retention: Duration,
     /// How long a dedupe key is remembered.
     pub dedupe_window: Duration,
     /// What secrets in the store are sealed with, the one in use first; without any, the

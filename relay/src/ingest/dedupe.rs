@@ -42,13 +42,15 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     if values.next().is_some() {
         return Err(Refusal::IdempotencyKey("is there more than once"));
     }
-    match value.to_str() {
-        Ok("") => Err(Refusal::IdempotencyKey("is empty")),
-        Ok(key) if key.len() > IDEMPOTENCY_KEY_MAX => {
+    // `to_str` lets tabs pass.
+    let key = value.to_str().ok().filter(|key| !key.contains('\t'));
+    match key {
+        Some("") => Err(Refusal::IdempotencyKey("is empty")),
+        Some(key) if key.len() > IDEMPOTENCY_KEY_MAX => {
             Err(Refusal::IdempotencyKey("is longer than 255 bytes"))
         }
-        Ok(key) => Ok(Some(key)),
-        Err(_) => Err(Refusal::IdempotencyKey(
+        Some(key) => Ok(Some(key)),
+        None => Err(Refusal::IdempotencyKey(
             "has characters that are not printable ASCII",
         )),
     }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::assemble::{self, Checked};
+use super::audit::{self, Change};
 use super::entry::{Entry, Origin};
 use super::shelf::Shelf;
 use super::{Manager, Prepared, Usages};
 use crate::config::reader::Fault;
 use crate::config::{Config, definition};
 use crate::flow::Flow;
+use crate::model::audit::{By, Deed};
 use crate::model::id::{DeliveryId, EndpointId, RuleId, TenantId};
 use crate::model::quota::Reached;
 use crate::model::resource::{Definition, Kind, Resource, merge};
@@ -31,6 +33,14 @@ pub enum Write {
     Replace(Map<String, Value>),
     /// A JSON Merge Patch (RFC 7396).
     Patch(Map<String, Value>),
+}
+
+/// What is noted of a change.
+#[derive(Clone, Copy)]
+pub(super) struct Done<'a> {
+    pub(super) by: By,
+    pub(super) change: Change,
+    pub(super) before: Option<&'a Definition>,
 }
 
 /// Why a change was not made.
@@ -103,6 +113,7 @@ impl Manager {
         tenant: TenantId,
         kind: Kind,
         keys: Map<String, Value>,
+        by: By,
     ) -> Result<Arc<Entry>, Refused> {
         let config = self.lock().await;
         let max = max(kind);
@@ -122,14 +133,19 @@ impl Manager {
             updated_at: now,
             deleted_at: None,
         };
-        self.write(&config, resource, keys).await
+        let done = Done {
+            by,
+            change: Change::Created,
+            before: None,
+        };
+        self.write(&config, resource, keys, done).await
     }
 
     /// Changes one.
     ///
     /// # Errors
     /// Why not; then nothing has changed.
-    pub async fn change(&self, handle: Handle, write: Write) -> Result<Arc<Entry>, Refused> {
+    pub async fn change(&self, handle: Handle, write: Write, by: By) -> Result<Arc<Entry>, Refused> {
         let config = self.lock().await;
         let entry = self.of_the_api(handle)?;
         let before = &entry.resource.definition;
@@ -142,14 +158,19 @@ impl Manager {
             }
         };
         before.lend_secrets(&mut keys);
-        self.write(&config, entry.resource.clone(), keys).await
+        let done = Done {
+            by,
+            change: Change::Changed,
+            before: Some(before),
+        };
+        self.write(&config, entry.resource.clone(), keys, done).await
     }
 
     /// Deletes one: it is no longer in force, and can be restored.
     ///
     /// # Errors
     /// Why not; then nothing has changed.
-    pub async fn delete(&self, handle: Handle, flow: &Flow) -> Result<Left, Refused> {
+    pub async fn delete(&self, handle: Handle, flow: &Flow, by: By) -> Result<Left, Refused> {
         let _config = self.lock().await;
         let entry = self.of_the_api(handle)?;
         if entry
@@ -171,7 +192,8 @@ impl Manager {
         if kind == Kind::Tenant {
             shelf.remove_all(TenantId::from_raw(id));
         }
-        self.keep(resource, shelf).await?;
+        let deed = audit::of_change(by, Change::Deleted, &resource, Some(&resource.definition));
+        self.keep(resource, shelf, deed).await?;
         // Still under the lock: were it restored first, what comes after would be cancelled.
         let jobs = match kind {
             Kind::Endpoint => {
@@ -192,7 +214,7 @@ impl Manager {
     ///
     /// # Errors
     /// Why not; then nothing has changed.
-    pub async fn restore(&self, handle: Handle) -> Result<Arc<Entry>, Refused> {
+    pub async fn restore(&self, handle: Handle, by: By) -> Result<Arc<Entry>, Refused> {
         let config = self.lock().await;
         let store = &self.workshop.store;
         let found = store.resource(handle.tenant, handle.kind, handle.id).await?;
@@ -203,7 +225,12 @@ impl Manager {
         self.check_room(handle.tenant, handle.kind)?;
         resource.deleted_at = None;
         let keys = resource.definition.keys.clone();
-        self.write(&config, resource, keys).await
+        let done = Done {
+            by,
+            change: Change::Restored,
+            before: None,
+        };
+        self.write(&config, resource, keys, done).await
     }
 
     /// Checks a definition, keeps it as the next revision of a resource, and puts it in force.
@@ -212,6 +239,7 @@ impl Manager {
         config: &Config,
         resource: Resource,
         keys: Map<String, Value>,
+        done: Done<'_>,
     ) -> Result<Arc<Entry>, Refused> {
         let bytes = serde_json::to_vec(&keys).map_or(usize::MAX, |json| json.len());
         if bytes > DEFINITION_BYTES_MAX {
@@ -251,7 +279,8 @@ impl Manager {
             shelf.insert(Arc::clone(&entry));
             shelf
         };
-        self.keep(next, shelf).await?;
+        let deed = audit::of_change(done.by, done.change, &next, done.before);
+        self.keep(next, shelf, deed).await?;
         if let Some(rule) = entry.rule() {
             self.forget_rule(rule.id, rule.enabled.then_some(rule.version))
                 .await;
@@ -259,8 +288,8 @@ impl Manager {
         Ok(entry)
     }
 
-    /// Keeps a resource and puts a shelf in force that has it, or has it no more.
-    async fn keep(&self, resource: Resource, shelf: Shelf) -> Result<(), Refused> {
+    /// Keeps a resource with the note of what was done to it, and puts a shelf in force that has it, or has it no more.
+    async fn keep(&self, resource: Resource, shelf: Shelf, deed: Deed) -> Result<(), Refused> {
         let before = self.directories.current();
         let directory = assemble::changed(&before, &shelf, &resource)
             .map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
@@ -270,7 +299,7 @@ impl Manager {
             Kind::Tenant => self.quotas.count_for(directory.tenants()).await?,
             Kind::Source | Kind::Endpoint | Kind::Rule | Kind::EventType | Kind::Alert => Usages::new(),
         };
-        match self.workshop.store.save(resource).await? {
+        match self.workshop.store.save(resource, Some(deed)).await? {
             Saved::Done => {}
             Saved::NameTaken => return Err(Refused::NameTaken(name)),
             Saved::Changed => return Err(Refused::Unknown),

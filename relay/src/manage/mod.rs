@@ -7,6 +7,7 @@
 //! declares is read here and changed there.
 
 mod assemble;
+pub mod audit;
 mod change;
 mod entry;
 mod forget;

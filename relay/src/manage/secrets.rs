@@ -7,13 +7,15 @@ use serde_json::Value;
 
 use super::Manager;
 use super::assemble;
-use super::change::{Handle, Refused, expect};
+use super::audit::Change;
+use super::change::{Done, Handle, Refused, expect};
 use super::entry::{Entry, Made, Origin};
 use super::shelf::Shelf;
 use crate::config::Config;
 use crate::config::reader::parse_duration;
 use crate::crypto::standard_webhooks::{SigningKey, generate_symmetric};
 use crate::directory::Target;
+use crate::model::audit::By;
 use crate::model::id::EndpointId;
 use crate::model::secret::Secret;
 use crate::store::{Retiring, Rotation, SigningSecrets};
@@ -41,6 +43,7 @@ impl Manager {
         handle: Handle,
         given: Option<Secret>,
         overlap: Duration,
+        by: By,
     ) -> Result<Arc<Entry>, Refused> {
         let config = self.lock().await;
         let entry = self
@@ -53,7 +56,8 @@ impl Manager {
         if target.endpoint.secrets.is_empty() {
             self.rotate_own(&entry, target, given, overlap).await
         } else {
-            self.rotate_given(&config, &entry, target, given, overlap).await
+            let rotation = (given, overlap, by);
+            self.rotate_given(&config, &entry, target, rotation).await
         }
     }
 
@@ -109,8 +113,7 @@ impl Manager {
         config: &Config,
         entry: &Arc<Entry>,
         target: &Arc<Target>,
-        given: Option<Secret>,
-        overlap: Duration,
+        (given, overlap, by): (Option<Secret>, Duration, By),
     ) -> Result<Arc<Entry>, Refused> {
         let resource = entry.resource.clone();
         if entry.origin == Origin::File {
@@ -127,7 +130,12 @@ impl Manager {
         store.rotate_secrets(resource.tenant, id, rotation).await?;
         let mut keys = resource.definition.keys.clone();
         keys.insert("secret".to_owned(), Value::String(next.reveal().to_owned()));
-        self.write(config, resource, keys).await
+        let done = Done {
+            by,
+            change: Change::Changed,
+            before: Some(&entry.resource.definition),
+        };
+        self.write(config, resource, keys, done).await
     }
 
     /// What retires from now on: these, and what does already.

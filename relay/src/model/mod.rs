@@ -4,6 +4,7 @@
 
 pub mod alert;
 pub mod attempt;
+pub mod audit;
 pub mod catalogue;
 pub mod counts;
 pub mod delivery;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::id::TenantId;
+use super::id::{AlertId, EndpointId, EventTypeId, RuleId, SourceId, TenantId};
 use super::time::Timestamp;
 
 /// What a resource is.
@@ -63,6 +63,18 @@ impl Kind {
             Self::EventType => "event type",
             Self::Alert => "alert",
             Self::Tenant => "tenant",
+        }
+    }
+
+    /// An id of this kind as it is written outside.
+    pub fn id(self, raw: i64) -> String {
+        match self {
+            Self::Source => SourceId::from_raw(raw).to_string(),
+            Self::Endpoint => EndpointId::from_raw(raw).to_string(),
+            Self::Rule => RuleId::from_raw(raw).to_string(),
+            Self::EventType => EventTypeId::from_raw(raw).to_string(),
+            Self::Alert => AlertId::from_raw(raw).to_string(),
+            Self::Tenant => TenantId::from_raw(raw).to_string(),
         }
     }
 }

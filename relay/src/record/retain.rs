@@ -26,11 +26,15 @@ const RESTORABLE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How many of one kind in one tenant can be restored: the latest.
 const RESTORABLE_MAX: usize = 1000;
 
+/// How long a request that its caller named is answered again.
+const REPEATABLE: Duration = Duration::from_secs(24 * 3600);
+
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Keep {
     pub events: Duration,
     pub dedupe_keys: Duration,
+    pub audit: Duration,
 }
 
 /// How much was removed since the start; clones share it.
@@ -76,6 +80,14 @@ pub async fn run(
         }
         if let Err(error) = store.forget_keys(oldest, BITE).await {
             tracing::warn!(%error, "keys that ended long ago could not be removed; trying again");
+        }
+        let oldest = now.min(steady) - keep.audit;
+        if let Err(error) = store.forget_notes(oldest, BITE).await {
+            tracing::warn!(%error, "old audit entries could not be removed; trying again");
+        }
+        let oldest = now.min(steady) - REPEATABLE;
+        if let Err(error) = store.forget_replies(oldest, BITE).await {
+            tracing::warn!(%error, "old answers could not be removed; trying again");
         }
         tokio::select! {
             biased;

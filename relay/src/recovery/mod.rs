@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::directory::{Directories, Directory};
 use crate::flow::Flow;
+use crate::model::audit::{By, Deed};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, JobId, TenantId};
 use crate::model::time::Timestamp;
@@ -56,6 +57,19 @@ pub struct Recovery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany;
 
+/// What is noted of a job that is started: not what an erasure is to find, which would be kept by it.
+fn deed(job: &Job, by: By) -> Deed {
+    let work = serde_json::to_value(job.work.forgotten());
+    let mut after = work.ok().and_then(|work| work.as_object().cloned());
+    if let (Some(after), Some(rate)) = (&mut after, job.rate) {
+        after.insert("rate_per_second".to_owned(), rate.into());
+    }
+    Deed {
+        after,
+        ..Deed::new(job.tenant, job.created_at, by, "job.started").to(job.id, None)
+    }
+}
+
 impl Recovery {
     /// Counts what there is to do, and starts to do it.
     ///
@@ -66,6 +80,7 @@ impl Recovery {
         tenant: TenantId,
         work: Work,
         rate: Option<f64>,
+        by: By,
     ) -> Result<Result<Job, TooMany>, store::Error> {
         let now = self.clock.now();
         let id = JobId::from_raw(self.ids.next(now));
@@ -88,7 +103,11 @@ impl Recovery {
             updated_at: now,
             ended_at: None,
         };
-        match self.store.start_job(job.clone(), RUNNING_MAX, now - KEPT).await? {
+        let deed = deed(&job, by);
+        let started = self
+            .store
+            .start_job(job.clone(), RUNNING_MAX, now - KEPT, Some(deed));
+        match started.await? {
             Started::Done => {
                 self.bell.notify_one();
                 Ok(Ok(job))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{DeliveryFilter, Error, EventFilter};
+use crate::model::audit::Deed;
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, JobId, TenantId};
@@ -260,13 +261,14 @@ pub trait Jobs: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, Error>;
 
-    /// Keeps a new job, if the tenant has fewer than `running_max` that run. Forgets jobs that
-    /// ended before `forget_before`.
+    /// Keeps a new job with the note of it, if the tenant has fewer than `running_max` that run.
+    /// Forgets jobs that ended before `forget_before`.
     async fn start_job(
         &self,
         job: Job,
         running_max: usize,
         forget_before: Timestamp,
+        deed: Option<Deed>,
     ) -> Result<Started, Error>;
 
     /// One job of a tenant.

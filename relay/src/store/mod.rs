@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::model::attempt::{Attempt, Trigger};
+use crate::model::audit::Deed;
 use crate::model::delivery::{Delivery, Progress, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
@@ -22,11 +23,14 @@ use crate::model::resource::{Kind, Resource};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 
+pub use audit::{Audit, AuditFilter, Chain, ChainHash, Chained, Link, chain_hash};
+pub use replies::{Claimed, Fingerprint, REPLIES_MAX, Replies, Reply, RequestName};
 pub use rules::{
     Act, DueTimers, Effect, KeptKey, RuleBounds, RuleEffects, RuleLosses, RuleState, RuleVersion, Timer,
     TimerId,
 };
 
+mod audit;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod filter;
@@ -35,6 +39,7 @@ mod jobs;
 mod keys;
 pub mod memory;
 pub mod monitoring;
+mod replies;
 pub mod rules;
 pub mod seal;
 pub mod sqlite;
@@ -62,6 +67,8 @@ pub trait Store:
     + RuleState
     + Insight
     + Monitoring
+    + Replies
+    + Audit
 {
 }
 
@@ -77,6 +84,8 @@ impl<T> Store for T where
         + RuleState
         + Insight
         + Monitoring
+        + Replies
+        + Audit
 {
 }
 
@@ -509,8 +518,8 @@ pub trait Resources: Send + Sync {
     fn fresh_id(&self, now: Timestamp) -> i64;
 
     /// Keeps a resource, new or changed: its revision has to be the one after that which is
-    /// kept, 1 if there is none.
-    async fn save(&self, resource: Resource) -> Result<Saved, Error>;
+    /// kept, 1 if there is none. The deed is noted in the same step, if it is done.
+    async fn save(&self, resource: Resource, deed: Option<Deed>) -> Result<Saved, Error>;
 
     /// One resource of a tenant, deleted or not.
     async fn resource(&self, tenant: TenantId, kind: Kind, id: i64) -> Result<Option<Resource>, Error>;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use relay::model::attempt::Attempt;
+use relay::model::audit::{Deed, Entry};
 use relay::model::counts::Counts;
 use relay::model::delivery::Delivery;
 use relay::model::event::Event;
@@ -21,11 +22,12 @@ use relay::store::monitoring::{
     Step as CountStep, Unfetched,
 };
 use relay::store::{
-    Accepted, DeliveryFilter, DeliveryQueue, Disabled, DueBatch, DueTimers, Error, EventFilter, EventStore,
-    Failing, Insight, Job, Jobs, KeptKey, Key, KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent,
-    Owned, PluginState, Pruned, Recent, Record, Registry, Resources, Retiring, Retried, Rotation, RuleLosses,
-    RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped, TimerId,
-    UnfinishedPage, Usage, Walked, Which, Written,
+    Accepted, Audit, AuditFilter, Chain, Claimed, DeliveryFilter, DeliveryQueue, Disabled, DueBatch,
+    DueTimers, Error, EventFilter, EventStore, Failing, Fingerprint, Insight, Job, Jobs, KeptKey, Key,
+    KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent, Owned, PluginState, Pruned, Recent, Record,
+    Registry, Replies, Reply, RequestName, Resources, Retiring, Retried, Rotation, RuleLosses, RuleState,
+    RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped, TimerId, UnfinishedPage, Usage,
+    Walked, Which, Written,
 };
 
 use super::Flaw;
@@ -357,9 +359,10 @@ impl Jobs for FaultyStore {
         job: Job,
         running_max: usize,
         forget_before: Timestamp,
+        deed: Option<Deed>,
     ) -> Result<Started, Error> {
-        self.write("start_job", self.inner.start_job(job, running_max, forget_before))
-            .await
+        let started = self.inner.start_job(job, running_max, forget_before, deed);
+        self.write("start_job", started).await
     }
 
     async fn job(&self, tenant: TenantId, id: JobId) -> Result<Option<Job>, Error> {
@@ -546,8 +549,8 @@ impl Resources for FaultyStore {
         self.inner.fresh_id(now)
     }
 
-    async fn save(&self, resource: Resource) -> Result<Saved, Error> {
-        self.write("save", self.inner.save(resource)).await
+    async fn save(&self, resource: Resource, deed: Option<Deed>) -> Result<Saved, Error> {
+        self.write("save", self.inner.save(resource, deed)).await
     }
 
     async fn resource(&self, tenant: TenantId, kind: Kind, id: i64) -> Result<Option<Resource>, Error> {
@@ -628,6 +631,26 @@ impl RuleState for FaultyStore {
 }
 
 #[async_trait]
+impl Audit for FaultyStore {
+    async fn note(&self, deed: Deed) -> Result<(), Error> {
+        self.write("note", self.inner.note(deed)).await
+    }
+
+    async fn noted(&self, tenant: TenantId, filter: AuditFilter, page: Page) -> Result<Listed<Entry>, Error> {
+        self.read("noted", self.inner.noted(tenant, filter, page)).await
+    }
+
+    async fn chain(&self, tenant: TenantId, after: u64, limit: usize) -> Result<Chain, Error> {
+        self.read("chain", self.inner.chain(tenant, after, limit)).await
+    }
+
+    async fn forget_notes(&self, before: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.write("forget_notes", self.inner.forget_notes(before, limit))
+            .await
+    }
+}
+
+#[async_trait]
 impl Monitoring for FaultyStore {
     async fn add_counts(&self, counts: &[(Bucket, Counts)]) -> Result<(), Error> {
         self.write("add_counts", self.inner.add_counts(counts)).await
@@ -676,6 +699,32 @@ impl Monitoring for FaultyStore {
 
     async fn firing(&self) -> Result<Vec<(FiringOf, Firing)>, Error> {
         self.read("firing", self.inner.firing()).await
+    }
+}
+
+#[async_trait]
+impl Replies for FaultyStore {
+    async fn claim_name(
+        &self,
+        name: RequestName,
+        fingerprint: Fingerprint,
+        now: Timestamp,
+    ) -> Result<Claimed, Error> {
+        self.write("claim_name", self.inner.claim_name(name, fingerprint, now))
+            .await
+    }
+
+    async fn keep_reply(&self, name: RequestName, reply: Reply) -> Result<(), Error> {
+        self.write("keep_reply", self.inner.keep_reply(name, reply)).await
+    }
+
+    async fn free_name(&self, name: RequestName) -> Result<(), Error> {
+        self.write("free_name", self.inner.free_name(name)).await
+    }
+
+    async fn forget_replies(&self, claimed_before: Timestamp, limit: usize) -> Result<usize, Error> {
+        self.write("forget_replies", self.inner.forget_replies(claimed_before, limit))
+            .await
     }
 }
 

@@ -44,6 +44,8 @@ mod poll;
 mod stream;
 mod tenants;
 mod ownership;
+mod idempotency;
+mod audit;
 mod metrics;
 mod examples;
 mod diagnose;

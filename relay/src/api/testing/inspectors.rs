@@ -8,13 +8,14 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::api::Api;
 use crate::api::auth::{Manager, Reader};
 use crate::api::errors::{self, Failure};
 use crate::api::managed::undisturbed;
 use crate::api::page::{List, page};
 use crate::api::params::{Body, Params, PathId};
+use crate::api::{Api, audit};
 use crate::http::problem::{Flaw, Problem};
 use crate::inspect::{Caught, Coming, Refused, Way};
 use crate::model::id::{InspectorId, TenantId};
@@ -131,10 +132,14 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Shown>), Failure> {
     let status = check(&new)?;
     let id = InspectorId::from_raw(api.ids.next(api.clock.now()));
+    let after = json!({"name": new.name, "status": status.as_u16()});
+    let named = (id, Some(new.name.as_str()));
+    let deed = audit::deed(&api, &caller, "inspector.created", named, Some(after));
     let inspectors = Arc::clone(&api.inspectors);
-    let made = undisturbed(&api, async move {
-        inspectors.make(id, caller.tenant, new.name, status).await
-    });
+    let made = undisturbed(
+        &api,
+        async move { inspectors.make(id, new.name, status, deed).await },
+    );
     let made = made.await?.map_err(|refused| match refused {
         Refused::TooMany => Problem::new(409, "too_many", "Too many", refused.to_string()),
         Refused::Store(error) => errors::of_store(&error),
@@ -230,6 +235,8 @@ pub(super) async fn delete(
     PathId(id): PathId,
 ) -> Result<StatusCode, Failure> {
     let (inspector, _) = find(&api, caller.tenant, &id)?;
+    let named = (inspector.id, Some(inspector.name.as_str()));
+    audit::note(&api, &caller, "inspector.deleted", named, None).await?;
     let inspectors = Arc::clone(&api.inspectors);
     undisturbed(&api, async move {
         inspectors.remove(caller.tenant, inspector.id).await

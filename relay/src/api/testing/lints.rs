@@ -39,7 +39,7 @@ pub(super) struct Asked {
 /// Lists what is likely to go wrong, newest endpoints first
 ///
 /// A page ends with an endpoint, so that it may be longer than its limit by what is found of one.
-#[utoipa::path(get, path = "/v1/lints", params(Asked), responses((status = 200, body = List<Finding>)))]
+#[utoipa::path(get, path = "/v1/lints", params(Asked), responses((status = 200, body = List<Finding>), (status = 404, description = "`not_found`: no such endpoint")))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Api>,

@@ -188,12 +188,9 @@ async fn swap(
         id: entry.resource.id,
         revision: conditions::if_match(headers)?.or(Some(entry.resource.revision)),
     };
-    let manager = Arc::clone(&api.manager);
-    let changed = undisturbed(
-        api,
-        async move { manager.change(handle, Write::Patch(patch)).await },
-    )
-    .await?;
+    let (manager, by) = (Arc::clone(&api.manager), caller.by());
+    let write = Write::Patch(patch);
+    let changed = undisturbed(api, async move { manager.change(handle, write, by).await }).await?;
     let entry = changed.map_err(|refused| managed::problem(KIND, refused))?;
     tracing::info!(by = %caller.key, name = entry.resource.name, "URL changed");
     Ok(Endpoints::show(api, &entry))

@@ -34,7 +34,7 @@ fn saying(new: NewEvent, data: &'static str) -> NewEvent {
     with(new, |event| event.data = Bytes::from_static(data.as_bytes()))
 }
 
-fn job(id: i64, work: Work) -> Job {
+pub(super) fn job(id: i64, work: Work) -> Job {
     Job {
         id: JobId::from_raw(id),
         tenant: TENANT,
@@ -52,7 +52,7 @@ fn job(id: i64, work: Work) -> Job {
     }
 }
 
-fn retry_all() -> Work {
+pub(super) fn retry_all() -> Work {
     Work::Retry {
         which: Deliveries::Matching(DeliveryFilter {
             states: vec![State::Failed],
@@ -75,7 +75,7 @@ fn step(from: i64, to: i64, bite: Bite) -> Step {
 }
 
 async fn start(store: &Arc<dyn Store>, work: Work) {
-    let started = store.start_job(job(9, work), 10, at(0)).await;
+    let started = store.start_job(job(9, work), 10, at(0), None).await;
     assert_eq!(done(started), Started::Done);
 }
 
@@ -417,7 +417,7 @@ pub(super) async fn a_tenant_has_no_more_jobs_than_it_may(store: Arc<dyn Store>)
             tenant,
             ..job(id, retry_all())
         };
-        done(store.start_job(job, 2, at(0)).await)
+        done(store.start_job(job, 2, at(0), None).await)
     };
     assert_eq!(start(1, TENANT).await, Started::Done);
     assert_eq!(start(2, TENANT).await, Started::Done);
@@ -441,7 +441,7 @@ pub(super) async fn a_tenant_has_no_more_jobs_than_it_may(store: Arc<dyn Store>)
     assert_eq!(done(store.job(OTHER_TENANT, JobId::from_raw(2)).await), None);
 
     // The one that was cancelled is forgotten with the next that starts, once it is old.
-    let next = store.start_job(job(6, retry_all()), 5, at(6)).await;
+    let next = store.start_job(job(6, retry_all()), 5, at(6), None).await;
     assert_eq!(done(next), Started::Done);
     assert_eq!(done(store.job(TENANT, JobId::from_raw(1)).await), None);
 }

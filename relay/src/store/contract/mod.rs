@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Store;
 
 mod accepting;
+mod audit;
 mod deliveries;
 mod insight;
 mod jobs;
@@ -16,6 +17,7 @@ mod monitoring;
 mod pruning;
 mod queue;
 mod registry;
+mod replies;
 mod resources;
 mod rules;
 mod state;
@@ -133,6 +135,14 @@ where
         usage::what_is_removed_is_taken_off,
         usage::only_tenants_that_are_metered_are_counted,
         usage::everything_has_an_owner,
+        audit::each_tenant_has_a_chain_of_its_own,
+        audit::entries_are_listed_newest_first_by_what_is_asked,
+        audit::what_is_forgotten_leaves_a_chain_behind,
+        audit::a_job_is_started_with_its_deed_or_neither_is,
+        audit::a_resource_is_saved_with_its_deed_or_neither_is,
+        replies::the_first_to_claim_a_name_has_it,
+        replies::a_reply_is_given_to_the_same_request_alone,
+        replies::a_name_is_free_again_once_it_is_freed_or_forgotten,
         state::a_value_is_read_until_its_time,
         state::scopes_do_not_see_each_other,
         state::a_claim_is_won_once_until_it_ends,

@@ -10,7 +10,7 @@ use crate::model::page::Page;
 use crate::model::resource::{Definition, Kind, Resource};
 use crate::store::{Disabled, Saved, Store, Which};
 
-fn endpoint(store: &Arc<dyn Store>, name: &str) -> Resource {
+pub(super) fn endpoint(store: &Arc<dyn Store>, name: &str) -> Resource {
     let keys = json!({"name": name, "url": "https://example.com", "secret": "whsec_x"});
     Resource {
         id: store.fresh_id(at(0)),
@@ -29,7 +29,7 @@ fn endpoint(store: &Arc<dyn Store>, name: &str) -> Resource {
 }
 
 async fn save(store: &Arc<dyn Store>, resource: &Resource) -> Saved {
-    done(store.save(resource.clone()).await)
+    done(store.save(resource.clone(), None).await)
 }
 
 fn changed(resource: &Resource, change: impl FnOnce(&mut Resource)) -> Resource {

@@ -140,7 +140,7 @@ pub(super) async fn everything_has_an_owner(store: Arc<dyn Store>) {
         updated_at: at(0),
         ended_at: None,
     };
-    done(store.start_job(job, 1, at(0)).await);
+    done(store.start_job(job, 1, at(0), None).await);
     let replay = DeliveryId::from_raw(store.fresh_id(at(3)));
     let replayed = vec![(replay, ENDPOINT)];
     assert!(done(
@@ -157,7 +157,7 @@ pub(super) async fn everything_has_an_owner(store: Arc<dyn Store>) {
         updated_at: at(0),
         deleted_at: Some(at(1)),
     };
-    done(store.save(resource.clone()).await);
+    done(store.save(resource.clone(), None).await);
     let id = event.event.id;
     for (owned, owner) in [
         (Owned::Event(id), Some(OTHER_TENANT)),

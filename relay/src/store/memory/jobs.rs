@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::{MemoryStore, Row, Tables};
 use crate::model::attempt::Trigger;
+use crate::model::audit::Deed;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, JobId, TenantId, first_raw_at};
@@ -76,6 +77,7 @@ impl Jobs for MemoryStore {
         job: Job,
         running_max: usize,
         forget_before: Timestamp,
+        deed: Option<Deed>,
     ) -> Result<Started, Error> {
         let mut tables = self.tables();
         let is_old = |kept: &Job| {
@@ -85,6 +87,9 @@ impl Jobs for MemoryStore {
         let of_tenant = tables.jobs.values().filter(|kept| kept.tenant == job.tenant);
         if of_tenant.filter(|kept| kept.state == JobState::Running).count() >= running_max {
             return Ok(Started::TooMany);
+        }
+        if let Some(deed) = deed {
+            tables.note(deed)?;
         }
         tables.jobs.insert(job.id, job);
         Ok(Started::Done)

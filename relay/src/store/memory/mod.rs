@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::monitoring::{Bucket, Firing, FiringOf};
-use super::{DedupeKey, Disabled, Failing, Job, Key, Named, Retiring, Scope, SigningSecrets, Usage};
+use super::{
+    DedupeKey, Disabled, Failing, Job, Key, Named, RequestName, Retiring, Scope, SigningSecrets, Usage,
+};
 use crate::model::attempt::{Attempt, Trigger};
 use crate::model::counts::Counts;
 use crate::model::delivery::{Delivery, State};
@@ -18,6 +20,7 @@ use crate::model::message::Messages;
 use crate::model::resource::Resource;
 use crate::model::time::Timestamp;
 
+mod audit;
 mod deliveries;
 mod events;
 mod insight;
@@ -25,6 +28,7 @@ mod jobs;
 mod monitoring;
 mod keys;
 mod registry;
+mod replies;
 mod resources;
 mod rules;
 mod state;
@@ -69,6 +73,8 @@ struct Tables {
     inspectors: Vec<Inspector>,
     resources: BTreeMap<i64, Resource>,
     usage: BTreeMap<TenantId, Usage>,
+    replies: HashMap<RequestName, replies::Claim>,
+    audit: HashMap<TenantId, audit::Notes>,
     state: HashMap<Scope, BTreeMap<String, Value>>,
     rules: rules::Kept,
     /// Deliveries that their event did not plan.
@@ -97,6 +103,8 @@ impl Default for Tables {
             inspectors: Vec::new(),
             resources: BTreeMap::new(),
             usage: BTreeMap::new(),
+            replies: HashMap::new(),
+            audit: HashMap::new(),
             state: HashMap::new(),
             rules: rules::Kept::default(),
             replayed: BTreeMap::new(),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 
 use super::{MemoryStore, Tables};
+use crate::model::audit::Deed;
 use crate::model::id::{EndpointId, TenantId};
 use crate::model::page::{LIMIT_MAX, Listed, Page};
 use crate::model::resource::{Kind, Resource};
@@ -17,7 +18,7 @@ impl Resources for MemoryStore {
         self.tables().ids.next(now)
     }
 
-    async fn save(&self, resource: Resource) -> Result<Saved, Error> {
+    async fn save(&self, resource: Resource, deed: Option<Deed>) -> Result<Saved, Error> {
         let mut tables = self.tables();
         let known = tables.resources.get(&resource.id);
         let known = known.filter(|known| known.tenant == resource.tenant && known.kind == resource.kind);
@@ -31,6 +32,9 @@ impl Resources for MemoryStore {
         };
         if resource.deleted_at.is_none() && tables.resources.values().any(is_rival) {
             return Ok(Saved::NameTaken);
+        }
+        if let Some(deed) = deed {
+            tables.note(deed)?;
         }
         tables.resources.insert(resource.id, resource);
         Ok(Saved::Done)

@@ -10,8 +10,9 @@ use super::failure::Failure;
 use super::job::Weight;
 use super::session::Session;
 use super::walk::{self, Direction, Found, Plan};
-use super::{SqliteStore, erase, replayed};
+use super::{SqliteStore, audit, erase, replayed};
 use crate::model::attempt::Trigger;
+use crate::model::audit::Deed;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EndpointId, EventId, JobId, TenantId, first_raw_at};
@@ -80,6 +81,7 @@ impl Jobs for SqliteStore {
         job: Job,
         running_max: usize,
         forget_before: Timestamp,
+        deed: Option<Deed>,
     ) -> Result<Started, Error> {
         let work = encode(&job.work)?;
         let weight = Weight {
@@ -88,7 +90,11 @@ impl Jobs for SqliteStore {
         };
         self.writer
             .run(weight, move |session| {
-                start(session, &job, &work, running_max, forget_before)
+                let started = start(session, &job, &work, running_max, forget_before)?;
+                if let (Started::Done, Some(deed)) = (started, &deed) {
+                    audit::note(session, deed)?;
+                }
+                Ok(started)
             })
             .await
     }

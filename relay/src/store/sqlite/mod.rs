@@ -22,6 +22,7 @@ use vault::{DataKey, Vault};
 use writer::{Served, Writer};
 
 mod accept;
+mod audit;
 mod backup;
 mod checksum;
 mod commits;
@@ -54,6 +55,7 @@ mod record;
 mod registry;
 mod reopen;
 mod replayed;
+mod replies;
 mod resources;
 mod row;
 mod rules;

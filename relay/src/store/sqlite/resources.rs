@@ -7,11 +7,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::SqliteStore;
 use super::failure::Failure;
 use super::job::Weight;
 use super::session::Session;
 use super::vault::{DataKey, Place, Vault};
+use super::{SqliteStore, audit};
+use crate::model::audit::Deed;
 use crate::model::id::TenantId;
 use crate::model::page::{LIMIT_MAX, Listed, Page};
 use crate::model::resource::{Definition, Kind, Resource};
@@ -29,11 +30,17 @@ impl Resources for SqliteStore {
         self.ids.next(now)
     }
 
-    async fn save(&self, resource: Resource) -> Result<Saved, Error> {
+    async fn save(&self, resource: Resource, deed: Option<Deed>) -> Result<Saved, Error> {
         let key = self.key(resource.tenant).await?;
         let weight = Weight::SMALL;
         self.writer
-            .run(weight, move |session| save(session, &resource, &key))
+            .run(weight, move |session| {
+                let saved = save(session, &resource, &key)?;
+                if let (Saved::Done, Some(deed)) = (saved, &deed) {
+                    audit::note(session, deed)?;
+                }
+                Ok(saved)
+            })
             .await
     }
 

@@ -51,6 +51,10 @@ const MIGRATIONS: &[&str] = &[
         env!("CARGO_MANIFEST_DIR"),
         "/migrations/0009_tenants.sql"
     )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0010_requests.sql"
+    )),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.
