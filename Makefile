@@ -1,7 +1,7 @@
 # Two commands do everything on a machine with Rust, a C compiler and make:
 #   make demo    set up what is missing, build, play the sample events of five platforms
 #   make test    set up what is missing, run every test
-.PHONY: help demo test lint fuzz bench simulate torture powercut flips relay-torture setup setup-bench release clean
+.PHONY: help demo test lint fuzz bench simulate torture powercut flips relay-torture setup setup-test setup-bench release clean
 
 DEMO_ARGS ?=
 BENCH_ARGS ?=
@@ -36,13 +36,20 @@ setup-bench: setup
 	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light; } \
 	  || { echo "the benchmark compares with nginx, which is missing; install it, on Debian with: apt-get install nginx-light"; exit 1; }
 
+# Python, in which what tests the OpenAPI document is written; the test gets that itself.
+setup-test: setup
+	@python3 -c 'import ensurepip, venv' 2>/dev/null \
+	  || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-venv; } \
+	  || { echo "the OpenAPI document is tested by a program in Python, which is missing; install it, on Debian with: apt-get install python3-venv"; exit 1; }
+
 release: setup
 	cargo build --release --locked -p relay
 
 demo: release
 	$(TARGET_DIR)/release/relay demo $(DEMO_ARGS)
 
-test: setup
+test: setup-test
 	cargo build --locked -p relay
 	cargo test --locked --workspace --exclude 'guest-*'
 

@@ -21,7 +21,10 @@ pub fn path() -> &'static Path {
 }
 
 /// A folder beside the build that all test runs share, for what is costly to make anew.
-pub(crate) fn shared_folder() -> PathBuf {
+///
+/// # Panics
+/// If this program does not know where it is.
+pub fn shared_folder() -> PathBuf {
     profile_folder().join("relay-tests")
 }
 
