@@ -8,7 +8,7 @@ use crate::diagnose::{Facts, Surroundings};
 use crate::directory::Directory;
 use crate::manage::Entry;
 use crate::model::endpoint::Endpoint;
-use crate::model::id::{EndpointId, TenantId};
+use crate::model::id::TenantId;
 use crate::model::resource::Kind;
 use crate::store::{Activity, Recent};
 
@@ -32,12 +32,8 @@ pub(super) fn gather_from(
     let directory = api.directories.current();
     let entries = api.manager.list(tenant, Kind::Endpoint, None);
     let facts = entries.iter().filter_map(|entry| {
-        let id = EndpointId::from_raw(entry.resource.id);
-        let endpoint = directory
-            .table
-            .endpoint(id)
-            .filter(|endpoint| is_asked(endpoint))?;
-        let activity = recent.endpoints.get(&id).cloned().unwrap_or_default();
+        let endpoint = entry.endpoint().filter(|endpoint| is_asked(endpoint))?;
+        let activity = recent.endpoints.get(&endpoint.id).cloned().unwrap_or_default();
         Some(of(api, &directory, entry, endpoint, activity))
     });
     let facts = facts.collect();
