@@ -6,33 +6,62 @@
 use std::sync::Arc;
 
 use rpds::HashTrieMapSync;
-use smallvec::SmallVec;
 
 use crate::model::event_type::{self, Pattern};
 
-/// Subscribers that were found.
-pub type Found<'t, T> = SmallVec<[&'t T; 16]>;
+/// Those who want the same event types.
+pub trait Bucket: Clone + Default {
+    /// One of them; told from the others by its order.
+    type Member;
 
-/// Who wants which event types. Subscribers are told apart by their order.
-#[derive(Debug, Clone)]
-pub struct TypeIndex<T> {
-    /// Those who want every type.
-    every: Arc<Vec<T>>,
-    /// By the one type they want.
-    exact: HashTrieMapSync<String, Vec<T>>,
-    /// By what stands before `.*`, where that is the only star.
-    below: HashTrieMapSync<String, Vec<T>>,
-    /// Patterns with a star elsewhere; these are tried one by one.
-    others: Arc<Vec<(Pattern, T)>>,
+    fn enter(&mut self, member: &Self::Member);
+
+    fn leave(&mut self, member: &Self::Member);
+
+    fn is_empty(&self) -> bool;
 }
 
-impl<T> Default for TypeIndex<T> {
+/// In order, so that sorting what is found costs little.
+impl<T: Ord + Clone> Bucket for Vec<T> {
+    type Member = T;
+
+    fn enter(&mut self, member: &T) {
+        if let Err(place) = self.binary_search(member) {
+            self.insert(place, member.clone());
+        }
+    }
+
+    fn leave(&mut self, member: &T) {
+        if let Ok(place) = self.binary_search(member) {
+            self.remove(place);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+/// Who wants which event types.
+#[derive(Debug, Clone)]
+pub struct TypeIndex<B> {
+    /// Those who want every type.
+    every: Arc<B>,
+    /// By the one type they want.
+    exact: HashTrieMapSync<String, B>,
+    /// By what stands before `.*`, where that is the only star.
+    below: HashTrieMapSync<String, B>,
+    /// By patterns with a star elsewhere; these are tried one by one.
+    others: HashTrieMapSync<String, (Pattern, B)>,
+}
+
+impl<B: Default> Default for TypeIndex<B> {
     fn default() -> Self {
         Self {
             every: Arc::default(),
             exact: HashTrieMapSync::new_sync(),
             below: HashTrieMapSync::new_sync(),
-            others: Arc::default(),
+            others: HashTrieMapSync::new_sync(),
         }
     }
 }
@@ -56,38 +85,56 @@ impl<'p> Place<'p> {
     }
 }
 
-impl<T: Ord + Clone> TypeIndex<T> {
+impl<B: Bucket> TypeIndex<B> {
     /// Adds a subscriber to these patterns; none at all are a subscription to everything.
-    pub fn add(&mut self, patterns: &[Pattern], subscriber: &T) {
+    pub fn add(&mut self, patterns: &[Pattern], member: &B::Member) {
         if patterns.is_empty() {
-            enter(Arc::make_mut(&mut self.every), subscriber);
+            Arc::make_mut(&mut self.every).enter(member);
         }
         for pattern in patterns {
             match Place::of(pattern) {
-                Place::Every => enter(Arc::make_mut(&mut self.every), subscriber),
-                Place::Exact(kind) => enter_at(&mut self.exact, kind, subscriber),
-                Place::Below(prefix) => enter_at(&mut self.below, prefix, subscriber),
-                Place::Others => {
-                    Arc::make_mut(&mut self.others).push((pattern.clone(), subscriber.clone()));
-                }
+                Place::Every => Arc::make_mut(&mut self.every).enter(member),
+                Place::Exact(kind) => enter_at(&mut self.exact, kind, member),
+                Place::Below(prefix) => enter_at(&mut self.below, prefix, member),
+                Place::Others => self.enter_other(pattern, member),
+            }
+        }
+    }
+
+    fn enter_other(&mut self, pattern: &Pattern, member: &B::Member) {
+        match self.others.get_mut(pattern.as_str()) {
+            Some((_, bucket)) => bucket.enter(member),
+            None => {
+                let mut bucket = B::default();
+                bucket.enter(member);
+                let key = pattern.as_str().to_owned();
+                self.others.insert_mut(key, (pattern.clone(), bucket));
             }
         }
     }
 
     /// Takes out a subscriber who was added with these patterns.
-    pub fn remove(&mut self, patterns: &[Pattern], subscriber: &T) {
+    pub fn remove(&mut self, patterns: &[Pattern], member: &B::Member) {
         if patterns.is_empty() {
-            leave(Arc::make_mut(&mut self.every), subscriber);
+            Arc::make_mut(&mut self.every).leave(member);
         }
         for pattern in patterns {
             match Place::of(pattern) {
-                Place::Every => leave(Arc::make_mut(&mut self.every), subscriber),
-                Place::Exact(kind) => leave_at(&mut self.exact, kind, subscriber),
-                Place::Below(prefix) => leave_at(&mut self.below, prefix, subscriber),
-                Place::Others => {
-                    Arc::make_mut(&mut self.others).retain(|(_, other)| other != subscriber);
-                }
+                Place::Every => Arc::make_mut(&mut self.every).leave(member),
+                Place::Exact(kind) => leave_at(&mut self.exact, kind, member),
+                Place::Below(prefix) => leave_at(&mut self.below, prefix, member),
+                Place::Others => self.leave_other(pattern.as_str(), member),
             }
+        }
+    }
+
+    fn leave_other(&mut self, pattern: &str, member: &B::Member) {
+        let Some((_, bucket)) = self.others.get_mut(pattern) else {
+            return;
+        };
+        bucket.leave(member);
+        if bucket.is_empty() {
+            self.others.remove_mut(pattern);
         }
     }
 
@@ -96,61 +143,46 @@ impl<T: Ord + Clone> TypeIndex<T> {
         self.every.is_empty() && self.exact.is_empty() && self.below.is_empty() && self.others.is_empty()
     }
 
-    /// Finds who wants that type, in order, each once.
-    pub fn find(&self, kind: &str) -> Found<'_, T> {
-        let mut found = Found::new();
-        self.find_more(kind, &mut found);
-        in_order(found)
-    }
-
-    /// Appends who wants that type; whoever wants it by several patterns comes several times.
-    pub fn find_more<'t>(&'t self, kind: &str, found: &mut Found<'t, T>) {
+    /// Shows those who want that type, bucket by bucket; whoever wants it by several patterns comes
+    /// several times.
+    pub fn find<'t>(&'t self, kind: &str, mut found: impl FnMut(&'t B)) {
         // Whoever wants everything does not mean the relay's own events.
         if !event_type::is_own(kind) {
-            found.extend(self.every.iter());
+            found(&self.every);
         }
-        found.extend(self.exact.get(kind).into_iter().flatten());
+        if let Some(bucket) = self.exact.get(kind) {
+            found(bucket);
+        }
         if !self.below.is_empty() {
             for (at, _) in kind.match_indices('.') {
-                found.extend(self.below.get(&kind[..at]).into_iter().flatten());
+                if let Some(bucket) = self.below.get(&kind[..at]) {
+                    found(bucket);
+                }
             }
         }
-        let fits = self.others.iter().filter(|(pattern, _)| pattern.matches(kind));
-        found.extend(fits.map(|(_, subscriber)| subscriber));
+        for (pattern, bucket) in self.others.values() {
+            if pattern.matches(kind) {
+                found(bucket);
+            }
+        }
     }
 }
 
-/// The same, in order, each once.
-pub fn in_order<T: Ord>(mut found: Found<'_, T>) -> Found<'_, T> {
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-/// Enters a subscriber in a list that is in order, so that sorting what is found costs little.
-fn enter<T: Ord + Clone>(list: &mut Vec<T>, subscriber: &T) {
-    if let Err(place) = list.binary_search(subscriber) {
-        list.insert(place, subscriber.clone());
-    }
-}
-
-fn leave<T: Ord>(list: &mut Vec<T>, subscriber: &T) {
-    if let Ok(place) = list.binary_search(subscriber) {
-        list.remove(place);
-    }
-}
-
-fn enter_at<T: Ord + Clone>(index: &mut HashTrieMapSync<String, Vec<T>>, key: &str, subscriber: &T) {
+fn enter_at<B: Bucket>(index: &mut HashTrieMapSync<String, B>, key: &str, member: &B::Member) {
     match index.get_mut(key) {
-        Some(list) => enter(list, subscriber),
-        None => index.insert_mut(key.to_owned(), vec![subscriber.clone()]),
+        Some(bucket) => bucket.enter(member),
+        None => {
+            let mut bucket = B::default();
+            bucket.enter(member);
+            index.insert_mut(key.to_owned(), bucket);
+        }
     }
 }
 
-fn leave_at<T: Ord + Clone>(index: &mut HashTrieMapSync<String, Vec<T>>, key: &str, subscriber: &T) {
-    let Some(list) = index.get_mut(key) else { return };
-    leave(list, subscriber);
-    if list.is_empty() {
+fn leave_at<B: Bucket>(index: &mut HashTrieMapSync<String, B>, key: &str, member: &B::Member) {
+    let Some(bucket) = index.get_mut(key) else { return };
+    bucket.leave(member);
+    if bucket.is_empty() {
         index.remove_mut(key);
     }
 }
@@ -163,10 +195,18 @@ mod tests {
         "*", "a", "a.*", "a.b", "a.b.*", "*.b", "a.*.c", "*.*", "ab.*", "relay.*",
     ];
 
+    fn found(index: &TypeIndex<Vec<u32>>, kind: &str) -> Vec<u32> {
+        let mut found = Vec::new();
+        index.find(kind, |bucket| found.extend(bucket));
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
     #[test]
     fn finds_exactly_what_the_patterns_say() {
         let patterns = PATTERNS.map(|pattern| pattern.parse::<Pattern>().expect("a valid pattern"));
-        let mut index = TypeIndex::default();
+        let mut index = TypeIndex::<Vec<u32>>::default();
         for (number, pattern) in (0..).zip(&patterns) {
             index.add(std::slice::from_ref(pattern), &number);
         }
@@ -178,15 +218,14 @@ mod tests {
                 .filter(|(_, pattern)| pattern.matches(kind))
                 .map(|(at, _)| at)
                 .collect();
-            let found: Vec<u32> = index.find(kind).into_iter().copied().collect();
-            assert_eq!(found, expected, "{kind}");
+            assert_eq!(found(&index, kind), expected, "{kind}");
         }
     }
 
     #[test]
     fn what_is_taken_out_of_a_copy_is_still_in_the_original() {
         let patterns = PATTERNS.map(|pattern| pattern.parse::<Pattern>().expect("a valid pattern"));
-        let mut index = TypeIndex::default();
+        let mut index = TypeIndex::<Vec<u32>>::default();
         index.add(&patterns, &1);
         index.add(&[], &2);
         index.add(&patterns, &3);
@@ -194,10 +233,10 @@ mod tests {
         copy.remove(&patterns, &1);
         copy.remove(&[], &2);
         for kind in ["a.b", "a.b.c", "x.b", "ab.c", "a"] {
-            assert_eq!(copy.find(kind).as_slice(), [&3], "{kind}");
-            assert_eq!(index.find(kind).as_slice(), [&1, &2, &3], "{kind}");
+            assert_eq!(found(&copy, kind), [3], "{kind}");
+            assert_eq!(found(&index, kind), [1, 2, 3], "{kind}");
         }
         copy.remove(&patterns, &3);
-        assert!(copy.find("a.b").is_empty() && copy.exact.is_empty() && copy.below.is_empty());
+        assert!(copy.is_empty() && !index.is_empty());
     }
 }

@@ -15,11 +15,13 @@ mod watcher;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::model::event::Event;
 use crate::model::id::{RuleId, TenantId};
 use crate::model::rule::{HOPS_MAX, Rule};
 use crate::route::filter::Fault;
-use crate::route::type_index::{Found, TypeIndex};
+use crate::route::type_index::TypeIndex;
 use crate::route::view::View;
 use crate::store::{RuleBounds, RuleEffects, RuleVersion};
 
@@ -40,12 +42,15 @@ pub struct Rulebook {
     by_id: HashMap<RuleId, Arc<Watcher>>,
 }
 
+/// Watchers that look at a type.
+type Positions = SmallVec<[usize; 16]>;
+
 #[derive(Debug, Default)]
 struct Tenant {
     /// In the order of their ids.
     watchers: Vec<Arc<Watcher>>,
     /// Their positions.
-    by_type: TypeIndex<usize>,
+    by_type: TypeIndex<Vec<usize>>,
 }
 
 /// What an event does for rules.
@@ -97,10 +102,15 @@ impl Rulebook {
         let Some(tenant) = self.tenants.get(&event.tenant) else {
             return Looked::default();
         };
-        let found = tenant.by_type.find(&event.envelope.kind);
+        let mut found = Positions::new();
+        tenant
+            .by_type
+            .find(&event.envelope.kind, |bucket| found.extend_from_slice(bucket));
         if found.is_empty() {
             return Looked::default();
         }
+        found.sort_unstable();
+        found.dedup();
         tenant.look(&found, event, source, hops)
     }
 
@@ -113,12 +123,12 @@ impl Rulebook {
 }
 
 impl Tenant {
-    fn look(&self, found: &Found<'_, usize>, event: &Event, source: Option<&str>, hops: u8) -> Looked {
+    fn look(&self, found: &[usize], event: &Event, source: Option<&str>, hops: u8) -> Looked {
         let mut looked = Looked::default();
         let mut effects = Vec::new();
         let view = View::new(event);
         let data = key::Data::of(event);
-        for watcher in found.iter().filter_map(|position| self.watchers.get(**position)) {
+        for watcher in found.iter().filter_map(|position| self.watchers.get(*position)) {
             if hops > 0 && !watcher.rule.include_emitted {
                 continue;
             }

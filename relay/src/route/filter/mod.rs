@@ -9,6 +9,7 @@
 //! {"type": ["message.received"], "data": {"labels": [{"wildcard": "*sales*"}]}}
 //! ```
 
+mod key;
 mod number;
 mod parse;
 mod test;
@@ -23,6 +24,7 @@ use super::view::{Node, View};
 use crate::model::time::Timestamp;
 use test::Test;
 
+pub use self::key::{Key, Texts, texts_at};
 pub use self::parse::{DEPTH_MAX, FAULTS_MAX, TESTS_MAX, TEXT_LEN_MAX};
 
 /// Longest value that is repeated in an explanation, in bytes.

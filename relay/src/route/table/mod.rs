@@ -11,10 +11,13 @@ use crate::model::event::Event;
 use crate::model::event_type::{self, Pattern};
 use crate::model::id::{EndpointId, TenantId};
 
-use super::filter::{Fault, Filter, Mismatch};
+use super::filter::{Fault, Filter, Key, Mismatch};
 use super::sample;
-use super::type_index::{self, Found, TypeIndex};
+use super::type_index::TypeIndex;
 use super::view::View;
+use bucket::Filtered;
+
+mod bucket;
 
 /// The endpoints an event goes to, in the order of their ids.
 pub type Wanted<'t> = SmallVec<[&'t Arc<Endpoint>; 4]>;
@@ -78,8 +81,8 @@ struct Tenant {
     routes: RedBlackTreeMapSync<EndpointId, Arc<Route>>,
     names: HashTrieMapSync<String, EndpointId>,
     /// Those that take events from anywhere, the API included.
-    any_source: TypeIndex<Arc<Route>>,
-    by_source: HashTrieMapSync<String, TypeIndex<Arc<Route>>>,
+    any_source: TypeIndex<Filtered>,
+    by_source: HashTrieMapSync<String, TypeIndex<Filtered>>,
 }
 
 /// Routes are told apart by the ids of their endpoints.
@@ -87,7 +90,12 @@ struct Tenant {
 struct Route {
     endpoint: Arc<Endpoint>,
     filter: Option<Filter>,
+    /// Those of the filter.
+    keys: Vec<Key>,
 }
+
+/// Routes to be held against an event.
+type Found<'t> = SmallVec<[&'t Arc<Route>; 16]>;
 
 impl Table {
     /// Arranges the endpoints and reads their filters.
@@ -114,7 +122,12 @@ impl Table {
         let filter = read_filter(&endpoint)?;
         self.remove(endpoint.id);
         let (id, tenant) = (endpoint.id, endpoint.tenant);
-        let route = Arc::new(Route { endpoint, filter });
+        let keys = filter.as_ref().map(Filter::keys).unwrap_or_default();
+        let route = Arc::new(Route {
+            endpoint,
+            filter,
+            keys,
+        });
         self.by_id.insert_mut(id, Arc::clone(&route));
         match self.tenants.get_mut(&tenant) {
             Some(tenant) => tenant.add(route),
@@ -152,7 +165,7 @@ impl Table {
         let wants = |route: &&Arc<Route>| {
             route.filter.as_ref().is_none_or(|filter| filter.matches(&view)) && route.samples(event)
         };
-        let found = tenant.find(&event.envelope.kind, source).into_iter();
+        let found = tenant.find(&view, &event.envelope.kind, source).into_iter();
         found.filter(wants).map(|route| &route.endpoint).collect()
     }
 
@@ -244,14 +257,16 @@ impl Tenant {
         self.routes.remove_mut(&endpoint.id);
     }
 
-    /// Those that want source and type, in order, each once.
-    fn find(&self, kind: &str, source: Option<&str>) -> Found<'_, Arc<Route>> {
+    /// Those that want source and type and may want the event, in order, each once.
+    fn find(&self, view: &View<'_>, kind: &str, source: Option<&str>) -> Found<'_> {
         let mut found = Found::new();
-        self.any_source.find_more(kind, &mut found);
+        self.any_source.find(kind, |bucket| bucket.find(view, &mut found));
         if let Some(index) = source.and_then(|source| self.by_source.get(source)) {
-            index.find_more(kind, &mut found);
+            index.find(kind, |bucket| bucket.find(view, &mut found));
         }
-        type_index::in_order(found)
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 }
 

@@ -241,6 +241,77 @@ fn a_copy_with_changes_is_as_one_built_of_them_and_the_original_stays() {
     assert!(after.is_empty() && after.tenants.is_empty() && before.len() == 4);
 }
 
+/// Filters whose keys are shared, nested, within arrays, or not keys at all.
+fn keyed() -> Vec<Value> {
+    vec![
+        json!({"data": {"customer": ["c1"]}}),
+        json!({"data": {"customer": ["c2", "c1"]}}),
+        json!({"data": {"customer": ["c1", 7]}}),
+        json!({"data": {"env": ["prod"], "customer": ["c2"]}}),
+        json!({"data": {"env": ["prod"], "customer": ["c3"]}}),
+        json!({"data": {"lines": {"sku": ["a"], "count": [1]}}}),
+        json!({"data": {"lines": {"sku": ["b"]}}}),
+        json!({"data": {"labels": ["x"]}}),
+        json!({"data": {"labels": [{"anything-but": ["x"]}]}}),
+        json!({"type": ["a.b"], "data": {"customer": [{"exists": false}]}}),
+        json!({"$or": [{"data": {"customer": ["c1"]}}, {"type": ["a.c"]}]}),
+        json!({"subject": ["s"], "data": {"customer": ["c1"]}}),
+    ]
+}
+
+#[test]
+fn filters_found_by_their_keys_decide_as_each_by_itself() {
+    let kinds: [&[&str]; 4] = [&[], &["a.b"], &["a.*", "a.b", "*"], &["*.b", "a.*.c"]];
+    let endpoints: Vec<_> = (1..)
+        .zip(
+            keyed()
+                .iter()
+                .flat_map(|filter| kinds.map(|kinds| (filter, kinds))),
+        )
+        .map(|(id, (filter, kinds))| Endpoint {
+            filter: Some(filter.clone()),
+            ..endpoint(id, kinds)
+        })
+        .collect();
+    let table = build(endpoints.clone());
+    let mut changed = table.clone();
+    for endpoint in endpoints.iter().rev() {
+        changed.remove(endpoint.id);
+    }
+    assert!(
+        changed.is_empty() && changed.tenants.is_empty(),
+        "nothing is left in any bucket"
+    );
+    for endpoint in endpoints.iter().rev() {
+        changed.put(Arc::new(endpoint.clone())).expect("valid");
+        // Once more: it takes its own place.
+        changed.put(Arc::new(endpoint.clone())).expect("valid");
+    }
+    for data in [
+        "{}",
+        "[]",
+        "not json",
+        r#"{"customer": "c1", "env": "prod"}"#,
+        r#"{"customer": ["c2", ["c1"], 7], "env": "prod"}"#,
+        r#"[{"customer": "c3", "env": ["prod", "test"]}, {"customer": "c2"}]"#,
+        r#"{"lines": [{"sku": "a", "count": 2}, [{"sku": "a", "count": 1}], {"sku": ["b"]}]}"#,
+        r#"{"labels": ["x", "y"]}"#,
+        r#"{"customer": null, "labels": []}"#,
+    ] {
+        for kind in ["a.b", "a.c", "b"] {
+            for subject in [None, Some("s".to_owned())] {
+                let mut event = event(TenantId::DEFAULT, kind, data);
+                event.envelope.subject = subject;
+                let each = table.explain(&event, None).into_iter();
+                let each = each.filter(|(_, decision)| *decision == Decision::Wanted);
+                let each: Vec<i64> = each.map(|(endpoint, _)| endpoint.id.raw()).collect();
+                assert_eq!(routed(&table, &event, None), each, "{kind} {data}");
+                assert_eq!(routed(&changed, &event, None), each, "{kind} {data}, changed");
+            }
+        }
+    }
+}
+
 #[test]
 fn ten_thousand_endpoints_give_what_each_alone_would() {
     const COUNT: i64 = 10_000;
