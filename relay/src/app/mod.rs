@@ -21,6 +21,7 @@ use crate::deliver::address::Guard;
 use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
 use crate::flow::call::Places;
+use crate::flow::capture::Captures;
 use crate::flow::{Flow, Settled};
 use crate::http::address_cap::AddressCap;
 use crate::http::head;
@@ -230,6 +231,7 @@ impl App {
         let flow = Arc::new(Flow {
             stats: Arc::new(Stats::new(Arc::clone(&store), Arc::clone(&clock))),
             feed: Arc::default(),
+            captures: Captures::default(),
             notices,
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),

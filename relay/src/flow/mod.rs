@@ -41,6 +41,7 @@ use crate::stats::Stats;
 use crate::store::{self, Accepted, Begins, NewEvent, Planned, Record, RuleEffects, Store};
 
 pub mod call;
+pub mod capture;
 pub mod conform;
 mod disable;
 pub mod end;
@@ -52,6 +53,7 @@ mod turned;
 mod watch;
 
 use call::{Asked, Places};
+use capture::Captures;
 use prepare::{Prepared, prepare};
 use traced::{Timed, hide, show};
 use turned::{changes, say};
@@ -79,6 +81,8 @@ pub struct Flow {
     pub disabling: tokio::sync::Mutex<()>,
     /// Answers that are good for a while.
     pub replies: Cache<Endpoint>,
+    /// Exchanges that somebody wants to look at.
+    pub captures: Captures,
     /// Calls under way.
     pub calls: Places,
     /// Every task of the path, so that a stop can wait for them.
@@ -419,10 +423,7 @@ impl Flow {
             log,
         } = prepared;
         show(step, job.delivery, &mut messages);
-        let outcome = target
-            .outlet
-            .send(&self.sender, &mut messages, self.clock.as_ref())
-            .await;
+        let outcome = self.dispatch(target, &mut messages, job).await;
         hide(step, job.delivery, &mut messages);
         Attempted {
             outcome,

@@ -388,3 +388,43 @@ async fn c10_a_receiver_answers_as_it_is_told_to() {
         listener.kill().await.expect("a child can be killed");
     }
 }
+
+#[tokio::test]
+async fn v15_whole_exchanges_are_kept_for_a_while() {
+    let receiver = Receiver::script([Reply::with_body(500, "no room")]);
+    let settings = "headers = { authorization = \"Bearer s3cr3t-of-the-crm\" }\n\
+                    retry = { schedule = [\"10ms\"], jitter = 0 }";
+    let relay = Relay::start(&receiver.endpoint("crm", settings)).await;
+    let path = "/v1/endpoints/crm/capture";
+    assert_eq!(relay.admin(Method::GET, path, None).await.status, 404);
+    for wrong in ["", "0s", "2h", "soon"] {
+        let refused = post(&relay, path, Some(json!({"for": wrong}))).await;
+        assert_eq!(
+            (refused.status, &refused.problem()["errors"][0]["pointer"]),
+            (422, &json!("/for"))
+        );
+    }
+    done(&relay, path, Some(json!({"for": "10m"}))).await;
+    let event = relay.event("a.b", json!({"n": 1})).await;
+    let delivery = relay.delivery(&event, "succeeded").await;
+    let kept = relay.read(path).await;
+    let kept = kept["data"].as_array().expect("a list");
+    let told: Vec<_> = kept
+        .iter()
+        .map(|one| (&one["attempt"], &one["outcome"]["status"], &one["delivery"]))
+        .collect();
+    let id = &delivery["id"];
+    assert_eq!(told, [(&json!(2), &json!(200), id), (&json!(1), &json!(500), id)]);
+    assert_eq!(kept[1]["outcome"]["excerpt"], "no room");
+    let sent = receiver.received(2).await;
+    let request = &kept[1]["requests"][0];
+    assert_eq!(request["body"], sent[0].text());
+    let headers = request["headers"].as_array().expect("headers");
+    let shown = |name: &str| headers.iter().find(|header| header[0] == name).map(|header| header[1].clone());
+    assert_eq!(shown("webhook-signature"), Some(json!(sent[0].header("webhook-signature"))));
+    assert_eq!(shown("authorization"), Some(json!("(hidden)")));
+    assert_eq!(relay.admin(Method::DELETE, path, None).await.status, 204);
+    let event = relay.event("a.b", json!({"n": 2})).await;
+    relay.delivery(&event, "succeeded").await;
+    assert_eq!(relay.admin(Method::GET, path, None).await.status, 404);
+}

@@ -253,7 +253,7 @@ fn find(api: &Api, tenant: TenantId, asked: &str) -> Result<(Inspector, usize), 
 }
 
 /// The page that is asked for, of what is given newest first with its number.
-fn cut<T>(all: impl Iterator<Item = (i64, T)>, asked: &Asked) -> Result<List<T>, Failure> {
+pub(super) fn cut<T>(all: impl Iterator<Item = (i64, T)>, asked: &Asked) -> Result<List<T>, Failure> {
     let page = page(asked.limit.as_deref(), asked.cursor.as_deref())?;
     let below = page.before.unwrap_or(i64::MAX);
     let mut wanted = all.filter(|(number, _)| *number < below);

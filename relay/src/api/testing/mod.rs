@@ -7,6 +7,7 @@ use utoipa_axum::routes;
 use super::Api;
 
 mod bench;
+mod capture;
 mod copy;
 mod diagnose;
 mod explain;
@@ -36,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(lints::list))
         .routes(routes!(url::change))
         .routes(routes!(url::roll_back))
+        .routes(routes!(capture::begin, capture::list, capture::end))
         .routes(routes!(copy::endpoint))
         .routes(routes!(copy::source))
         .routes(routes!(inspectors::list, inspectors::create))

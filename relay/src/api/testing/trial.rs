@@ -18,6 +18,7 @@ use crate::api::errors::{self, Failure};
 use crate::api::managed::undisturbed;
 use crate::api::params::{Body, PathId};
 use crate::deliver::Outlet;
+use crate::deliver::header::Parsed;
 use crate::directory::Target;
 use crate::flow::trial::{Sample, Sent, Tried};
 use crate::http::problem::{Flaw, Problem};
@@ -59,7 +60,7 @@ pub(super) struct Tested {
 /// A request as it went out.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = SentRequest)]
-struct Request {
+pub(super) struct Request {
     method: String,
     url: String,
     /// In the order they were sent; `(hidden)` stands where a value may be a secret.
@@ -68,6 +69,25 @@ struct Request {
     body: String,
     /// Of the whole body.
     bytes: usize,
+}
+
+impl Request {
+    /// What went out by `outlet`, of whose body there were so many bytes.
+    pub(super) fn of(
+        outlet: &Outlet,
+        redactor: &Redactor,
+        headers: &[Parsed],
+        body: &[u8],
+        bytes: usize,
+    ) -> Self {
+        Self {
+            method: outlet.method().to_string(),
+            url: outlet.target().uri().to_string(),
+            headers: redactor.headers(headers),
+            body: redactor.text(body, BODY_SHOWN_MAX),
+            bytes,
+        }
+    }
 }
 
 /// Sends a sample to an endpoint now, and says what came of it
@@ -165,12 +185,9 @@ pub(super) async fn try_out(
 
 fn show(target: &Target, outlet: &Outlet, tried: Tried) -> Tested {
     let redactor = Redactor::of(target);
-    let request = |sent: Sent| Request {
-        method: outlet.method().to_string(),
-        url: outlet.target().uri().to_string(),
-        headers: redactor.headers(&sent.headers),
-        bytes: sent.message.body.len(),
-        body: redactor.text(&sent.message.body, BODY_SHOWN_MAX),
+    let request = |sent: Sent| {
+        let body = &sent.message.body;
+        Request::of(outlet, &redactor, &sent.headers, body, body.len())
     };
     Tested {
         delivery: tried.delivery,
