@@ -70,7 +70,15 @@ pub fn endpoint_schema() -> Value {
     let read = |section: &Section<'_>| {
         endpoint::read(section, config.plugins.limits, &guard);
     };
-    drawn(&json!({}), read).schema()
+    let sent = drawn(&json!({}), read);
+    let polled = json!({"delivery": "poll"});
+    let mut schema = sent.or(drawn(&polled, read)).schema();
+    // Nothing is sent to one that is polled.
+    schema["anyOf"] = json!([
+        {"required": ["url"]},
+        {"required": ["delivery"], "properties": {"delivery": {"const": "poll"}}},
+    ]);
+    schema
 }
 
 /// What a source is defined by, as a JSON Schema.
@@ -349,6 +357,8 @@ mod tests {
                 "tags": ["a"], "concurrency": 3, "enabled": false,
             }),
             json!({"name": "crm"}),
+            json!({"name": "crm", "delivery": "push"}),
+            json!({"name": "crm", "delivery": "poll", "event_types": "a.*"}),
             json!({"name": "crm", "url": "https://example.com", "nmae": 1}),
             json!({"name": null, "url": "https://example.com"}),
             json!({"name": "crm", "url": "https://example.com", "retry": {"jiter": 1}}),

@@ -420,8 +420,16 @@ async fn v15_whole_exchanges_are_kept_for_a_while() {
     let request = &kept[1]["requests"][0];
     assert_eq!(request["body"], sent[0].text());
     let headers = request["headers"].as_array().expect("headers");
-    let shown = |name: &str| headers.iter().find(|header| header[0] == name).map(|header| header[1].clone());
-    assert_eq!(shown("webhook-signature"), Some(json!(sent[0].header("webhook-signature"))));
+    let shown = |name: &str| {
+        headers
+            .iter()
+            .find(|header| header[0] == name)
+            .map(|header| header[1].clone())
+    };
+    assert_eq!(
+        shown("webhook-signature"),
+        Some(json!(sent[0].header("webhook-signature")))
+    );
     assert_eq!(shown("authorization"), Some(json!("(hidden)")));
     assert_eq!(relay.admin(Method::DELETE, path, None).await.status, 204);
     let event = relay.event("a.b", json!({"n": 2})).await;

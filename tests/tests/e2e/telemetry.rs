@@ -259,7 +259,9 @@ fn scraped(text: &str) -> Series {
         let (name, labels) = name.split_once('{').unwrap_or((name, ""));
         let labels = labels.trim_end_matches('}').split(',').filter_map(|label| {
             let (key, value) = label.split_once('=')?;
-            Some((key.to_owned(), value.trim_matches('"').to_owned()))
+            let value = value.trim_matches('"');
+            let value = if key == "le" { number(value) } else { value.to_owned() };
+            Some((key.to_owned(), value))
         });
         (series(name, labels), number(value))
     });
@@ -296,8 +298,7 @@ fn told(metric: &Metric) -> Series {
                 all.insert(series(&name("count"), own.clone()), point.count.to_string());
                 let sum = point.sum.expect("a sum").to_string();
                 all.insert(series(&name("sum"), own.clone()), sum);
-                let bounds = point.explicit_bounds.iter().map(|bound| format!("{bound:?}"));
-                let bounds = bounds.chain(["+Inf".to_owned()]);
+                let bounds = point.explicit_bounds.iter().chain([&f64::INFINITY]).map(f64::to_string);
                 assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
                 let mut below = 0;
                 for (bound, count) in bounds.zip(&point.bucket_counts) {
@@ -333,7 +334,7 @@ const UNSTEADY: [&str; 5] = [
     "relay_telemetry_",
 ];
 
-/// What can be compared, with bounds written alike.
+/// What can be compared.
 fn steady(series: &Series) -> Series {
     let is_steady = |name: &String| !UNSTEADY.iter().any(|unsteady| name.starts_with(unsteady));
     let steady = series.iter().filter(|(name, _)| is_steady(name));

@@ -10,9 +10,9 @@ use super::redact::Redactor;
 use super::trial::Request;
 use crate::api::auth::{Manager, Reader};
 use crate::api::errors::Failure;
+use crate::api::page::List;
 use crate::api::params::{Body, Params, PathId};
 use crate::api::{Api, endpoints};
-use crate::api::page::List;
 use crate::flow::capture::{CAPTURES_MAX, Exchange};
 use crate::http::problem::{Flaw, Problem};
 use crate::model::attempt::Outcome;
@@ -141,9 +141,8 @@ fn nothing() -> Failure {
 
 fn show(target: &crate::directory::Target, redactor: &Redactor, exchange: Exchange) -> Shown {
     let requests = exchange.requests.iter();
-    let requests = requests.map(|sent| {
-        Request::of(&target.outlet, redactor, &sent.headers, &sent.body, sent.bytes)
-    });
+    let requests =
+        requests.map(|sent| Request::of(&target.outlet, redactor, &sent.headers, &sent.body, sent.bytes));
     Shown {
         at: exchange.at,
         delivery: exchange.delivery,
