@@ -29,6 +29,7 @@ mod tenant;
 mod reply;
 pub mod key_path;
 mod label;
+mod numbers;
 mod quantity;
 pub mod reader;
 mod rule;

@@ -188,7 +188,7 @@ impl<'a> Section<'a> {
         self.table.get(key).is_some_and(|value| !value.is_null())
     }
 
-    fn expect<T>(&self, key: &'static str, kind: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+    pub(super) fn expect<T>(&self, key: &'static str, kind: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
         let value = self.value(key)?;
         let read = read(value);
         if read.is_none() {
@@ -200,17 +200,6 @@ impl<'a> Section<'a> {
     pub fn string(&self, key: &'static str) -> Option<&'a str> {
         self.draw(key, sketch::text);
         self.expect(key, "a string", Value::as_str)
-    }
-
-    /// A string, or a whole number as one.
-    pub fn string_or_number(&self, key: &'static str) -> Option<String> {
-        self.draw(key, sketch::text);
-        self.draw(key, || serde_json::json!({"type": "integer"}));
-        self.expect(key, "a string or a whole number", |value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
-            _ => None,
-        })
     }
 
     /// A string that has to be there.
@@ -243,31 +232,6 @@ impl<'a> Section<'a> {
             format!("use {} to {}", range.start(), range.end()),
         );
         None
-    }
-
-    /// A list of whole numbers within a range, at least one.
-    pub fn integers(&self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<Vec<u64>> {
-        self.draw(
-            key,
-            || serde_json::json!({"type": "array", "minItems": 1, "items": sketch::integer(&range)}),
-        );
-        let numbers = self.expect(key, "a list of whole numbers", |value| {
-            value
-                .as_array()?
-                .iter()
-                .map(Value::as_u64)
-                .collect::<Option<Vec<_>>>()
-        })?;
-        let stray = numbers.iter().find(|number| !range.contains(number));
-        if numbers.is_empty() || stray.is_some() {
-            self.fault(
-                key,
-                stray.map_or("is empty".to_owned(), |number| format!("has {number}")),
-                format!("use {} to {}", range.start(), range.end()),
-            );
-            return None;
-        }
-        Some(numbers)
     }
 
     /// A number within a range.
