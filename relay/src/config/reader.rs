@@ -188,7 +188,12 @@ impl<'a> Section<'a> {
         self.table.get(key).is_some_and(|value| !value.is_null())
     }
 
-    pub(super) fn expect<T>(&self, key: &'static str, kind: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+    pub(super) fn expect<T>(
+        &self,
+        key: &'static str,
+        kind: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Option<T> {
         let value = self.value(key)?;
         let read = read(value);
         if read.is_none() {

@@ -1,6 +1,6 @@
 //! Who did what to what is managed: what is noted of every change, and of every secret revealed.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -260,7 +260,11 @@ fn scraped(text: &str) -> Series {
         let labels = labels.trim_end_matches('}').split(',').filter_map(|label| {
             let (key, value) = label.split_once('=')?;
             let value = value.trim_matches('"');
-            let value = if key == "le" { number(value) } else { value.to_owned() };
+            let value = if key == "le" {
+                number(value)
+            } else {
+                value.to_owned()
+            };
             Some((key.to_owned(), value))
         });
         (series(name, labels), number(value))
@@ -298,7 +302,11 @@ fn told(metric: &Metric) -> Series {
                 all.insert(series(&name("count"), own.clone()), point.count.to_string());
                 let sum = point.sum.expect("a sum").to_string();
                 all.insert(series(&name("sum"), own.clone()), sum);
-                let bounds = point.explicit_bounds.iter().chain([&f64::INFINITY]).map(f64::to_string);
+                let bounds = point
+                    .explicit_bounds
+                    .iter()
+                    .chain([&f64::INFINITY])
+                    .map(f64::to_string);
                 assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
                 let mut below = 0;
                 for (bound, count) in bounds.zip(&point.bucket_counts) {
