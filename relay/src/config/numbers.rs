@@ -34,7 +34,7 @@ impl Section<'_> {
         if numbers.is_empty() || stray.is_some() {
             self.fault(
                 key,
-                stray.map_or("is empty".to_owned(), |number| format!("has {number}")),
+                stray.map_or_else(|| "is empty".to_owned(), |number| format!("has {number}")),
                 format!("use {} to {}", range.start(), range.end()),
             );
             return None;

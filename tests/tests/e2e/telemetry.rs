@@ -392,7 +392,7 @@ async fn metrics_are_those_of_the_scrape_over_tls_too() {
         let is_same = steady(&exported) == steady(&scraped) && names(&exported) == names(&scraped);
         is_same
             .then_some(())
-            .ok_or(("others".to_owned(), scraped, exported))
+            .ok_or_else(|| ("others".to_owned(), scraped, exported))
     })
     .await;
 }
