@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// The version from PyPI.
 const VERSION: &str = "4.32.5";
 /// Requests made up for each operation in the phase that makes them up.
-const EXAMPLES: &str = "6";
+const EXAMPLES: &str = "4";
 const SEED: &str = "1";
 /// It takes about a minute; the longest that it may take on a machine that is busy.
 const TIME_MAX: Duration = Duration::from_secs(300);

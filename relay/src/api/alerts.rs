@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
+use super::auth::{Manager, Reader};
 use super::managed::Shown;
 use super::resource::{self, Request, Served};
 use crate::manage::Entry;
@@ -45,6 +46,8 @@ struct Alerts;
 
 impl Served for Alerts {
     const KIND: Kind = Kind::Alert;
+    type Reader = Reader;
+    type Manager = Manager;
 
     fn show(api: &Api, entry: &Entry) -> Shown {
         let firing: Vec<ShownFiring> = api

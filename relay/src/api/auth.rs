@@ -292,6 +292,12 @@ macro_rules! caller_with {
         $(#[$doc])*
         pub(super) struct $name(pub(super) Caller);
 
+        impl From<$name> for Caller {
+            fn from($name(caller): $name) -> Self {
+                caller
+            }
+        }
+
         impl FromRequestParts<Api> for $name {
             type Rejection = Failure;
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -37,10 +36,10 @@ const HOST_CHARS_MAX: usize = 50;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    let usual = [Request::List, Request::Replace, Request::Restore];
+    let usual = [Request::List, Request::Replace, Request::Delete, Request::Restore];
     resource::routes::<Endpoints>(&usual)
         .routes(routes!(create))
-        .routes(routes!(one, patch, delete))
+        .routes(routes!(one, patch))
         .routes(routes!(secret))
 }
 
@@ -114,6 +113,9 @@ pub(super) struct Endpoints;
 
 impl Served for Endpoints {
     const KIND: Kind = KIND;
+    const CANCELS: bool = true;
+    type Reader = Reader;
+    type Manager = Manager;
 
     fn show(api: &Api, entry: &Entry) -> Shown {
         let id = EndpointId::from_raw(entry.resource.id);
@@ -308,42 +310,6 @@ async fn set_disabled(
     let flow = Arc::clone(&api.flow);
     managed::undisturbed(api, async move { flow.set_disabled(id, why).await }).await??;
     Ok(())
-}
-
-/// What became of a deleted endpoint's deliveries.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = DeletedEndpoint)]
-struct Deleted {
-    id: EndpointId,
-    /// Deliveries that waited and will not be made.
-    cancelled: usize,
-}
-
-/// Deletes an endpoint
-///
-/// It can be restored for 30 days.
-#[utoipa::path(
-    delete,
-    path = "/v1/endpoints/{id}",
-    params(
-        ("id" = String, Path, description = "name or id"),
-        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
-    ),
-    responses(
-        (status = 200, body = Deleted),
-        (status = 409, description = "`declared_in_file`"),
-        (status = 412, description = "`changed_meanwhile`"),
-    )
-)]
-async fn delete(
-    Manager(caller): Manager,
-    State(api): State<Api>,
-    PathId(id): PathId,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    let (id, cancelled) = managed::delete(&api, &caller, (KIND, &id), &headers).await?;
-    let id = EndpointId::from_raw(id);
-    Ok((StatusCode::OK, Json(Deleted { id, cancelled })).into_response())
 }
 
 /// What a receiver verifies with.

@@ -32,6 +32,8 @@ struct EventTypes;
 
 impl Served for EventTypes {
     const KIND: Kind = KIND;
+    type Reader = Reader;
+    type Manager = Manager;
 }
 
 /// Gives the sample of an event type by itself

@@ -2,10 +2,11 @@
 //! and restoring one; with what the OpenAPI document says of it.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::IntoParams as _;
 use utoipa::openapi::OpenApi;
@@ -13,7 +14,7 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
-use super::auth::{Caller, Manager, Reader};
+use super::auth::Caller;
 use super::errors::Failure;
 use super::managed::{self, Asked, Keys, Patch, Shown};
 use super::page::List;
@@ -24,12 +25,26 @@ use crate::model::resource::Kind;
 /// A kind of resource as the management API serves it.
 pub(super) trait Served: 'static {
     const KIND: Kind;
+    /// Whether deleting one calls off deliveries, so that the answer says how many.
+    const CANCELS: bool = false;
+    /// Who may look.
+    type Reader: Who;
+    /// Who may change.
+    type Manager: Who;
 
     /// One as it is shown: its definition, what every resource shows, and what its kind adds.
     fn show(_: &Api, entry: &Entry) -> Shown {
         Shown::of(entry)
     }
 }
+
+/// A caller with the right that a request needs.
+pub(super) trait Who:
+    FromRequestParts<Api, Rejection = Failure> + Into<Caller> + Send + 'static
+{
+}
+
+impl<T: FromRequestParts<Api, Rejection = Failure> + Into<Caller> + Send + 'static> Who for T {}
 
 /// What is asked of a kind of resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,26 +93,26 @@ impl Request {
 
 /// These requests of a kind; what differs from others of its kind is routed by its own file.
 pub(super) fn routes<S: Served>(requests: &[Request]) -> OpenApiRouter<Api> {
-    let described = OpenApiRouter::with_openapi(described(S::KIND, requests));
+    let described = OpenApiRouter::with_openapi(described::<S>(requests));
     requests.iter().fold(described, |router, request| {
         router.route(&request.path(S::KIND), request.handler::<S>())
     })
 }
 
 async fn list<S: Served>(
-    Reader(caller): Reader,
+    reader: S::Reader,
     State(api): State<Api>,
     Params(asked): Params<Asked>,
 ) -> Result<Json<List<Shown>>, Failure> {
-    managed::list(&api, &caller, S::KIND, asked, |entry| S::show(&api, entry)).await
+    managed::list(&api, &reader.into(), S::KIND, asked, |entry| S::show(&api, entry)).await
 }
 
 async fn create<S: Served>(
-    Manager(caller): Manager,
+    manager: S::Manager,
     State(api): State<Api>,
     Keys(keys): Keys,
 ) -> Result<Response, Failure> {
-    make::<S>(&api, &caller, keys).await
+    make::<S>(&api, &manager.into(), keys).await
 }
 
 /// Makes a new one.
@@ -110,32 +125,32 @@ pub(super) async fn make<S: Served>(
 }
 
 async fn one<S: Served>(
-    Reader(caller): Reader,
+    reader: S::Reader,
     State(api): State<Api>,
     PathId(id): PathId,
 ) -> Result<Response, Failure> {
-    let entry = managed::find(&api, &caller, S::KIND, &id)?;
+    let entry = managed::find(&api, &reader.into(), S::KIND, &id)?;
     Ok(managed::one(&entry, |entry| S::show(&api, entry)))
 }
 
 async fn replace<S: Served>(
-    Manager(caller): Manager,
+    manager: S::Manager,
     State(api): State<Api>,
     PathId(id): PathId,
     headers: HeaderMap,
     Keys(keys): Keys,
 ) -> Result<Response, Failure> {
-    write::<S>(&api, &caller, &id, &headers, Write::Replace(keys)).await
+    write::<S>(&api, &manager.into(), &id, &headers, Write::Replace(keys)).await
 }
 
 async fn change<S: Served>(
-    Manager(caller): Manager,
+    manager: S::Manager,
     State(api): State<Api>,
     PathId(id): PathId,
     headers: HeaderMap,
     Patch(keys): Patch,
 ) -> Result<Response, Failure> {
-    write::<S>(&api, &caller, &id, &headers, Write::Patch(keys)).await
+    write::<S>(&api, &manager.into(), &id, &headers, Write::Patch(keys)).await
 }
 
 /// Changes one in force.
@@ -151,21 +166,36 @@ pub(super) async fn write<S: Served>(
 }
 
 async fn remove<S: Served>(
-    Manager(caller): Manager,
+    manager: S::Manager,
     State(api): State<Api>,
     PathId(id): PathId,
     headers: HeaderMap,
-) -> Result<StatusCode, Failure> {
-    managed::delete(&api, &caller, (S::KIND, &id), &headers).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Response, Failure> {
+    let (id, cancelled) = managed::delete(&api, &manager.into(), (S::KIND, &id), &headers).await?;
+    if !S::CANCELS {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let id = S::KIND.id(id);
+    Ok(Json(Deleted { id, cancelled }).into_response())
+}
+
+/// What became of the deliveries of one that was deleted.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Deleted {
+    id: String,
+    /// Deliveries that waited and will not be made.
+    cancelled: usize,
 }
 
 async fn restore<S: Served>(
-    Manager(caller): Manager,
+    manager: S::Manager,
     State(api): State<Api>,
     PathId(id): PathId,
 ) -> Result<Response, Failure> {
-    managed::restore(&api, &caller, (S::KIND, &id), |entry| S::show(&api, entry)).await
+    managed::restore(&api, &manager.into(), (S::KIND, &id), |entry| {
+        S::show(&api, entry)
+    })
+    .await
 }
 
 // ---- the document ----------------------------------------------------------------------
@@ -177,13 +207,18 @@ pub(super) fn schema_name(kind: Kind) -> String {
     kind.word().split(' ').map(capital).collect()
 }
 
-fn described(kind: Kind, requests: &[Request]) -> OpenApi {
+fn described<S: Served>(requests: &[Request]) -> OpenApi {
+    let kind = S::KIND;
     let mut paths = json!({});
     for request in requests {
         let (method, mut operation) = request.operation(kind);
         if request.adds_to(kind) {
             let (status, codes) = QUOTA;
             operation["responses"][status] = json!({"description": codes});
+        }
+        if *request == Request::Delete && S::CANCELS {
+            let kept = if kind == Kind::Tenant { DEFAULT } else { DECLARED };
+            operation["responses"] = refusals(json!({"200": body("Deleted")}), &[kept, REVISION]);
         }
         paths[request.path(kind)][method] = operation;
     }
@@ -295,6 +330,7 @@ const QUOTA: Refuses = (
     "`forbidden`, or `quota_reached`: the tenant has as many as it may have",
 );
 const NAME: Refuses = ("409", "`name_taken` or `too_many`");
+const DEFAULT: Refuses = ("409", "`default_tenant`: that one is always there");
 const DECLARED: Refuses = ("409", "`declared_in_file`");
 const DECLARED_OR_NAME: Refuses = ("409", "`name_taken`, `declared_in_file` or `too_many`");
 const REVISION: Refuses = ("412", "`changed_meanwhile`");

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::auth::Reader;
+use super::auth::{Manager, Reader};
 use super::errors::{self, Failure};
 use super::managed;
 use super::page::{List, page};
@@ -45,6 +45,8 @@ struct Rules;
 
 impl Served for Rules {
     const KIND: Kind = KIND;
+    type Reader = Reader;
+    type Manager = Manager;
 }
 
 /// The rule as it reads, if it can be used.

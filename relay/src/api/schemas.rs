@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::managed::{READ_ONLY, Shown};
 use super::page::List;
-use super::resource::schema_name;
+use super::resource::{Deleted, schema_name};
 use super::{alerts, endpoints, sources};
 use crate::manage;
 use crate::model::resource::Kind;
@@ -33,9 +33,6 @@ names!(
     Endpoint,
     Source,
     EventType,
-    TenantDefinition,
-    TenantPatch,
-    Tenant,
     Sample,
     Definition,
     Document
@@ -52,6 +49,7 @@ pub(super) fn drawn() -> Vec<(String, Value)> {
     let unnamed = nameless(taken(manage::definition(Kind::Endpoint)));
     let others = [
         ("NewEndpoint", unnamed),
+        ("Deleted", value(Deleted::schema())),
         ("Sample", json!({})),
         ("Definition", json!({"type": "object"})),
         ("Document", document()),

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
+use super::auth::{Manager, Reader};
 use super::managed::Shown;
 use super::resource::{self, Request, Served};
 use crate::manage::Entry;
@@ -29,6 +30,8 @@ pub(super) struct Sources;
 
 impl Served for Sources {
     const KIND: Kind = Kind::Source;
+    type Reader = Reader;
+    type Manager = Manager;
 
     fn show(_: &Api, entry: &Entry) -> Shown {
         let mut shown = Shown::of(entry);
