@@ -97,7 +97,10 @@ pub(super) async fn begin(
     path = "/v1/endpoints/{id}/capture",
     operation_id = "captured",
     params(("id" = String, Path, description = "name or id"), Asked),
-    responses((status = 200, body = List<Shown>))
+    responses(
+        (status = 200, body = List<Shown>),
+        (status = 409, description = "`unusable`: nothing is sent to it"),
+    )
 )]
 pub(super) async fn list(
     Reader(caller): Reader,
@@ -121,7 +124,10 @@ pub(super) async fn list(
     path = "/v1/endpoints/{id}/capture",
     operation_id = "end_capture",
     params(("id" = String, Path, description = "name or id")),
-    responses((status = 204, description = "ended"))
+    responses(
+        (status = 204, description = "ended"),
+        (status = 409, description = "`unusable`: nothing is sent to it"),
+    )
 )]
 pub(super) async fn end(
     Manager(caller): Manager,
