@@ -4,11 +4,15 @@
 use std::fmt;
 
 use jsonschema::{PatternOptions, Validator};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Schemas met on every way through a schema, references followed. A value is held against each
 /// at most once, so this times the values of an event is what a check costs at most.
 const STEPS_MAX: usize = 5_000;
+/// Where this stands, a value is held again against all that is below, to find what was evaluated
+/// there; once more on each level, so that it counts that often.
+const AGAIN: [&str; 2] = ["unevaluatedProperties", "unevaluatedItems"];
+const TIMES_AGAIN: usize = 3;
 /// How deep schemas stand in one another, references followed.
 const DEPTH_MAX: usize = 64;
 /// Mismatches told at once.
@@ -120,34 +124,38 @@ impl<'s> Walk<'s> {
             return Ok(());
         };
         self.steps += 1;
-        let refuse = |keyword: &str, problem: String| {
-            let pointer = if keyword.is_empty() {
-                at.to_owned()
-            } else {
-                format!("{at}/{keyword}")
-            };
-            Err(Mismatch { pointer, problem })
-        };
         if self.steps > STEPS_MAX || depth > DEPTH_MAX {
             return refuse(
+                at,
                 "",
                 format!("is too much: up to {STEPS_MAX} schemas, {DEPTH_MAX} deep, with what they refer to"),
             );
         }
         for keyword in UNBOUNDED {
             if keywords.contains_key(keyword) && !(keyword == "$id" && depth == 0) {
-                return refuse(keyword, format!("is not taken here; refer by {}", REFERENCE));
+                return refuse(at, keyword, format!("is not taken here; refer by {}", REFERENCE));
             }
         }
+        let is_again = AGAIN.iter().any(|keyword| keywords.contains_key(*keyword));
+        for _ in 0..if is_again { TIMES_AGAIN } else { 1 } {
+            self.below(keywords, at, depth)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at all schemas that stand in one, or that it refers to.
+    fn below(&mut self, keywords: &'s Map<String, Value>, at: &str, depth: usize) -> Result<(), Mismatch> {
         if let Some(reference) = keywords.get("$ref").and_then(Value::as_str) {
             let Some(target) = self.target(reference) else {
                 return refuse(
+                    at,
                     "$ref",
                     format!("is {reference:?}; refer to a part of this schema by {REFERENCE}"),
                 );
             };
             if reference == "#" || self.via.contains(&reference) {
                 return refuse(
+                    at,
                     "$ref",
                     format!("leads from {reference:?} back to itself; say how deep it goes instead"),
                 );
@@ -192,6 +200,15 @@ impl<'s> Walk<'s> {
     }
 }
 
+fn refuse(at: &str, keyword: &str, problem: String) -> Result<(), Mismatch> {
+    let pointer = if keyword.is_empty() {
+        at.to_owned()
+    } else {
+        format!("{at}/{keyword}")
+    };
+    Err(Mismatch { pointer, problem })
+}
+
 /// How to refer to another part of a schema, for a message.
 const REFERENCE: &str = "a JSON Pointer such as \"#/$defs/address\"";
 
@@ -206,6 +223,20 @@ mod tests {
             .err()
             .unwrap_or_else(|| panic!("{schema} is taken"));
         format!("{} {}", mismatch.pointer, mismatch.problem)
+    }
+
+    #[test]
+    fn what_is_held_against_a_value_again_and_again_is_too_much() {
+        let below = |levels| {
+            (0..levels).fold(
+                json!({"properties": {"a": true}}),
+                |below, _| json!({"anyOf": [below], "unevaluatedProperties": false}),
+            )
+        };
+        let few = Schema::read(&below(4)).expect("a few are taken");
+        assert_eq!(few.mismatches(&json!({"a": 1})), []);
+        assert!(!few.mismatches(&json!({"b": 1})).is_empty());
+        assert!(fault(&below(40)).contains("is too much"));
     }
 
     #[test]
@@ -262,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_schema_cannot_grow_by_what_it_refers_to() {
-        let mut definitions = serde_json::Map::new();
+        let mut definitions = Map::new();
         for level in 0..40 {
             let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
             definitions.insert(format!("d{level}"), json!({"allOf": [next, next]}));
