@@ -462,6 +462,22 @@ pub(super) async fn a_job_that_was_cancelled_does_nothing_more(store: Arc<dyn St
     assert_eq!(due(&store, 100).await.due.len(), 0);
 }
 
+pub(super) async fn erasing_takes_off_what_was_stored(store: Arc<dyn Store>) {
+    let maker = Maker::new();
+    done(store.meter(vec![TENANT], at(0)).await);
+    let long = with(maker.event(0, &[]), |event| event.data = vec![b'a'; 5000].into());
+    accept(&store, &[&long, &maker.event(1, &[])]).await;
+    let bytes = async || done(store.usage().await)[0].1.bytes;
+    let before = bytes().await;
+    let which = EventFilter::default();
+    start(&store, Work::Erase { which, member: None }).await;
+    let mut erase = step(0, i64::MAX, Bite::Erase(vec![long.event.id]));
+    erase.ends = true;
+    assert_eq!(done(store.step(erase).await).expect("it runs").done, 1);
+    let left = done(store.event(TENANT, long.event.id).await).expect("a tombstone");
+    assert_eq!(bytes().await, before - 5000 + left.data.len() as u64);
+}
+
 pub(super) async fn erasing_leaves_ids_and_states_alone(store: Arc<dyn Store>) {
     let maker = Maker::new();
     let secret = saying(

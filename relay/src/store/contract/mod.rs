@@ -133,6 +133,7 @@ where
         resources::with_a_tenant_goes_all_that_it_had,
         usage::what_is_there_counts_and_so_does_what_comes,
         usage::what_is_removed_is_taken_off,
+        jobs::erasing_takes_off_what_was_stored,
         usage::only_tenants_that_are_metered_are_counted,
         usage::everything_has_an_owner,
         audit::each_tenant_has_a_chain_of_its_own,

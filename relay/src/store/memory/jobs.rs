@@ -253,7 +253,11 @@ impl Tables {
         else {
             return false;
         };
+        let was = stored.event.data.len() as u64;
         stored.event = Arc::new(stored.event.erased(now));
+        if let Some(usage) = self.usage.get_mut(&tenant) {
+            usage.bytes = (usage.bytes + stored.event.data.len() as u64).saturating_sub(was);
+        }
         let planned: Vec<_> = stored.planned().map(|(id, _)| id).collect();
         let replays = self.replays(event).to_vec();
         for id in planned.into_iter().chain(replays) {

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::plan;
 use super::row::EventRow;
 use super::session::Session;
-use super::{listing, replayed};
+use super::{listing, replayed, usage};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::State;
 use crate::model::id::{DeliveryId, EventId, TenantId};
@@ -33,6 +33,10 @@ pub(super) fn erase(
     )
     .map_err(|error| Failure::Unavailable(error.to_string()))?;
     let envelope = &row.event.envelope;
+    if session.metered.contains(&tenant) {
+        let left = i64::try_from(row.event.data.len()).unwrap_or(i64::MAX);
+        usage::shrink(session, id, left)?;
+    }
     session
         .statement(
             "UPDATE events SET checksum = ?2, origin = ?3, sender_id = NULL, subject = NULL, content_type = ?4,

@@ -72,6 +72,18 @@ pub(super) fn take_off(session: &Session<'_>, range: (i64, i64)) -> rusqlite::Re
     Ok(())
 }
 
+/// Takes off what an event has stored beyond what is left of it.
+pub(super) fn shrink(session: &Session<'_>, event: EventId, left: i64) -> rusqlite::Result<()> {
+    session
+        .statement(
+            "UPDATE usage SET bytes = max(0, usage.bytes - was.bytes + ?2)
+             FROM (SELECT tenant, length(data) AS bytes FROM events WHERE id = ?1) AS was
+             WHERE usage.tenant = was.tenant",
+        )?
+        .execute(params![event.raw(), left])?;
+    Ok(())
+}
+
 fn meter(
     session: &mut Session<'_>,
     tenants: &[TenantId],
