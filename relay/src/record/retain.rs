@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::model::time::Timestamp;
 use crate::store::Store;
 
 /// Events removed at once: small enough that no commit waits for long.
@@ -58,10 +59,12 @@ pub async fn run(
         let (now, steady) = (clock.now(), clock.steady());
         // A wall clock that was set forward must not make everything old at once.
         let oldest = now.min(steady) - keep.events;
+        let mut is_busy = false;
         let pause = match store.prune(oldest, steady - keep.dedupe_keys, now, BITE).await {
             Ok(pruned) => {
                 removed.events.inc_by(pruned.events as u64);
                 removed.deliveries.inc_by(pruned.deliveries as u64);
+                is_busy = pruned.more;
                 if pruned.more {
                     breath(begun.elapsed())
                 } else {
@@ -73,27 +76,34 @@ pub async fn run(
                 round
             }
         };
-        // At most a bite in each round: nobody makes so many.
-        let oldest = now.min(steady) - RESTORABLE;
-        if let Err(error) = store.forget_resources(oldest, RESTORABLE_MAX, BITE).await {
-            tracing::warn!(%error, "what was deleted long ago could not be removed; trying again");
-        }
-        if let Err(error) = store.forget_keys(oldest, BITE).await {
-            tracing::warn!(%error, "keys that ended long ago could not be removed; trying again");
-        }
-        let oldest = now.min(steady) - keep.audit;
-        if let Err(error) = store.forget_notes(oldest, BITE).await {
-            tracing::warn!(%error, "old audit entries could not be removed; trying again");
-        }
-        let oldest = now.min(steady) - REPEATABLE;
-        if let Err(error) = store.forget_replies(oldest, BITE).await {
-            tracing::warn!(%error, "old answers could not be removed; trying again");
+        // The rest can wait for a round without events to remove.
+        if !is_busy {
+            forget_rest(store.as_ref(), keep, now, steady).await;
         }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+/// What is removed besides events: at most a bite of each, for nobody makes so many.
+async fn forget_rest(store: &dyn Store, keep: Keep, now: Timestamp, steady: Timestamp) {
+    let oldest = now.min(steady) - RESTORABLE;
+    if let Err(error) = store.forget_resources(oldest, RESTORABLE_MAX, BITE).await {
+        tracing::warn!(%error, "what was deleted long ago could not be removed; trying again");
+    }
+    if let Err(error) = store.forget_keys(oldest, BITE).await {
+        tracing::warn!(%error, "keys that ended long ago could not be removed; trying again");
+    }
+    let oldest = now.min(steady) - keep.audit;
+    if let Err(error) = store.forget_notes(oldest, BITE).await {
+        tracing::warn!(%error, "old audit entries could not be removed; trying again");
+    }
+    let oldest = now.min(steady) - REPEATABLE;
+    if let Err(error) = store.forget_replies(oldest, BITE).await {
+        tracing::warn!(%error, "old answers could not be removed; trying again");
     }
 }
 

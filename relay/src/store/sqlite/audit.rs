@@ -138,6 +138,8 @@ fn list(
 }
 
 fn chain(connection: &Connection, tenant: TenantId, after: u64, limit: usize) -> Result<Chain, Failure> {
+    // Entries and anchor as they were at one time: what is forgotten in between would be missing.
+    let connection = &*connection.unchecked_transaction()?;
     let mut statement = connection.prepare_cached(
         "SELECT number, hash, entry FROM audit WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
     )?;
@@ -163,7 +165,17 @@ fn chain(connection: &Connection, tenant: TenantId, after: u64, limit: usize) ->
 /// Takes away what is old from the beginning of each chain on, so that what stays hangs together.
 fn forget(session: &Session<'_>, before: Timestamp, limit: usize) -> Result<usize, Failure> {
     let tenants: Vec<i64> = session
-        .statement("SELECT DISTINCT tenant FROM audit WHERE at < ?1")?
+        .statement(
+            // A seek for each tenant: the first entry of a chain is its oldest.
+            "WITH RECURSIVE owner(tenant) AS (
+                 SELECT min(tenant) FROM audit
+                 UNION ALL
+                 SELECT (SELECT min(tenant) FROM audit WHERE tenant > owner.tenant)
+                 FROM owner WHERE owner.tenant IS NOT NULL
+             )
+             SELECT tenant FROM owner WHERE tenant IS NOT NULL
+                 AND (SELECT at FROM audit WHERE audit.tenant = owner.tenant ORDER BY number LIMIT 1) < ?1",
+        )?
         .query_map([before.as_millis()], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut forgotten = 0;
