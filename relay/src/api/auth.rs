@@ -178,6 +178,20 @@ impl Keys {
         });
     }
 
+    /// Whether that key may still be used; the configuration's, if there is one, always.
+    pub(super) fn is_in_force(&self, id: KeyId) -> bool {
+        let held = self.held.load();
+        held.values()
+            .any(|held| held.caller.key == id && self.is_usable(held))
+    }
+
+    /// Whether its time is not over and its tenant is there.
+    fn is_usable(&self, held: &Held) -> bool {
+        let tenant = held.caller.tenant;
+        held.expires_at.is_none_or(|end| self.clock.now() < end)
+            && (tenant == TenantId::DEFAULT || self.directories.current().tenant(tenant).is_some())
+    }
+
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.held.load().is_empty()
@@ -226,11 +240,8 @@ impl Keys {
     /// Whose key it is, if it is in force and so is its tenant. One that was revoked, one whose
     /// time is over and one that never was are all the same here.
     fn find(&self, key: &str) -> Option<Caller> {
-        let Held { caller, expires_at } = *self.held.load().get(&digest(key))?;
-        let is_in_time = expires_at.is_none_or(|end| self.clock.now() < end);
-        let has_tenant =
-            caller.tenant == TenantId::DEFAULT || self.directories.current().tenant(caller.tenant).is_some();
-        (is_in_time && has_tenant).then_some(caller)
+        let held = *self.held.load().get(&digest(key))?;
+        self.is_usable(&held).then_some(held.caller)
     }
 
     /// The caller acting for the tenant that it names: any for an admin, else only its own.

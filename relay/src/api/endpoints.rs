@@ -249,7 +249,8 @@ async fn patch(
     if enabled == Some(true) {
         set_disabled(&api, &caller, &entry, None).await?;
     }
-    one(Reader(caller), State(api), PathId(id)).await
+    // By its id: the name may be another one now.
+    one(Reader(caller), State(api), PathId(KIND.id(entry.resource.id))).await
 }
 
 fn enabled(patch: &Map<String, Value>) -> Result<Option<bool>, Failure> {

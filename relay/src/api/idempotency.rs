@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 
 use super::Api;
-use super::auth::Caller;
+use super::auth::{Caller, Right};
 use super::calls::is_call;
 use super::errors::Failure;
 use super::managed::undisturbed;
@@ -90,8 +90,9 @@ fn is_named(request: &Request) -> bool {
 }
 
 async fn named(api: &Api, request: Request, next: Next) -> Result<Response, Failure> {
-    let Ok(caller) = api.keys.identify(request.headers()) else {
-        // The handler says so.
+    // Who may change nothing claims no name: the handler refuses, or has no effect.
+    let caller = api.keys.caller(request.headers(), Right::Manage);
+    let Ok(caller) = caller else {
         return Ok(next.run(request).await);
     };
     let key = idempotency_key(request.headers()).map_err(|refusal| refusal.problem())?;

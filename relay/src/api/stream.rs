@@ -1,7 +1,8 @@
 //! `GET /v1/stream`: what happens, as it happens, as server-sent events (WHATWG HTML, 9.2).
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -15,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::auth::Reader;
+use super::auth::{Keys, Reader};
 use super::errors::Failure;
 use super::health::bad;
 use super::managed;
@@ -24,12 +25,14 @@ use super::params::Params;
 use crate::feed::{Happening, Wanted, Watching};
 use crate::http::problem::Problem;
 use crate::model::delivery::State as Stand;
-use crate::model::id::EndpointId;
+use crate::model::id::{EndpointId, KeyId};
 use crate::model::resource::Kind;
 
 /// A comment goes out so often while nothing happens, so that a connection that is gone is noticed
 /// by both sides.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a key that was revoked goes on seeing what happens, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -80,6 +83,9 @@ async fn stream(
         watching,
         stop: api.stop.clone(),
         is_begun: false,
+        keys: Arc::clone(&api.keys),
+        key: caller.key,
+        looked_at: Instant::now(),
     };
     let body = stream::unfold(lines, |mut lines| async {
         let line = lines.next().await?;
@@ -108,10 +114,24 @@ struct Lines {
     watching: Watching,
     stop: CancellationToken,
     is_begun: bool,
+    keys: Arc<Keys>,
+    key: KeyId,
+    /// When it was last looked whether the key is in force.
+    looked_at: Instant,
 }
 
 impl Lines {
+    /// The next line, for as long as the key of who watches is in force.
     async fn next(&mut self) -> Option<Bytes> {
+        let line = self.wait().await?;
+        if self.looked_at.elapsed() >= LOOK_EVERY {
+            self.looked_at = Instant::now();
+            return self.keys.is_in_force(self.key).then_some(line);
+        }
+        Some(line)
+    }
+
+    async fn wait(&mut self) -> Option<Bytes> {
         // At once, so that who asks knows from when on it sees everything.
         if !std::mem::replace(&mut self.is_begun, true) {
             return Some(Bytes::from_static(b": watching\n\n"));

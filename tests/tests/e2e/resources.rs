@@ -581,6 +581,18 @@ async fn what_the_file_declares_counts_and_the_other_of_that_name_can_be_seen() 
 }
 
 #[tokio::test]
+async fn an_endpoint_is_shown_under_its_new_name_when_it_is_renamed_by_the_old() {
+    let relay = Relay::start("").await;
+    let crm = json!({"name": "crm", "url": "https://example.com"});
+    relay.admin(Method::POST, ENDPOINTS, Some(crm)).await;
+    let path = format!("{ENDPOINTS}/crm");
+    let answer = relay
+        .admin(Method::PATCH, &path, Some(json!({"name": "crm-two"})))
+        .await;
+    assert_eq!((answer.status, &answer.json()["name"]), (200, &json!("crm-two")));
+}
+
+#[tokio::test]
 async fn a_switch_of_what_the_file_declares_heeds_if_match() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "")).await;

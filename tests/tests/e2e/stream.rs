@@ -20,12 +20,16 @@ struct Watcher {
 impl Watcher {
     /// Begins to watch; sees whatever comes from now on.
     async fn start(relay: &Relay, query: &str) -> Self {
+        Self::start_with(ADMIN_KEY, relay, query).await
+    }
+
+    async fn start_with(key: &str, relay: &Relay, query: &str) -> Self {
         let stream = TcpStream::connect(relay.address())
             .await
             .expect("the relay listens");
         let (read, mut write) = stream.into_split();
         let request = format!(
-            "GET /v1/stream{query} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {ADMIN_KEY}\r\n\r\n",
+            "GET /v1/stream{query} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {key}\r\n\r\n",
             relay.address()
         );
         write
@@ -105,6 +109,28 @@ async fn c21_events_and_attempts_are_seen_as_they_happen_and_the_stream_ends_wit
     relay.terminate();
     all.end().await;
     relay.stopped().await;
+}
+
+#[tokio::test]
+async fn w10_a_revoked_key_watches_no_longer() {
+    let relay = Relay::start("").await;
+    let made = json!({"name": "watcher", "role": "read"});
+    let made = relay.admin(Method::POST, "/v1/keys", Some(made)).await.json();
+    let key = made["key"].as_str().expect("a key");
+    let mut watcher = Watcher::start_with(key, &relay, "").await;
+    let path = format!("/v1/keys/{}", made["id"].as_str().expect("an id"));
+    let revoked = relay.admin(Method::DELETE, &path, None).await;
+    assert_eq!(revoked.status, 204, "{}", revoked.text());
+    let busy = async {
+        loop {
+            relay.event("a.b", json!(1)).await;
+        }
+    };
+    // The answer is over with a chunk of no length; the connection may go on.
+    tokio::select! {
+        _ = watcher.line_with("0") => {}
+        () = busy => {}
+    }
 }
 
 #[tokio::test]
