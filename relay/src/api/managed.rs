@@ -330,11 +330,15 @@ pub(super) async fn delete(
     let deleted = undisturbed(api, async move {
         let left = manager.delete(handle, &flow, by).await?;
         let Left { entry, jobs, before } = left;
-        let mut cancelled = 0;
+        let (mut cancelled, mut failed) = (0, None);
+        // All of them, even if one fails: their jobs are known nowhere else.
         for (endpoint, jobs) in jobs {
-            cancelled += flow.cancel_waiting(endpoint, jobs, before, DELETED).await?;
+            match flow.cancel_waiting(endpoint, jobs, before, DELETED).await {
+                Ok(count) => cancelled += count,
+                Err(error) => failed = Some(error),
+            }
         }
-        Ok((entry.resource.id, cancelled))
+        failed.map_or(Ok((entry.resource.id, cancelled)), |error| Err(error.into()))
     });
     let deleted = deleted.await?.map_err(|refused| problem(kind, refused))?;
     tracing::info!(by = %caller.key, kind = kind.word(), name = entry.resource.name, "deleted");

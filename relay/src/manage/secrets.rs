@@ -124,10 +124,12 @@ impl Manager {
         let replaced = target.secrets().iter().filter(is_replaced).cloned();
         let id = target.endpoint.id;
         let retiring = self.retiring(id, replaced.collect(), overlap).await?;
+        let store = &self.workshop.store;
+        let before = store.retiring_secrets(id).await?;
         let rotation = Rotation { own: None, retiring };
         // Before the definition: until that has changed, what retires is what is in use.
-        let store = &self.workshop.store;
-        store.rotate_secrets(resource.tenant, id, rotation).await?;
+        let tenant = resource.tenant;
+        store.rotate_secrets(tenant, id, rotation).await?;
         let mut keys = resource.definition.keys.clone();
         keys.insert("secret".to_owned(), Value::String(next.reveal().to_owned()));
         let done = Done {
@@ -135,7 +137,17 @@ impl Manager {
             change: Change::Changed,
             before: Some(&entry.resource.definition),
         };
-        self.write(config, resource, keys, done).await
+        let written = self.write(config, resource, keys, done).await;
+        if written.is_err() {
+            let back = Rotation {
+                own: None,
+                retiring: before,
+            };
+            if let Err(error) = store.rotate_secrets(tenant, id, back).await {
+                tracing::warn!(%error, endpoint = entry.resource.name, "a secret that was not replaced retires");
+            }
+        }
+        written
     }
 
     /// What retires from now on: these, and what does already.
@@ -148,6 +160,8 @@ impl Manager {
         let now = self.workshop.clock.now();
         let earlier = self.workshop.store.retiring_secrets(endpoint).await?;
         let until = now + overlap;
+        let earlier = earlier.into_iter().filter(|old| !replaced.contains(&old.secret));
+        let earlier: Vec<_> = earlier.collect();
         let replaced = replaced.into_iter().map(|secret| Retiring { secret, until });
         let mut retiring: Vec<_> = replaced.chain(earlier).collect();
         retiring.retain(|retiring| now < retiring.until);

@@ -137,10 +137,12 @@ impl Meter {
         waited
     }
 
-    /// Takes over how much the store says is stored.
+    /// Takes over what the store says was accepted today and is stored.
     pub(super) fn correct(&self, known: Option<Usage>) {
         if let Some(known) = known {
-            self.lock().usage.bytes = known.bytes;
+            let usage = &mut self.lock().usage;
+            usage.bytes = known.bytes;
+            usage.events = if known.day == usage.day { known.events } else { 0 };
         }
     }
 

@@ -102,8 +102,8 @@ impl Quotas {
         let now = self.clock.now();
         let sum = bytes.iter().sum();
         let counted = match meter.count(now, bytes.len(), sum) {
-            // Retention may have made room since.
-            Err(Over::Bytes { .. }) if meter.may_ask(now) => {
+            // Retention may have made room since, and what was given up halfway is counted here alone.
+            Err(Over::Bytes { .. } | Over::Day { .. }) if meter.may_ask(now) => {
                 self.ask(tenant, &meter).await;
                 meter.count(now, bytes.len(), sum)
             }
