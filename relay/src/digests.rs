@@ -26,6 +26,8 @@ use crate::store::{self, Store};
 const PAGE: usize = 1000;
 /// How often it is looked whether a span is over.
 const TICK: Duration = Duration::from_secs(1);
+/// What was accepted just before the end of a span may not be stored yet.
+const SETTLES: Duration = Duration::from_secs(5);
 
 /// What should have come to an endpoint in a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -125,7 +127,10 @@ pub async fn run(flow: Arc<Flow>, stop: CancellationToken) {
         told.retain(|endpoint, _| directory.table.endpoint(*endpoint).is_some());
         for endpoint in directory.table.endpoints() {
             let Some(span) = endpoint.digest else { continue };
-            let (since, until) = last_span(span, now);
+            if stop.is_cancelled() {
+                return;
+            }
+            let (since, until) = last_span(span, now - SETTLES);
             let is_news = told.get(&endpoint.id).is_none_or(|before| *before < until);
             if !is_news || endpoint.id.made_at() >= until {
                 continue;

@@ -271,7 +271,8 @@ fn against_the_same_hour(
     Reading {
         value: count,
         limit: None,
-        is_wrong: (!before.is_empty() && sum > 0).then_some(is_wrong),
+        // Nothing at all is never too much, so that what fired resolves in hours without any.
+        is_wrong: (!before.is_empty() && (sum > 0 || is_above && count == 0.0)).then_some(is_wrong),
     }
 }
 
@@ -345,6 +346,13 @@ mod tests {
             None,
             "nothing to compare with"
         );
+        let quiet: BTreeMap<i64, u64> = (1..=5).map(|day| (last - day * DAY_MS, 0)).collect();
+        assert_eq!(
+            is_wrong(&quiet, true, 3.0),
+            Some(false),
+            "what fired before resolves"
+        );
+        assert_eq!(is_wrong(&quiet, false, 0.3), None);
         let mut silent = days(0, 5);
         silent.remove(&last);
         assert_eq!(is_wrong(&silent, false, 0.3), Some(true));

@@ -121,7 +121,7 @@ impl Alerts {
                     self.locked().extend(firing);
                     is_known = true;
                 }
-                self.look().await
+                self.look(&stop).await
             };
             if let Err(error) = looked.await {
                 tracing::debug!(%error, "alerts could not be looked at; trying again");
@@ -131,7 +131,7 @@ impl Alerts {
     }
 
     /// Holds every alert against what is so now.
-    async fn look(&self) -> Result<(), store::Error> {
+    async fn look(&self, stop: &CancellationToken) -> Result<(), store::Error> {
         let entries = self.manager.of_kind(Kind::Alert);
         let alerts = entries.iter().filter_map(|entry| Some((entry, entry.alert()?)));
         let alerts: Vec<_> = alerts.filter(|(_, alert)| alert.enabled).collect();
@@ -139,6 +139,9 @@ impl Alerts {
             self.flow.stats.flush().await?;
         }
         for (entry, alert) in &alerts {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
             self.look_at(entry, alert).await?;
         }
         let known: HashSet<AlertId> = alerts.iter().map(|(_, alert)| alert.id).collect();

@@ -1,6 +1,7 @@
 //! `/v1/endpoints/{id}/health` and `/v1/stats`: how it went, in numbers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -152,7 +153,7 @@ async fn health(
         until: Timestamp::from_millis(i64::MAX),
         by: By::Subject,
     };
-    api.flow.stats.flush().await?;
+    write_counts(&api).await?;
     let counts = api
         .store
         .counts(asked)
@@ -251,7 +252,7 @@ async fn stats(
         Some(name) => vec![managed::find(&api, &caller, Kind::Endpoint, name)?.resource.id],
         None => everything(&api, &caller),
     };
-    api.flow.stats.flush().await?;
+    write_counts(&api).await?;
     let wanted = CountsAsked {
         tenant: caller.tenant,
         subjects,
@@ -292,4 +293,12 @@ pub(super) fn bad(name: &str, problem: &str) -> Failure {
         "Bad parameter",
         format!("the parameter {name} {problem}"),
     ))
+}
+
+/// Writes what has been counted, to the end even if the caller hangs up: it is in nobody's hands
+/// meanwhile.
+async fn write_counts(api: &Api) -> Result<(), Failure> {
+    let flow = Arc::clone(&api.flow);
+    managed::undisturbed(api, async move { flow.stats.flush().await }).await??;
+    Ok(())
 }

@@ -118,7 +118,11 @@ async fn poll(
             biased;
             () = api.stop.cancelled() => return Ok(Json(Batch::of(found)?)),
             _ = watching.next() => {}
-            () = tokio::time::sleep_until(deadline) => return Ok(Json(Batch::of(found)?)),
+            () = tokio::time::sleep_until(deadline) => {
+                // What is sent again wakes nobody.
+                let found = api.store.unfetched(endpoint, cursor, limit).await?;
+                return Ok(Json(Batch::of(found)?));
+            }
         }
     }
 }

@@ -86,8 +86,7 @@ impl Captures {
     /// Begins to keep the exchanges of an endpoint; goes on if it had begun. False if there are as
     /// many as there may be.
     pub fn begin(&self, endpoint: EndpointId, now: Timestamp, until: Timestamp) -> bool {
-        let mut kept = self.lock();
-        kept.retain(|_, capture| capture.until + KEPT_FOR > now);
+        let mut kept = self.kept_at(now);
         if kept.len() >= CAPTURES_MAX && !kept.contains_key(&endpoint) {
             return false;
         }
@@ -110,18 +109,27 @@ impl Captures {
     }
 
     /// Until when exchanges are kept, and those that were, newest first.
-    pub fn of(&self, endpoint: EndpointId) -> Option<(Timestamp, Vec<Exchange>)> {
-        let kept = self.lock();
+    pub fn of(&self, endpoint: EndpointId, now: Timestamp) -> Option<(Timestamp, Vec<Exchange>)> {
+        let kept = self.kept_at(now);
         let capture = kept.get(&endpoint)?;
         Some((capture.until, capture.exchanges.iter().rev().cloned().collect()))
     }
 
     fn wants(&self, endpoint: EndpointId, now: impl FnOnce() -> Timestamp) -> bool {
-        self.is_any.load(Ordering::Relaxed)
-            && self
-                .lock()
-                .get(&endpoint)
-                .is_some_and(|capture| capture.until > now())
+        if !self.is_any.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = now();
+        let kept = self.kept_at(now);
+        kept.get(&endpoint).is_some_and(|capture| capture.until > now)
+    }
+
+    /// What is kept still; the rest is forgotten.
+    fn kept_at(&self, now: Timestamp) -> MutexGuard<'_, HashMap<EndpointId, Capture>> {
+        let mut kept = self.lock();
+        kept.retain(|_, capture| capture.until + KEPT_FOR > now);
+        self.is_any.store(!kept.is_empty(), Ordering::Relaxed);
+        kept
     }
 
     fn keep(&self, endpoint: EndpointId, exchange: Exchange) {

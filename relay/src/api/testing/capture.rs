@@ -109,7 +109,8 @@ pub(super) async fn list(
     Params(asked): Params<Asked>,
 ) -> Result<Json<List<Shown>>, Failure> {
     let target = endpoints::target(&api, &caller, &id)?;
-    let (_, exchanges) = api.flow.captures.of(target.endpoint.id).ok_or_else(nothing)?;
+    let kept = api.flow.captures.of(target.endpoint.id, api.clock.now());
+    let (_, exchanges) = kept.ok_or_else(nothing)?;
     let redactor = Redactor::of(&target);
     let shown = exchanges.into_iter().map(|exchange| {
         let number = exchange.number;
