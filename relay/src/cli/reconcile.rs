@@ -90,8 +90,11 @@ impl Reconcile {
         );
         if self.resend {
             for one in &compared.missing {
-                self.resend(&one.delivery).await?;
-                println!("resent     {} {}", one.id, one.delivery);
+                // One that is refused keeps none of the others from being sent.
+                match self.resend(&one.delivery).await {
+                    Ok(()) => println!("resent     {} {}", one.id, one.delivery),
+                    Err(why) => println!("not resent {}: {why:#}", one.id),
+                }
             }
         }
         Ok(if compared.missing.is_empty() {
