@@ -62,8 +62,10 @@ impl Watcher {
     async fn next(&mut self) -> (String, Value) {
         let kind = self.line_with("event: ").await;
         let data = self.line_with("data: ").await;
-        let data = serde_json::from_str(&data["data: ".len()..]).expect("it is JSON");
-        (kind["event: ".len()..].to_owned(), data)
+        let data: Value = serde_json::from_str(&data["data: ".len()..]).expect("it is JSON");
+        let kind = kind["event: ".len()..].to_owned();
+        assert_eq!(data["kind"], json!(kind));
+        (kind, data)
     }
 
     /// Waits for the end of the stream.
