@@ -43,11 +43,14 @@ async fn what_was_accepted_before_a_backup_is_in_it() {
     assert!(ended.stdout.contains(" events, "), "{}", ended.stdout);
     relay.stop().await;
 
+    // Into a folder that is not there.
     let restored = Setup::new(&endpoint);
+    let store = restored.home().join("new/data/relay.db");
+    let restored = restored.variable("RELAY_STORE__URL", &format!("sqlite:{}", text(&store)));
     let key = std::fs::read(relay.setup().home().join("relay.db.master-key")).expect("the relay's own key");
-    restored.file("relay.db.master-key", key);
     let ended = restored.run(&["restore", &text(&copy)]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    restored.file("new/data/relay.db.master-key", key);
     let restored = restored.start().await;
     assert_eq!(restored.secret("crm").await, secret);
     for event in &before {

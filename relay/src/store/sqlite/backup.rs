@@ -39,13 +39,17 @@ pub fn back_up(path: &Path, to: &Path) -> Result<Copied, Error> {
     copied(path, to)
 }
 
-/// Puts a copy in the place of a database that is not there.
+/// Puts a copy in the place of a database that is not there, in a folder that is made if need be.
 ///
 /// # Errors
 /// There is a database at `path`, a relay has it open, `from` is no sound database of a relay that
 /// this one can read, or it cannot be written; then nothing is left.
 pub fn restore(from: &Path, path: &Path) -> Result<Copied, Error> {
     must_exist(from)?;
+    // On a new machine the folder is not there yet either.
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+    }
     let _lock = lock::take(path)?;
     // A log left behind would be taken for that of the restored database.
     for suffix in ["", "-wal", "-shm"] {
