@@ -1,6 +1,7 @@
 //! The five platforms: what their sample posts become.
 
 use relay_tests::instance::{Relay, accepted};
+use relay_tests::sign::{now_secs, standard_webhooks};
 use serde_json::Value;
 
 /// Preset, sample, and the event's type, time and subject.
@@ -151,6 +152,38 @@ async fn samples_get_type_time_and_subject_and_are_known_again() {
             "{name}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_signed_post_is_known_again_by_its_webhook_id() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let relay = Relay::start(&format!(
+        "[[source]]\nname = \"vambe\"\npreset = \"vambe\"\n\
+         verify = {{ scheme = \"standard-webhooks\", secret = \"{secret}\" }}\n"
+    ))
+    .await;
+    // Nothing in its body would make it known again.
+    let body = sample("vambe-ticket-created");
+    let post = async |id: &str, at: i64| {
+        let at = at.to_string();
+        let signature = standard_webhooks(secret, id, &at, &body);
+        let headers = [
+            ("content-type", "application/json"),
+            ("webhook-id", id),
+            ("webhook-timestamp", at.as_str()),
+            ("webhook-signature", signature.as_str()),
+        ];
+        let answer = relay.post_source("vambe", &headers, body.clone()).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        answer.json()
+    };
+    let first = post("msg_1", now_secs(-60)).await;
+    let retry = post("msg_1", now_secs(0)).await;
+    assert_eq!(
+        (&retry["duplicate"], &retry["id"]),
+        (&Value::Bool(true), &first["id"])
+    );
+    assert_eq!(post("msg_2", now_secs(0)).await["duplicate"], false);
 }
 
 #[tokio::test]
