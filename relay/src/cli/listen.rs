@@ -32,12 +32,14 @@ pub(super) struct Listen {
     /// The port of 127.0.0.1 to listen on
     #[arg(long, default_value_t = 9000)]
     port: u16,
-    /// What to verify signatures with: whsec_… or whpk_…; may be given several times
+    /// What to verify signatures with: whsec_… or whpk_…; may be given several times; what does
+    /// not verify is answered with 401
     #[arg(long, value_name = "SECRET", env = "RELAY_SECRET", hide_env_values = true)]
     secret: Vec<String>,
-    /// How to answer: a status such as 204, 500 or 429, slow:3s, redirect:URL, reset, or bad-tls
-    #[arg(long, default_value = "204")]
-    respond: Respond,
+    /// How to answer, whether it verifies or not: a status such as 204, 500 or 429, slow:3s,
+    /// redirect:URL, reset, or bad-tls; 204 if not given
+    #[arg(long)]
+    respond: Option<Respond>,
 }
 
 /// How the receiver answers.
@@ -151,14 +153,14 @@ impl Listen {
     }
 }
 
-async fn accept(listener: TcpListener, keys: Arc<Vec<VerifyingKey>>, respond: Respond) {
+async fn accept(listener: TcpListener, keys: Arc<Vec<VerifyingKey>>, respond: Option<Respond>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else {
             continue;
         };
         let (keys, respond) = (Arc::clone(&keys), respond.clone());
         tokio::spawn(async move {
-            if respond == Respond::BadTls {
+            if respond == Some(Respond::BadTls) {
                 refuse_tls(&mut stream).await.ok();
                 return;
             }
@@ -185,14 +187,19 @@ async fn refuse_tls(stream: &mut TcpStream) -> std::io::Result<()> {
 async fn answer(
     request: Request<Incoming>,
     keys: Arc<Vec<VerifyingKey>>,
-    respond: Respond,
+    respond: Option<Respond>,
 ) -> Result<Response<Full<Bytes>>, std::io::Error> {
     let arrival = Arrival::read(request)
         .await
         .ok_or_else(|| std::io::Error::other("the body broke off"))?;
-    show(&arrival, &keys);
+    let verified = (!keys.is_empty()).then(|| arrival.verify(&keys));
+    show(&arrival, verified.as_ref());
+    let usual = match verified {
+        Some(Err(_)) => StatusCode::UNAUTHORIZED,
+        _ => StatusCode::NO_CONTENT,
+    };
     let mut response = Response::new(Full::default());
-    let status = match respond {
+    let status = match respond.unwrap_or(Respond::Status(usual)) {
         Respond::BadTls => return Err(std::io::Error::other("asked to refuse")),
         Respond::Redirect(location) => {
             response.headers_mut().insert(LOCATION, location);
@@ -211,15 +218,15 @@ async fn answer(
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
-fn show(arrival: &Arrival, keys: &[VerifyingKey]) {
+fn show(arrival: &Arrival, verified: Option<&Result<(), standard_webhooks::VerifyError>>) {
     println!("\n{} {} {}", SystemClock.now(), arrival.method, arrival.path);
     for (name, value) in &arrival.headers {
         println!("  {name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
-    match (keys, arrival.verify(keys)) {
-        ([], _) => println!("  (signature not checked: no --secret given)"),
-        (_, Ok(())) => println!("  signature: valid"),
-        (_, Err(error)) => println!("  signature: NOT VALID: {error}"),
+    match verified {
+        None => println!("  (signature not checked: no --secret given)"),
+        Some(Ok(())) => println!("  signature: valid"),
+        Some(Err(error)) => println!("  signature: NOT VALID: {error}"),
     }
     match serde_json::from_slice::<serde_json::Value>(&arrival.body) {
         Ok(value) => println!("{}", serde_json::to_string_pretty(&value).unwrap_or_default()),

@@ -165,7 +165,10 @@ async fn v14_c10_a_listener_verifies_what_a_relay_sends() {
     };
     let right = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let wrong = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
-    for (secret, verdict) in [(right, "signature: valid"), (wrong, "signature: NOT VALID")] {
+    for (secret, verdict, answered) in [
+        (right, "signature: valid", 204),
+        (wrong, "signature: NOT VALID", 401),
+    ] {
         let setup = Setup::new("");
         let mut command = setup.process(&["listen", "--port", "0", "--secret", secret]);
         let mut listener = command
@@ -180,7 +183,11 @@ async fn v14_c10_a_listener_verifies_what_a_relay_sends() {
             .expect("it says where");
         let relay = Relay::start(&relay_config(port, right)).await;
         let event = relay.event("a.b", json!({"n": 1})).await;
-        relay.delivery(&event, "succeeded").await;
+        let delivery = relay
+            .delivery_that(&event, "tried once", |delivery| delivery["attempts"] == 1)
+            .await;
+        let attempts = relay.attempts(&delivery).await;
+        assert_eq!(attempts[0]["outcome"]["status"], answered, "{attempts:?}");
         let said = output
             .find(|line| line.starts_with("  signature: ").then(|| line.trim().to_owned()))
             .await
