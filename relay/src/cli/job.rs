@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use super::EXIT_FAILURE;
 use super::client::Access;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::parse_duration;
@@ -69,9 +70,11 @@ impl Watch {
             follow(access, answer).await?
         };
         println!("{}", if self.json { job.to_string() } else { told(&job) });
-        Ok(match job["state"].as_str() {
-            Some("cancelled") => ExitCode::FAILURE,
-            _ => ExitCode::SUCCESS,
+        let is_cancelled = job["state"] == json!("cancelled");
+        Ok(if is_cancelled || number(&job, "failed") > 0 {
+            ExitCode::from(EXIT_FAILURE)
+        } else {
+            ExitCode::SUCCESS
         })
     }
 }
@@ -116,8 +119,13 @@ fn told(job: &Value) -> String {
     } else {
         String::new()
     };
+    // How a retry ends is not known yet.
+    let verb = match text("kind") {
+        "retry" => "set off",
+        _ => "done",
+    };
     format!(
-        "{} of {} is {}: {done} done{not}",
+        "{} of {} is {}: {done} {verb}{not}",
         text("id"),
         text("kind"),
         text("state")

@@ -432,6 +432,14 @@ async fn c17_the_command_line_retries_and_replays() {
     let told = run(&["replay", &all[0]]).await;
     assert!(told.contains("as 1 new deliveries"), "{told}");
     receiver.received(7).await;
+    let unknown = relay.command(ADMIN_KEY, &["retry", "dlv_0000000000000"]).await;
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert!(
+        unknown
+            .stdout
+            .contains("retry is done: 0 set off, 1 could not be"),
+        "{unknown:?}"
+    );
     let refused = relay.command(ADMIN_KEY, &["retry", "--endpoint", "none"]).await;
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("endpoint"), "{}", refused.stderr);
