@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+/// The relay that is talked to where none is named.
+pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// How long a whole exchange may take.
@@ -23,12 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Args)]
 pub(super) struct Access {
     /// The relay's address
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "RELAY_URL",
-        default_value = "http://127.0.0.1:8080"
-    )]
+    #[arg(long, value_name = "URL", env = "RELAY_URL", default_value = DEFAULT_URL)]
     pub(super) url: url::Url,
     /// A key of the relay
     #[arg(long, value_name = "KEY", env = "RELAY_KEY", hide_env_values = true)]

@@ -6,6 +6,7 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::client::DEFAULT_URL;
 use super::{ConfigFile, check};
 use crate::app::App;
 use crate::telemetry;
@@ -97,9 +98,11 @@ fn greet(app: &App, public_url: Option<&url::Url>) {
             "This relay's admin key, shown only this once:\n\n  {}\n",
             key.reveal()
         );
+        let url = app.origins().next().map(|origin| url_option(&origin));
         println!(
-            "Send an event with it:\n\n  RELAY_KEY={} relay send hello.world --data '{{\"n\": 1}}'\n",
-            key.reveal()
+            "Send an event with it:\n\n  RELAY_KEY={} relay send {}hello.world --data '{{\"n\": 1}}'\n",
+            key.reveal(),
+            url.unwrap_or_default()
         );
     }
     for origin in app.origins() {
@@ -107,5 +110,36 @@ fn greet(app: &App, public_url: Option<&url::Url>) {
     }
     if let Some(url) = public_url {
         tracing::info!("platforms post to {}/in/…", url.as_str().trim_end_matches('/'));
+    }
+}
+
+/// What names a relay with this origin to a command; nothing where commands look anyway.
+fn url_option(origin: &str) -> String {
+    // What listens on every address answers on the machine's own.
+    let origin = origin
+        .replace("//0.0.0.0:", "//127.0.0.1:")
+        .replace("//[::]:", "//[::1]:");
+    if origin == DEFAULT_URL {
+        String::new()
+    } else {
+        format!("--url {origin} ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_is_named_where_commands_would_not_find_it() {
+        for (origin, option) in [
+            ("http://127.0.0.1:8080", ""),
+            ("http://0.0.0.0:8080", ""),
+            ("http://127.0.0.1:9090", "--url http://127.0.0.1:9090 "),
+            ("https://0.0.0.0:443", "--url https://127.0.0.1:443 "),
+            ("http://[::]:8080", "--url http://[::1]:8080 "),
+        ] {
+            assert_eq!(url_option(origin), option, "{origin}");
+        }
     }
 }
