@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Deserialize;
+use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
-use super::EXIT_FAILURE;
 use super::client::Access;
+use super::{EXIT_FAILURE, job};
 use crate::model::page::LIMIT_MAX;
 
 #[derive(Debug, Args)]
@@ -20,11 +21,11 @@ pub(super) struct Reconcile {
     /// The endpoint of the receiver: its name or id
     #[arg(long, value_name = "NAME")]
     endpoint: String,
-    /// Events accepted at or after that time, such as 2026-01-31T00:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Events accepted from then on: a time, or how long ago, such as 24h
+    #[arg(long, value_name = "TIME|AGO")]
     since: String,
-    /// Events accepted before that time; without it, up to now
-    #[arg(long, value_name = "TIME")]
+    /// Events accepted before then; without it, up to now
+    #[arg(long, value_name = "TIME|AGO")]
     until: Option<String>,
     /// The webhook ids that the receiver has, one in each line; - reads standard input
     #[arg(long, value_name = "FILE")]
@@ -123,13 +124,16 @@ impl Reconcile {
 
     /// Everything that should have come, oldest first.
     async fn expected(&self) -> anyhow::Result<Vec<Expected>> {
+        // Once: how long ago it was is the same for every page.
+        let (since, until) = (job::time(Some(&self.since))?, job::time(self.until.as_deref())?);
         let (mut all, mut cursor) = (Vec::new(), None::<String>);
         loop {
             let mut query = Serializer::new(String::new());
-            query.append_pair("since", &self.since);
             query.append_pair("limit", &LIMIT_MAX.to_string());
-            if let Some(until) = &self.until {
-                query.append_pair("until", until);
+            for (name, time) in [("since", &since), ("until", &until)] {
+                if let Some(time) = time.as_ref().and_then(Value::as_str) {
+                    query.append_pair(name, time);
+                }
             }
             if let Some(cursor) = &cursor {
                 query.append_pair("cursor", cursor);
