@@ -102,4 +102,12 @@ async fn v11_what_says_how_to_send_is_refused_where_nothing_is_sent() {
     }
     let secret = relay.admin(Method::GET, "/v1/endpoints/desk/secret", None).await;
     assert_eq!(secret.status, 409, "{}", secret.text());
+    let diagnosis = relay
+        .admin(Method::POST, "/v1/endpoints/desk/diagnose", None)
+        .await;
+    assert_eq!(
+        (diagnosis.status, &diagnosis.problem()["detail"]),
+        (409, &json!("nothing is sent to it: it is polled"))
+    );
+    assert_eq!(relay.read("/v1/lints?endpoint=desk").await["data"], json!([]));
 }

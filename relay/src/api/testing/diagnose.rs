@@ -59,7 +59,7 @@ pub(super) struct Diagnosis {
     params(("id" = String, Path, description = "name or id")),
     responses(
         (status = 200, body = Diagnosis),
-        (status = 409, description = "`unusable`: its definition cannot be used"),
+        (status = 409, description = "`unusable`: its definition cannot be used, or it is polled"),
         (status = 429, description = "`too_many_tests`: as many are under way as may"),
     )
 )]
@@ -69,6 +69,9 @@ pub(super) async fn endpoint(
     PathId(id): PathId,
 ) -> Result<Json<Diagnosis>, Failure> {
     let entry = managed::find(&api, &caller, Kind::Endpoint, &id)?;
+    if entry.endpoint().is_some_and(|endpoint| endpoint.is_polled) {
+        return Err(crate::api::errors::unusable(entry.why_unsent()));
+    }
     let id = EndpointId::from_raw(entry.resource.id);
     let (mut facts, around) = gather(&api, caller.tenant, |endpoint| endpoint.id == id).await?;
     let facts = facts.pop().ok_or_else(|| {

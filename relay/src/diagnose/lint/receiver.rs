@@ -80,7 +80,7 @@ pub(super) fn slow(facts: &Facts, _: &Surroundings) -> Option<Found> {
 /// The relay signs always; whether the receiver looks is known only once somebody has sent it
 /// something forged.
 pub(super) fn signature(facts: &Facts, _: &Surroundings) -> Option<Found> {
-    if facts.endpoint.url.scheme() == LOCAL_SCHEME {
+    if facts.endpoint.is_polled || facts.endpoint.url.scheme() == LOCAL_SCHEME {
         return None;
     }
     match facts.refuses_forgeries {
@@ -169,5 +169,8 @@ mod tests {
             facts.refuses_forgeries = refuses;
             assert_eq!(codes(&facts, &around()), codes_of, "{url} {refuses:?}");
         }
+        let mut polled = facts(1, "relay:poll").with(|endpoint| endpoint.is_polled = true);
+        polled.refuses_forgeries = None;
+        assert!(codes(&polled, &around()).is_empty());
     }
 }
