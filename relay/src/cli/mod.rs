@@ -99,7 +99,7 @@ enum Command {
     Restore(backup::Restore),
     /// Puts what a file says in force in a relay that runs
     #[command(
-        after_help = "Example:\n  relay apply -f relay-resources.toml --dry-run\n  relay apply -f pack:whatsable\n  relay export | relay apply -f - --url https://other.example\n\nExit code 78 if there is a fault; then nothing was changed."
+        after_help = "Example:\n  relay apply -f relay-resources.toml --dry-run\n  relay apply -f pack:whatsable\n  relay apply -f relay-resources.toml --url https://other.example\n\nIn what `relay export` writes, secrets are sealed: fill them in before it is applied to another relay.\n\nExit code 78 if there is a fault; then nothing was changed."
     )]
     Apply(apply::Apply),
     /// Writes what a relay that runs has, as a file that `apply` takes
