@@ -15,6 +15,7 @@ pub mod receiver;
 pub mod secrets;
 pub mod sign;
 pub mod simulate;
+pub mod strange;
 pub mod torture;
 pub mod tls;
 pub mod wait;

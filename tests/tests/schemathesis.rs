@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use http::Method;
-use relay_tests::binary;
 use relay_tests::instance::{ADMIN_KEY, Relay};
 use relay_tests::receiver::Receiver;
+use relay_tests::{binary, guests};
 use serde_json::{Value, json};
 
 /// The version from PyPI.
@@ -63,8 +63,20 @@ fn run(command: &mut Command) {
     );
 }
 
+/// What bodies are made of that JSON Schema does not describe.
+const MEDIA_TYPES: &str = r#"
+import schemathesis
+from hypothesis import strategies
+
+components = strategies.binary(max_size=64) | strategies.binary(max_size=64).map(lambda rest: b"\0asm\x0d\0\x01\0" + rest)
+schemathesis.openapi.media_type("application/wasm", components)
+"#;
+const MEDIA_TYPES_FILE: &str = "media_types.py";
+
 /// What is expected beyond what JSON Schema can say.
 const EXPECTED: &str = r#"
+hooks = "./media_types.py"
+
 [checks.positive_data_acceptance]
 # 412: another revision; 422: what a definition may be beyond its shape, such as which URLs may be reached.
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 422, 429, "5xx"]
@@ -89,7 +101,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409, 422]
 "#;
 
 /// What is there to be asked for, by how the paths begin that name it: of several the first.
-type Known = [(&'static str, String); 11];
+type Known = [(&'static str, String); 12];
 
 /// Settings, with the names of what is there.
 fn settings(folder: &Path, document: &Value, known: &Known) -> PathBuf {
@@ -110,10 +122,10 @@ fn settings(folder: &Path, document: &Value, known: &Known) -> PathBuf {
     let mut text = EXPECTED.to_owned();
     for (at, operations) in named {
         let (begins, value) = &known[at];
-        let parameter = if begins.starts_with("/in/") {
-            "source"
-        } else {
-            "id"
+        let parameter = match begins.split('/').nth(1) {
+            Some("in") => "source",
+            _ if begins.starts_with("/v1/plugins/") => "name",
+            _ => "id",
         };
         let operations = operations.join(", ");
         text += &format!(
@@ -121,6 +133,7 @@ fn settings(folder: &Path, document: &Value, known: &Known) -> PathBuf {
              parameters = {{ \"path.{parameter}\" = \"{value}\" }}\n"
         );
     }
+    std::fs::write(folder.join(MEDIA_TYPES_FILE), MEDIA_TYPES).expect("files can be written");
     let path = folder.join("schemathesis.toml");
     std::fs::write(&path, text).expect("files can be written");
     path
@@ -149,6 +162,16 @@ async fn furnish(relay: &Relay, receiver: &Receiver) -> Known {
     let failing = json!({"name": "failing", "when": {"consecutive_failures": 5}});
     let failing = make("/v1/alerts", failing).await;
     let inspector = make("/v1/inspectors", json!({"name": "look"})).await;
+    let bearer = format!("Bearer {ADMIN_KEY}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/wasm"),
+    ];
+    for component in [guests::EDITS, guests::REMEMBERS] {
+        let path = "/v1/plugins/tidy/versions";
+        let made = relay.send(Method::POST, path, &headers, component).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
     let event = relay.event("invoice.paid", json!({"amount": 12})).await;
     let delivery = relay.delivery(&event, "succeeded").await;
     let job = make("/v1/deliveries/retry", json!({"endpoint": "crm"})).await;
@@ -161,6 +184,7 @@ async fn furnish(relay: &Relay, receiver: &Receiver) -> Known {
         ("/v1/rules/{id}", closed),
         ("/v1/alerts/{id}", failing),
         ("/v1/inspectors/{id}", inspector),
+        ("/v1/plugins/{name}", "tidy".to_owned()),
         ("/v1/events/{id}", event),
         ("/v1/deliveries/{id}", id(&delivery)),
         ("/v1/jobs/{id}", job),

@@ -95,6 +95,7 @@ fn fixtures(plugin: &str) -> Vec<(PathBuf, Fixture)> {
 async fn check(plugins: &Plugins, plugin: &str, fixture: Fixture) -> Value {
     let used = PluginUse {
         name: plugin.to_owned(),
+        pin: None,
         config: fixture.config,
         secrets: fixture
             .secrets

@@ -257,11 +257,12 @@ fn conflict(code: &'static str, detail: &'static str) -> Failure {
     Failure(Problem::new(409, code, "Not answered yet", detail))
 }
 
-fn unreadable(error: &axum::Error) -> Failure {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
+/// What a caller is told of a body that cannot be read whole.
+pub(super) fn unreadable(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut cause = Some(error);
     while let Some(found) = cause {
         if found.is::<http_body_util::LengthLimitError>() {
-            let detail = "the body is larger than server.body_limit";
+            let detail = "the body is larger than server.body_limit, or than a component may be";
             return Failure(Problem::new(413, "body_too_large", "Body too large", detail));
         }
         cause = found.source();

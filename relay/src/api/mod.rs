@@ -50,6 +50,7 @@ mod managed;
 pub mod openapi;
 mod page;
 mod params;
+pub(crate) mod plugins;
 mod poll;
 mod recovery;
 mod resource;
@@ -127,6 +128,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(calls::routes())
         .merge(event_types::routes())
         .merge(definitions::routes())
+        .merge(plugins::routes())
         .merge(tenants::routes())
         .merge(keys::routes())
         .merge(usage::routes())

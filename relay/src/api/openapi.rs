@@ -138,12 +138,15 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let name = if tag == "in" { method.to_owned() } else { name };
     operation["operationId"] = json!(format!("{tag}_{name}"));
     operation["tags"] = json!([tag]);
-    if let Some(body) = operation.get_mut("requestBody")
-        && let Some(anything) = body["content"].get_mut("*/*")
-    {
+    if let Some(body) = operation.get_mut("requestBody") {
         // Bytes have no schema, and what may be anything may be nothing.
-        *anything = json!({});
-        body["required"] = json!(false);
+        if let Some(anything) = body["content"].get_mut("*/*") {
+            *anything = json!({});
+            body["required"] = json!(false);
+        }
+        if let Some(bytes) = body["content"].get_mut("application/wasm") {
+            *bytes = json!({});
+        }
     }
     if operation.get("security").is_none() {
         operation["security"] = json!([{"bearer": []}]);

@@ -20,6 +20,8 @@ pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// How long a whole exchange may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same of one that something has to be compiled for.
+const LONG_PATIENCE: Duration = Duration::from_secs(150);
 
 /// Which relay to talk to, and as whom.
 #[derive(Debug, Clone, Args)]
@@ -68,6 +70,18 @@ impl Access {
     ) -> anyhow::Result<Answer> {
         let headers = vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())];
         self.send(method, path, headers, body).await
+    }
+
+    /// Sends what takes the relay long.
+    pub(super) async fn upload(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Answer> {
+        let mut headers = vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())];
+        headers.extend(self.headers());
+        exchange_within(LONG_PATIENCE, "POST", &self.at(path)?, &headers, body).await
     }
 
     /// Reads what is at a path.
@@ -138,15 +152,25 @@ pub(super) async fn exchange(
     headers: &[(String, String)],
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
+    exchange_within(PATIENCE, method, url, headers, body).await
+}
+
+async fn exchange_within(
+    patience: Duration,
+    method: &str,
+    url: &url::Url,
+    headers: &[(String, String)],
+    body: Vec<u8>,
+) -> anyhow::Result<Answer> {
     let talk = async {
         let (response, driver) = begin(method, url, headers, body).await?;
         let answer = read(response).await;
         driver.abort();
         answer
     };
-    tokio::time::timeout(PATIENCE, talk)
+    tokio::time::timeout(patience, talk)
         .await
-        .with_context(|| format!("{url} did not answer within {PATIENCE:?}"))?
+        .with_context(|| format!("{url} did not answer within {patience:?}"))?
 }
 
 /// Sends one request; the answer is there up to its body.

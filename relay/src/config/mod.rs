@@ -222,8 +222,8 @@ pub fn load(text: &str, surroundings: &dyn Surroundings) -> Result<Config, Vec<F
 /// What a name of a source, endpoint or rule may look like, for a message.
 const NAME_REMEDY: &str = "use 1 to 64 letters, digits, `-`, `_` and `.`";
 
-/// Whether a text can name a source, endpoint or rule: it stands in paths, logs and headers.
-fn is_name(text: &str) -> bool {
+/// Whether a text can name a source, endpoint, rule or plugin: it stands in paths, logs and headers.
+pub fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
             .bytes()

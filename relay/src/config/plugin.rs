@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::reader::Section;
-use crate::model::plugin::{Limits, PluginUse};
+use crate::model::plugin::{Limits, NoPin, PluginUse, read_use};
 
 /// Plugins that one chain may have.
 const CHAIN_MAX: usize = 16;
@@ -27,7 +27,14 @@ pub fn plugin_uses(section: &Section<'_>, defaults: Limits) -> Vec<PluginUse> {
 }
 
 fn plugin_use(section: Section<'_>, defaults: Limits) -> Option<PluginUse> {
-    let name = section.required("use", "\"redact-fields\"").map(str::to_owned);
+    let named = section.required("use", "\"redact-fields\"").map(read_use);
+    if let Some(Err(NoPin)) = named {
+        section.fault(
+            "use",
+            "names no version behind `@`",
+            "write name@sha256: and at least twelve of its hexadecimal digits",
+        );
+    }
     let config = match section.value("config") {
         None => Value::Object(Map::new()),
         Some(value) => value.clone(),
@@ -42,8 +49,10 @@ fn plugin_use(section: Section<'_>, defaults: Limits) -> Option<PluginUse> {
     let limits = limits(&section, defaults);
     let reuse = section.boolean("reuse").unwrap_or(true);
     section.finish();
+    let (name, pin) = named?.ok()?;
     Some(PluginUse {
-        name: name?,
+        name: name.to_owned(),
+        pin,
         config,
         secrets,
         limits,

@@ -1,11 +1,12 @@
 //! From definitions to what the path uses: names get their ids, plugins are bound, chains and
 //! signers are made, and all of it becomes a directory.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context as _, anyhow};
 
 use super::entry::{Entry, Made, Origin, uses_of_source};
+use super::installed::Installed;
 use super::shelf::Shelf;
 use crate::clock::Clock;
 use crate::config::{Config, Declared, definition};
@@ -21,7 +22,7 @@ use crate::model::resource::{Definition, Kind, Resource};
 use crate::model::rule::Rule;
 use crate::model::source::Source;
 use crate::model::tenant::Tenant;
-use crate::plugins::{Bound, Chain, Owner, Plugins};
+use crate::plugins::{BindError, Bound, Chain, Owner, Plugins};
 use crate::store::{Named, Store};
 
 /// What of a configuration cannot be used although it reads well: plugins that are not there
@@ -36,6 +37,8 @@ pub(super) struct Workshop {
     pub(super) plugins: Plugins,
     pub(super) sender: Arc<Sender>,
     pub(super) clock: Arc<dyn Clock>,
+    /// What names of plugins stand for beside the operator's.
+    installed: RwLock<Arc<Installed>>,
 }
 
 /// A checked definition, ready to be made into something.
@@ -49,8 +52,47 @@ pub(super) enum Checked {
 }
 
 impl Workshop {
-    /// Everything that a configuration declares, all of it for the default tenant.
+    /// One that knows the operator's plugins.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        plugins: Plugins,
+        sender: Arc<Sender>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            store,
+            plugins,
+            sender,
+            clock,
+            installed: RwLock::default(),
+        }
+    }
+
+    /// The same where these plugins are installed.
+    pub(super) fn with(&self, installed: Installed) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            plugins: self.plugins.clone(),
+            sender: Arc::clone(&self.sender),
+            clock: Arc::clone(&self.clock),
+            installed: RwLock::new(Arc::new(installed)),
+        }
+    }
+
+    /// The plugins that tenants have uploaded.
+    pub(super) fn installed(&self) -> Arc<Installed> {
+        Arc::clone(&self.installed.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has names of plugins stand for these from now on.
+    pub(super) fn install(&self, installed: Installed) {
+        *self.installed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(installed);
+    }
+
+    /// Everything that a configuration declares, all of it for the default tenant. It sees the
+    /// operator's plugins alone.
     pub(super) async fn declared(&self, config: &Config, tenant: &Tenant) -> anyhow::Result<Shelf> {
+        let operators = self.with(Installed::default());
         let mut faults = Vec::new();
         let mut shelf = Shelf::default();
         let sources = config.sources.iter().map(|declared| &declared.item.name);
@@ -87,7 +129,7 @@ impl Workshop {
         for (checked, definition, id) in sources.chain(endpoints).chain(others) {
             let checked = checked.called(id, TenantId::DEFAULT);
             let resource = checked.resource(definition);
-            match self.make(config, checked, tenant).await {
+            match operators.make(config, checked, tenant).await {
                 Ok(made) => {
                     let entry = Entry {
                         made,
@@ -256,6 +298,17 @@ impl Workshop {
         target.with_context(|| format!("endpoint {name}"))
     }
 
+    async fn bind_one(&self, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
+        let installed = self.installed();
+        match installed.version(owner.tenant, &used.name, used.pin.as_ref())? {
+            Some(version) => {
+                let uploads = self.store.as_ref();
+                self.plugins.bind_uploaded(uploads, version, used, owner).await
+            }
+            None => self.plugins.bind(used, owner).await,
+        }
+    }
+
     /// Binds every plugin of a list, or says of each that cannot be used why.
     async fn bind(&self, uses: &[PluginUse], owner: &Owner) -> anyhow::Result<Vec<Bound>> {
         let kind = match owner.kind {
@@ -268,7 +321,7 @@ impl Workshop {
         let mut bound = Vec::new();
         let mut faults = Vec::new();
         for used in uses {
-            match self.plugins.bind(used, owner.clone()).await {
+            match self.bind_one(used, owner.clone()).await {
                 Ok(made) => bound.push(made),
                 Err(error) => faults.push(format!("{kind} {}: {:#}", owner.name, anyhow::Error::new(error))),
             }

@@ -11,7 +11,9 @@ pub mod audit;
 mod change;
 mod entry;
 mod forget;
+mod installed;
 mod plan;
+mod plugins;
 mod schema;
 mod secrets;
 mod shelf;
@@ -27,7 +29,9 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use assemble::Unusable;
 pub use change::{Handle, Left, Refused, Write};
 pub use entry::{Entry, Origin};
+pub use installed::{Own, User};
 pub use plan::{Planned, Step, Wanted};
+pub use plugins::{PluginRefused, Provenance, Usable, Versioned};
 pub use schema::{definition, patch};
 pub use secrets::overlap;
 pub use usage::Limit;
@@ -43,8 +47,10 @@ use crate::model::resource::{Kind, Resource};
 use crate::plugins::Plugins;
 use crate::queue::{Queue, Terms};
 use crate::quota::Quotas;
-use crate::store::{Store, Usage};
+use crate::store::{self, Store, Usage};
 use assemble::Workshop;
+use installed::Installed;
+use plugins::Uploading;
 use shelf::Shelf;
 
 /// See the module.
@@ -57,6 +63,7 @@ pub struct Manager {
     /// that of two changes the later one wins.
     config: Mutex<Config>,
     shelf: RwLock<Arc<Shelf>>,
+    uploading: Uploading,
 }
 
 /// What a manager is made of.
@@ -89,23 +96,32 @@ impl Manager {
     /// its deliveries wait.
     pub async fn start(parts: Parts, config: Config) -> anyhow::Result<Self> {
         let manager = Self {
-            workshop: Workshop {
-                store: parts.store,
-                plugins: parts.plugins,
-                sender: parts.sender,
-                clock: parts.clock,
-            },
+            workshop: Workshop::new(parts.store, parts.plugins, parts.sender, parts.clock),
             directories: parts.directories,
             queue: parts.queue,
             quotas: parts.quotas,
             config: Mutex::new(config),
             shelf: RwLock::default(),
+            uploading: Uploading::default(),
         };
         let config = manager.lock().await;
+        manager.workshop.install(manager.uploaded().await?);
         let prepared = manager.prepare(&config).await?;
         manager.put_in_force(prepared).await;
         drop(config);
         Ok(manager)
+    }
+
+    /// The plugins that the store keeps. If they cannot be read, those that use them rest.
+    async fn uploaded(&self) -> Result<Installed, store::Error> {
+        match self.workshop.store.uploaded().await {
+            Ok(uploaded) => Ok(Installed::of(uploaded)),
+            Err(store::Error::Corrupt(problem)) => {
+                tracing::error!(problem, "uploaded plugins cannot be read");
+                Ok(Installed::default())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The configuration in force; nothing changes while it is held.

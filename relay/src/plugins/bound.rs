@@ -1,6 +1,7 @@
 //! A plugin at its place: one owner's configuration, secrets and state.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::doors::{AuthRequest, Authenticated, Problem};
 use super::edits::Bounds;
@@ -19,6 +20,7 @@ use super::visit::{Grants, Notes, Origin};
 use super::{Call, changes::Change};
 use crate::model::attempt::FaultKind;
 use crate::model::event::Event;
+use crate::model::plugin::Limits;
 use crate::model::reply::Answer;
 
 /// A plugin bound to one endpoint or source, ready to be called. Cheap to clone; lives on
@@ -155,6 +157,28 @@ impl Bound {
 
     fn lacks(&self, hook: &str) -> Fault {
         Fault::new(FaultKind::Unloadable, format!("it has no hook {hook}"))
+    }
+
+    /// The same plugin with no more time for a call than this.
+    pub(super) fn hurried(&self, time: Duration) -> Self {
+        let grants = &*self.0.grants;
+        if grants.limits.time <= time {
+            return self.clone();
+        }
+        let limits = Limits {
+            time,
+            ..grants.limits
+        };
+        Self(Arc::new(Inner {
+            runtime: self.0.runtime.clone(),
+            code: self.0.code.clone(),
+            grants: Arc::new(Grants {
+                limits,
+                ..grants.clone()
+            }),
+            digest: self.0.digest,
+            pool: None,
+        }))
     }
 
     /// What `setup` objects to in the configuration.

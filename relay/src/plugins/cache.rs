@@ -17,8 +17,9 @@ use wasmtime::component::Component;
 const CODE: &str = "cwasm";
 /// What the digest of compiled code is called.
 const DIGEST: &str = "b3";
-/// Files that stay however old they are.
+/// Code of this engine that stays however old it is: so many files, with so many bytes.
 const FILES_KEPT: usize = 200;
+const BYTES_KEPT: u64 = 1 << 30;
 /// Files of other engines that are younger than this stay: two versions of the relay may
 /// share a folder during an upgrade.
 const FOREIGN_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -56,6 +57,7 @@ impl Cache {
         #[expect(unsafe_code, reason = "loading compiled code is the point of the cache")]
         // SAFETY: the file is as this relay wrote it, in a folder that only its user can write to.
         let loaded = unsafe { Component::deserialize_file(engine, &path) };
+        touch(&path);
         loaded
             .inspect_err(
                 |error| tracing::warn!(path = %path.display(), %error, "compiled plugin cannot be loaded"),
@@ -67,7 +69,8 @@ impl Cache {
     pub(super) fn store(&self, digest: &blake3::Hash, code: &[u8]) -> io::Result<()> {
         self.write(&self.path(digest, CODE), code)?;
         // Last, so that a digest never stands beside code that is not there yet.
-        self.write(&self.path(digest, DIGEST), blake3::hash(code).to_hex().as_bytes())
+        self.write(&self.path(digest, DIGEST), blake3::hash(code).to_hex().as_bytes())?;
+        self.prune()
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -82,7 +85,8 @@ impl Cache {
             .join(format!("{}-{}.{extension}", digest.to_hex(), self.engine))
     }
 
-    /// Removes old code of other engines, and the oldest of this one's beyond a number.
+    /// Removes old code of other engines, and of this one's what was not loaded for longest. Code in
+    /// use goes on without its file.
     fn prune(&self) -> io::Result<()> {
         let mut own = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -96,13 +100,21 @@ impl Cache {
             let age = age(&path);
             let is_own = stem.to_string_lossy().ends_with(&self.engine);
             if is_own {
-                own.push((age, path));
+                let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+                own.push((age, path, bytes));
             } else if age > FOREIGN_AGE_MAX {
                 remove(&path);
             }
         }
         own.sort();
-        own.iter().skip(FILES_KEPT).for_each(|(_, path)| remove(path));
+        let mut bytes_kept = 0;
+        for (place, (_, path, bytes)) in own.iter().enumerate() {
+            bytes_kept += bytes;
+            // The newest stays, whatever its size.
+            if place > 0 && (place >= FILES_KEPT || bytes_kept > BYTES_KEPT) {
+                remove(path);
+            }
+        }
         Ok(())
     }
 }
@@ -127,6 +139,19 @@ fn age(path: &Path) -> Duration {
         .ok()
         .and_then(|changed| SystemTime::now().duration_since(changed).ok())
         .unwrap_or_default()
+}
+
+/// Notes that code was loaded: what is in use is removed last.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the age of a file is told by the machine's clock"
+)]
+fn touch(path: &Path) {
+    let file = fs::OpenOptions::new().append(true).open(path);
+    let touched = file.and_then(|file| file.set_modified(SystemTime::now()));
+    if let Err(error) = touched {
+        tracing::debug!(path = %path.display(), %error, "that a compiled plugin was loaded is not noted");
+    }
 }
 
 #[cfg(unix)]

@@ -29,7 +29,7 @@ const PROCESSOR_SECONDS_MAX: u64 = 60;
 /// Longest that is waited for it.
 const TIME_MAX: Duration = Duration::from_secs(60);
 /// Most compiled code of one component.
-const CODE_BYTES_MAX: u64 = 256 << 20;
+const CODE_BYTES_MAX: u64 = 64 << 20;
 /// Longest explanation that is read from the child.
 const REASON_BYTES_MAX: u64 = 4 << 10;
 /// The child's allocator would else reserve a gigabyte before it is limited, in KiB.

@@ -1,4 +1,4 @@
-//! From the name of a plugin to compiled code: found, checked, compiled once.
+//! From a plugin's name or version to compiled code: found, checked, compiled once.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,27 @@ use super::compile::Compiler;
 use super::engine::Runtime;
 use super::instance::Code;
 use super::manifest::{self, Hooks, Inspection, LoadError};
+use super::offered::{Offered, Place};
 use super::v0_1::HookIndices;
-use super::{BindError, Settings, stock};
+use super::{BindError, Settings, schema, stock};
+use crate::model::id::TenantId;
+use crate::model::plugin::{Pin, Version};
 use crate::model::words::nearest;
+use crate::store::Uploads;
 
 /// A plugin, ready to be bound.
+#[derive(Clone)]
 pub(super) struct Loaded {
     pub(super) code: Arc<Code>,
-    pub(super) inspection: Inspection,
+    pub(super) inspection: Arc<Inspection>,
     pub(super) digest: blake3::Hash,
+}
+
+/// The same without keeping the code alive.
+struct Known {
+    code: Weak<Code>,
+    inspection: Arc<Inspection>,
+    digest: blake3::Hash,
 }
 
 /// Finds and loads plugins.
@@ -33,8 +45,12 @@ pub(super) struct Library {
     /// What is loaded, as long as anyone uses it; the lock of an entry is held while it is
     /// being compiled, so that all who want the same wait for one compilation.
     shelf: Mutex<HashMap<blake3::Hash, Arc<Entry>>>,
+    /// Uploaded versions in use: they never change, so they need not be read again.
+    uploaded: Mutex<HashMap<Version, Known>>,
     /// Compiling takes all cores and much memory: one at a time.
     compiling: tokio::sync::Mutex<()>,
+    /// Looking at all plugins there are reads all of them: one at a time, too.
+    looking: tokio::sync::Mutex<()>,
 }
 
 type Entry = tokio::sync::Mutex<Weak<Code>>;
@@ -54,18 +70,159 @@ impl Library {
             cache,
             runtime,
             shelf: Mutex::default(),
+            uploaded: Mutex::default(),
             compiling: tokio::sync::Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
         }
     }
 
     /// The plugin of that name, as it is now: a file in the operator's folder, else a stock
-    /// plugin.
-    pub(super) async fn load(self: &Arc<Self>, name: &str) -> Result<Loaded, BindError> {
-        let (library, wanted) = (self.clone(), name.to_owned());
-        let read = tokio::task::spawn_blocking(move || library.read(&wanted)).await;
-        let (bytes, inspection) = read.map_err(|_| BindError::Panicked {
+    /// plugin. A pinned one has to be the version that is wanted.
+    pub(super) async fn load(self: &Arc<Self>, name: &str, pin: Option<&Pin>) -> Result<Loaded, BindError> {
+        let (wanted, pin) = (name.to_owned(), pin.cloned());
+        let read = move |library: &Self| {
+            let bytes = library.find(&wanted)?;
+            if let Some(pin) = pin {
+                check_pin(&wanted, &pin, Version::of(&bytes))?;
+            }
+            library.read(&wanted, bytes)
+        };
+        let (bytes, inspection) = self.reading(name, read).await?;
+        self.ready(name, bytes, inspection).await
+    }
+
+    /// A version that a tenant has uploaded.
+    pub(super) async fn load_uploaded(
+        self: &Arc<Self>,
+        uploads: &dyn Uploads,
+        tenant: TenantId,
+        name: &str,
+        version: Version,
+    ) -> Result<Loaded, BindError> {
+        if let Some(loaded) = self.known(version) {
+            return Ok(loaded);
+        }
+        let component = uploads.component(tenant, name, version).await;
+        let bytes = component.map_err(|error| damaged(name, format!("it cannot be read: {error}")))?;
+        let bytes =
+            bytes.ok_or_else(|| damaged(name, format!("its version {version} is not there any more")))?;
+        let wanted = name.to_owned();
+        let read = move |library: &Self| match Version::of(&bytes) == version {
+            true => library.read(&wanted, bytes),
+            false => Err(damaged(&wanted, format!("it is not what {version} was"))),
+        };
+        let (bytes, inspection) = self.reading(name, read).await?;
+        let loaded = self.ready(name, bytes, inspection).await?;
+        self.know(version, &loaded);
+        Ok(loaded)
+    }
+
+    /// Finds out whether a component can be used, and what it says about itself. Its code is kept
+    /// in the cache.
+    pub(super) async fn examine(
+        self: &Arc<Self>,
+        name: &str,
+        bytes: Bytes,
+    ) -> Result<Arc<Inspection>, BindError> {
+        let wanted = name.to_owned();
+        let read = move |library: &Self| {
+            let (bytes, inspection) = library.read(&wanted, bytes)?;
+            let config = inspection.manifest.config.as_ref();
+            config
+                .map_or(Ok(()), schema::read)
+                .map_err(|reason| BindError::Load {
+                    name: wanted,
+                    reason: LoadError::Manifest(reason),
+                })?;
+            Ok((bytes, inspection))
+        };
+        let (bytes, inspection) = self.reading(name, read).await?;
+        Ok(self.ready(name, bytes, inspection).await?.inspection)
+    }
+
+    /// The plugins that are the operator's to offer, by name: those in the folder, and the stock
+    /// plugins that none of these stands in front of.
+    pub(super) async fn offered(self: &Arc<Self>) -> Vec<Offered> {
+        let _turn = self.looking.lock().await;
+        let library = self.clone();
+        let all = move || {
+            let names = library.names();
+            names
+                .into_iter()
+                .filter_map(|name| library.offer(&name))
+                .collect()
+        };
+        tokio::task::spawn_blocking(all).await.unwrap_or_default()
+    }
+
+    /// The one of that name.
+    pub(super) async fn offered_as(self: &Arc<Self>, name: &str) -> Option<Offered> {
+        let (library, name) = (self.clone(), name.to_owned());
+        let one = tokio::task::spawn_blocking(move || library.offer(&name));
+        one.await.ok().flatten()
+    }
+
+    /// Where the plugin of that name is, if the operator has one.
+    pub(super) fn place(&self, name: &str) -> Option<Place> {
+        if self.path(name).is_some_and(|path| path.exists()) {
+            return Some(Place::Folder);
+        }
+        stock::find(name).map(|_| Place::Stock)
+    }
+
+    fn offer(&self, name: &str) -> Option<Offered> {
+        let from = self.place(name)?;
+        let found = self.find(name);
+        Some(Offered {
             name: name.to_owned(),
-        })??;
+            from,
+            version: found.as_ref().ok().map(|bytes| Version::of(bytes)),
+            inspection: found.and_then(|bytes| Ok(self.read(name, bytes)?.1)),
+        })
+    }
+
+    fn known(&self, version: Version) -> Option<Loaded> {
+        let uploaded = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = uploaded.get(&version)?;
+        Some(Loaded {
+            code: known.code.upgrade()?,
+            inspection: Arc::clone(&known.inspection),
+            digest: known.digest,
+        })
+    }
+
+    fn know(&self, version: Version, loaded: &Loaded) {
+        let mut uploaded = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+        uploaded.retain(|_, known| known.code.strong_count() > 0);
+        let known = Known {
+            code: Arc::downgrade(&loaded.code),
+            inspection: Arc::clone(&loaded.inspection),
+            digest: loaded.digest,
+        };
+        uploaded.insert(version, known);
+    }
+
+    async fn reading<T: Send + 'static>(
+        self: &Arc<Self>,
+        name: &str,
+        read: impl FnOnce(&Self) -> Result<T, BindError> + Send + 'static,
+    ) -> Result<T, BindError> {
+        let library = self.clone();
+        let read = tokio::task::spawn_blocking(move || read(&library)).await;
+        read.unwrap_or_else(|_| {
+            Err(BindError::Panicked {
+                name: name.to_owned(),
+            })
+        })
+    }
+
+    /// Has a component compiled that is not yet.
+    async fn ready(
+        self: &Arc<Self>,
+        name: &str,
+        bytes: Bytes,
+        inspection: Inspection,
+    ) -> Result<Loaded, BindError> {
         let digest = blake3::hash(&bytes);
         let entry = self.entry(digest);
         let mut loaded = entry.lock().await;
@@ -79,7 +236,7 @@ impl Library {
         };
         Ok(Loaded {
             code,
-            inspection,
+            inspection: Arc::new(inspection),
             digest,
         })
     }
@@ -163,8 +320,7 @@ impl Library {
         }
     }
 
-    fn read(&self, name: &str) -> Result<(Bytes, Inspection), BindError> {
-        let bytes = self.find(name)?;
+    fn read(&self, name: &str, bytes: Bytes) -> Result<(Bytes, Inspection), BindError> {
         let refuse = |reason| BindError::Load {
             name: name.to_owned(),
             reason,
@@ -228,10 +384,17 @@ impl Library {
         is_plain.then(|| folder.join(format!("{name}.wasm")))
     }
 
+    /// The names of all plugins of the operator's, in order.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = stock::names().map(str::to_owned).collect();
+        names.extend(self.folder.iter().flat_map(|folder| names_in(folder)));
+        names.sort();
+        names.dedup();
+        names
+    }
+
     fn unknown(&self, name: &str) -> BindError {
-        let mut known: Vec<String> = stock::names().map(str::to_owned).collect();
-        known.extend(self.folder.iter().flat_map(|folder| names_in(folder)));
-        known.sort();
+        let known = self.names();
         let words: Vec<&str> = known.iter().map(String::as_str).collect();
         let hint = match nearest(name, &words) {
             Some(near) => format!("did you mean {near}?"),
@@ -242,6 +405,24 @@ impl Library {
             name: name.to_owned(),
             hint,
         }
+    }
+}
+
+fn check_pin(name: &str, pin: &Pin, found: Version) -> Result<(), BindError> {
+    match pin.fits(&found) {
+        true => Ok(()),
+        false => Err(BindError::NoVersion {
+            name: name.to_owned(),
+            pin: pin.clone(),
+            hint: format!("it is {found}"),
+        }),
+    }
+}
+
+fn damaged(name: &str, why: String) -> BindError {
+    BindError::Load {
+        name: name.to_owned(),
+        reason: LoadError::Malformed(why),
     }
 }
 

@@ -57,7 +57,7 @@ pub enum LoadError {
 }
 
 /// The hooks that a plugin has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Hooks {
     pub setup: bool,
     pub authenticate: bool,
@@ -112,7 +112,7 @@ pub struct Manifest {
 }
 
 /// All that can be known of a component without running it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
     pub manifest: Manifest,
     pub hooks: Hooks,

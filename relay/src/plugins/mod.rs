@@ -4,7 +4,9 @@
 //! A plugin is a guest. It sees what it was granted, takes no more time, memory and output
 //! than it may, and when it breaks, the break is data for the chain's owner to decide on.
 //!
-//! - [`Plugins::bind`] finds a plugin, compiles it once, checks its owner's configuration.
+//! - [`Plugins::bind`] finds a plugin, compiles it once, checks its owner's configuration;
+//!   [`Plugins::bind_uploaded`] does so with a version that a tenant has uploaded.
+//! - [`Plugins::examine`] says whether a component can be used at all.
 //! - [`Chain::run`] sends an event through the plugins of an endpoint or source.
 //! - [`Bound::authenticate`] asks one plugin whether a request is genuine.
 //!
@@ -16,13 +18,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::model::id::{DeliveryId, TenantId};
-use crate::model::plugin::PluginUse;
-use crate::store::{Named, PluginState, Scope};
+use crate::model::plugin::{Pin, PluginUse, Version};
+use crate::store::{Named, PluginState, Scope, Uploads};
 
 mod bound;
 mod cache;
@@ -40,6 +44,7 @@ mod json;
 mod library;
 mod limits;
 mod manifest;
+mod offered;
 mod payload;
 mod pool;
 mod schema;
@@ -57,13 +62,19 @@ pub use chain::{Chain, Chained, Ran};
 pub use doors::{AuthRequest, Authenticated, Identity, Problem};
 pub use fault::Fault;
 pub use manifest::{Hooks, Inspection, LoadError, Manifest};
+pub use offered::{Offered, Place};
 
 use compile::Compiler;
 use engine::Runtime;
-use library::Library;
+use library::{Library, Loaded};
 use pool::Pool;
 use visit::Grants;
 use watch_folder::FolderWatch;
+
+/// Largest component, unless the settings say otherwise.
+pub const COMPONENT_BYTES_MAX: usize = 4 << 20;
+/// Longest that `setup` may run, whatever the limits of the use: changes of other things wait.
+const SETUP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Where plugins come from and what they may take altogether.
 #[derive(Debug, Clone)]
@@ -90,7 +101,7 @@ impl Settings {
             cache,
             instances_max: 256,
             memory_bytes_max: 256 << 20,
-            component_bytes_max: 4 << 20,
+            component_bytes_max: COMPONENT_BYTES_MAX,
             compiler: Compiler::Here,
         }
     }
@@ -118,6 +129,8 @@ impl Error {
 pub enum BindError {
     #[error("there is no plugin {name}: {hint}")]
     NotFound { name: String, hint: String },
+    #[error("the plugin {name} has no version {pin}: {hint}")]
+    NoVersion { name: String, pin: Pin, hint: String },
     #[error("the plugin {name} cannot be read from {path}")]
     Unreadable {
         name: String,
@@ -224,8 +237,28 @@ impl Plugins {
     /// There is no such plugin, this relay cannot run it, or its configuration does not fit:
     /// then all problems are told at once.
     pub async fn bind(&self, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
+        let loaded = self.0.library.load(&used.name, used.pin.as_ref()).await?;
+        self.bind_to(loaded, used, owner).await
+    }
+
+    /// The same with a version that the owner's tenant has uploaded under that name.
+    ///
+    /// # Errors
+    /// As [`Plugins::bind`], also if it is not there any more, or is not what it was.
+    pub async fn bind_uploaded(
+        &self,
+        uploads: &dyn Uploads,
+        version: Version,
+        used: &PluginUse,
+        owner: Owner,
+    ) -> Result<Bound, BindError> {
+        let library = &self.0.library;
+        let loaded = library.load_uploaded(uploads, owner.tenant, &used.name, version);
+        self.bind_to(loaded.await?, used, owner).await
+    }
+
+    async fn bind_to(&self, loaded: Loaded, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
         let shared = &*self.0;
-        let loaded = shared.library.load(&used.name).await?;
         let manifest = &loaded.inspection.manifest;
         let refuse = |problems| BindError::Config {
             name: used.name.clone(),
@@ -263,6 +296,30 @@ impl Plugins {
         Ok(bound)
     }
 
+    /// Whether a component can be used, and what it says about itself: it is read, its schema too,
+    /// and compiled. Nothing of it is run.
+    ///
+    /// # Errors
+    /// Why this relay cannot run it.
+    pub async fn examine(&self, name: &str, component: Bytes) -> Result<Arc<Inspection>, BindError> {
+        self.0.library.examine(name, component).await
+    }
+
+    /// The plugins that are the operator's to offer, by name.
+    pub async fn offered(&self) -> Vec<Offered> {
+        self.0.library.offered().await
+    }
+
+    /// The one of that name.
+    pub async fn offered_as(&self, name: &str) -> Option<Offered> {
+        self.0.library.offered_as(name).await
+    }
+
+    /// Where the operator has a plugin of that name, if there is one.
+    pub fn place(&self, name: &str) -> Option<Place> {
+        self.0.library.place(name)
+    }
+
     /// What a component says about itself. Nothing of it is run or compiled.
     ///
     /// # Errors
@@ -283,7 +340,7 @@ async fn check_setup(bound: &Bound) -> Result<(), BindError> {
         return Ok(());
     }
     let name = || bound.name().to_owned();
-    match bound.check_config().await {
+    match bound.hurried(SETUP_TIME_MAX).check_config().await {
         Ok(problems) if problems.is_empty() => Ok(()),
         Ok(problems) => Err(BindError::Config {
             name: name(),

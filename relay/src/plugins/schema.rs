@@ -3,11 +3,29 @@
 use serde_json::{Map, Value};
 
 use super::doors::Problem;
+use crate::model::schema::Schema;
 
 /// How deep schemas are followed when defaults are filled in.
 const DEPTH_MAX: usize = 32;
 /// Most problems that are told at once.
 const PROBLEMS_MAX: usize = 20;
+/// Places that are looked at for defaults: schemas may refer to themselves.
+const STEPS_MAX: usize = 100_000;
+/// Bytes of all defaults that are filled in, as JSON.
+const DEFAULTS_BYTES_MAX: usize = 1 << 20;
+
+/// Whether a schema can be used, as those of strangers have to be: within bounds.
+///
+/// # Errors
+/// Says in one sentence why not.
+pub(super) fn read(schema: &Value) -> Result<(), String> {
+    Schema::read(schema).map(drop).map_err(|mismatch| {
+        format!(
+            "the schema of its configuration, at {:?}, {}",
+            mismatch.pointer, mismatch.problem
+        )
+    })
+}
 
 /// The configuration with the schema's defaults filled in, if it fits the schema.
 ///
@@ -22,7 +40,15 @@ pub(super) fn check(schema: Option<&Value>, config: &Value) -> Result<Value, Vec
     let Some(schema) = schema else {
         return Ok(config);
     };
-    fill(schema, schema, &mut config, DEPTH_MAX);
+    let mut filling = Filling {
+        root: schema,
+        steps_left: STEPS_MAX,
+        bytes_left: DEFAULTS_BYTES_MAX,
+    };
+    if filling.fill(schema, &mut config, DEPTH_MAX).is_none() {
+        let message = "the defaults of the plugin's schema are too many".to_owned();
+        return Err(vec![problem("", message)]);
+    }
     let validator = jsonschema::validator_for(schema).map_err(|error| {
         vec![problem(
             "",
@@ -48,47 +74,62 @@ fn problem(at: &str, message: String) -> Problem {
     }
 }
 
-/// Puts defaults where the configuration says nothing.
-fn fill(root: &Value, schema: &Value, config: &mut Value, depth: usize) {
-    let Some(depth) = depth.checked_sub(1) else {
-        return;
-    };
-    let schema = resolve(root, schema);
-    for part in schema
-        .get("allOf")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        fill(root, part, config, depth);
-    }
-    match config {
-        Value::Object(members) => fill_members(root, schema, members, depth),
-        Value::Array(items) => {
-            let Some(schema) = schema.get("items") else {
-                return;
-            };
-            items.iter_mut().for_each(|item| fill(root, schema, item, depth));
-        }
-        _ => {}
-    }
+/// Puts defaults where a configuration says nothing, within bounds.
+struct Filling<'s> {
+    root: &'s Value,
+    steps_left: usize,
+    bytes_left: usize,
 }
 
-fn fill_members(root: &Value, schema: &Value, members: &mut Map<String, Value>, depth: usize) {
-    let Some(Value::Object(properties)) = schema.get("properties") else {
-        return;
-    };
-    for (name, property) in properties {
-        if !members.contains_key(name)
-            && let Some(default) = resolve(root, property)
-                .get("default")
-                .or_else(|| property.get("default"))
+impl Filling<'_> {
+    /// `None`: a bound is reached.
+    fn fill(&mut self, schema: &Value, config: &mut Value, depth: usize) -> Option<()> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Some(());
+        };
+        self.steps_left = self.steps_left.checked_sub(1)?;
+        let schema = resolve(self.root, schema);
+        for part in schema
+            .get("allOf")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
         {
-            members.insert(name.clone(), default.clone());
+            self.fill(part, config, depth)?;
         }
-        if let Some(value) = members.get_mut(name) {
-            fill(root, property, value, depth);
+        match config {
+            Value::Object(members) => self.fill_members(schema, members, depth),
+            Value::Array(items) => {
+                let Some(schema) = schema.get("items") else {
+                    return Some(());
+                };
+                items
+                    .iter_mut()
+                    .try_for_each(|item| self.fill(schema, item, depth))
+            }
+            _ => Some(()),
         }
+    }
+
+    fn fill_members(&mut self, schema: &Value, members: &mut Map<String, Value>, depth: usize) -> Option<()> {
+        let Some(Value::Object(properties)) = schema.get("properties") else {
+            return Some(());
+        };
+        for (name, property) in properties {
+            if !members.contains_key(name)
+                && let Some(default) = resolve(self.root, property)
+                    .get("default")
+                    .or_else(|| property.get("default"))
+            {
+                let bytes = name.len() + default.to_string().len();
+                self.bytes_left = self.bytes_left.checked_sub(bytes)?;
+                members.insert(name.clone(), default.clone());
+            }
+            if let Some(value) = members.get_mut(name) {
+                self.fill(property, value, depth)?;
+            }
+        }
+        Some(())
     }
 }
 
@@ -164,5 +205,32 @@ mod tests {
         assert!(check(Some(&json!({ "type": 7 })), &json!({})).is_err());
         let circle = json!({ "properties": { "a": { "$ref": "#" } }, "default": {} });
         assert!(check(Some(&circle), &json!({ "a": { "a": {} } })).is_ok());
+    }
+
+    #[test]
+    fn schemas_that_double_at_every_step_end_in_a_problem() {
+        let doubles = json!({
+            "default": {}, "properties": { "a": { "$ref": "#" }, "b": { "$ref": "#" } }
+        });
+        let parts = json!({ "allOf": [{ "$ref": "#" }, { "$ref": "#" }] });
+        let long = json!({ "default": "x".repeat(30_000) });
+        let many: Map<String, Value> = (0..100).map(|at| (at.to_string(), long.clone())).collect();
+        for schema in [doubles, parts, json!({ "properties": many })] {
+            let problems = check(Some(&schema), &json!({})).expect_err("too much");
+            assert!(problems[0].message.contains("too many"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_schema_of_a_stranger_is_read_within_bounds() {
+        assert_eq!(read(&schema()), Ok(()));
+        for schema in [
+            json!({ "type": 7 }),
+            json!({ "$ref": "#" }),
+            json!({ "$ref": "https://example.com/schema.json" }),
+        ] {
+            let why = read(&schema).expect_err("it cannot be used");
+            assert!(why.contains("configuration"), "{why}");
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::model::secret::Secret;
 use crate::store::{PluginState, Scope};
 
 /// What an owner gives a plugin; the same for all its calls.
+#[derive(Clone)]
 pub(super) struct Grants {
     pub(super) plugin: String,
     pub(super) owner: Owner,

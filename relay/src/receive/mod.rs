@@ -21,7 +21,7 @@ use utoipa::OpenApi as _;
 
 use crate::api;
 use crate::api::auth::{Keys, Peer, Right};
-use crate::api::calls;
+use crate::api::{calls, plugins};
 use crate::clock::Clock;
 use crate::directory::Directories;
 use crate::flow::{Flow, Receipt};
@@ -293,13 +293,16 @@ fn accepted(receipts: &[Receipt], is_batch: bool) -> Response<Body> {
 impl Gate {
     async fn api(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         const DOOR: &str = "api";
-        let limit = self.limits.body_bytes_max;
         let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let (larger, later) = plugins::allowance(path);
+        let limit = self.limits.body_bytes_max.max(larger);
         if body.size_hint().lower() > limit as u64 {
             return self.refuse(DOOR, peer, Refusal::TooLarge { limit }.into());
         }
-        // No handler waits for anything but the body and the store, and a call for its receiver.
-        let deadline = self.limits.body_timeout + calls::waits(head.uri.path());
+        // No handler waits for anything but the body and the store, a call for its receiver, and an
+        // upload for the compiler.
+        let deadline = self.limits.body_timeout + calls::waits(path) + later;
         let mut request = Request::from_parts(head, axum::body::Body::new(Limited::new(body, limit)));
         request.extensions_mut().insert(Peer(peer.ip()));
         let response = match tokio::time::timeout(deadline, self.api.clone().oneshot(request)).await {

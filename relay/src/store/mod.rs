@@ -39,6 +39,7 @@ mod jobs;
 mod keys;
 pub mod memory;
 pub mod monitoring;
+mod plugins;
 mod replies;
 pub mod rules;
 pub mod seal;
@@ -51,6 +52,7 @@ pub use insight::{Activity, Insight, Recent};
 pub use jobs::{Bite, Deliveries, Job, JobState, Jobs, Member, Span, Started, Step, Stepped, Walked, Work};
 pub use keys::{Key, KeyCount, KeyFilter, KeyRing, Role};
 pub use monitoring::Monitoring;
+pub use plugins::{NewVersion, PluginChange, Uploaded, UploadedVersion, Uploads};
 pub use state::{PluginState, STATE_BYTES_MAX, Scope, Written};
 pub use usage::{Metering, Owned, Usage};
 
@@ -64,6 +66,7 @@ pub trait Store:
     + Resources
     + Metering
     + PluginState
+    + Uploads
     + RuleState
     + Insight
     + Monitoring
@@ -81,6 +84,7 @@ impl<T> Store for T where
         + Resources
         + Metering
         + PluginState
+        + Uploads
         + RuleState
         + Insight
         + Monitoring

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use relay::model::attempt::Attempt;
 use relay::model::audit::{Deed, Entry};
 use relay::model::counts::Counts;
@@ -14,6 +15,7 @@ use relay::model::event::Event;
 use relay::model::id::{DeliveryId, EndpointId, EventId, InspectorId, JobId, KeyId, RuleId, TenantId};
 use relay::model::inspector::Inspector;
 use relay::model::page::{Listed, Page};
+use relay::model::plugin::Version;
 use relay::model::resource::{Kind, Resource};
 use relay::model::time::Timestamp;
 use relay::store::memory::MemoryStore;
@@ -24,10 +26,10 @@ use relay::store::monitoring::{
 use relay::store::{
     Accepted, Audit, AuditFilter, Chain, Claimed, DeliveryFilter, DeliveryQueue, Disabled, DueBatch,
     DueTimers, Error, EventFilter, EventStore, Failing, Fingerprint, Insight, Job, Jobs, KeptKey, Key,
-    KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent, Owned, PluginState, Pruned, Recent, Record,
-    Registry, Replies, Reply, RequestName, Resources, Retiring, Retried, Rotation, RuleLosses, RuleState,
-    RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped, TimerId, UnfinishedPage, Usage,
-    Walked, Which, Written,
+    KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent, Owned, PluginChange, PluginState, Pruned,
+    Recent, Record, Registry, Replies, Reply, RequestName, Resources, Retiring, Retried, Rotation,
+    RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped, TimerId,
+    UnfinishedPage, Uploaded, Uploads, Usage, Walked, Which, Written,
 };
 
 use super::Flaw;
@@ -543,6 +545,30 @@ impl Metering for FaultyStore {
 }
 
 /// No endpoint of a simulation has a plugin, so this is only passed on.
+#[async_trait]
+impl Uploads for FaultyStore {
+    async fn uploaded(&self) -> Result<Vec<Uploaded>, Error> {
+        self.inner.uploaded().await
+    }
+
+    async fn change_plugin(&self, change: PluginChange, deed: Deed) -> Result<(), Error> {
+        self.inner.change_plugin(change, deed).await
+    }
+
+    async fn about(&self, tenant: TenantId, name: &str, version: Version) -> Result<Option<String>, Error> {
+        self.inner.about(tenant, name, version).await
+    }
+
+    async fn component(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        version: Version,
+    ) -> Result<Option<Bytes>, Error> {
+        self.inner.component(tenant, name, version).await
+    }
+}
+
 #[async_trait]
 impl Resources for FaultyStore {
     fn fresh_id(&self, now: Timestamp) -> i64 {

@@ -26,6 +26,7 @@ mod bad_input;
 mod hostile;
 mod config;
 mod plugins;
+mod plugins_api;
 mod stock;
 mod calls;
 mod log;

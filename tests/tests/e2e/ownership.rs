@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use relay_tests::client::Answer;
+use relay_tests::guests;
 use relay_tests::instance::{ADMIN_KEY, Relay, accepted};
 use relay_tests::receiver::Receiver;
 use relay_tests::wait::eventually;
@@ -149,6 +150,20 @@ async fn one_of_each(owner: &As<'_>, receiver: &Receiver) -> Own {
         let gone = owner.ask("DELETE", &path, &Value::Null).await;
         assert!(gone.status < 300, "{path}: {}", gone.text());
     }
+    let bearer = format!("Bearer {}", owner.key);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/wasm"),
+    ];
+    let name = format!("{MARK}-plugin");
+    let path = format!("/v1/plugins/{name}/versions");
+    let made = owner
+        .relay
+        .send(Method::POST, &path, &headers, guests::EDITS)
+        .await;
+    assert_eq!(made.status, 201, "{path}: {}", made.text());
+    own.insert("version", text(&made.json()["version"]).to_owned());
+    own.insert("plugin", name);
     let job = format!("/v1/jobs/{}", own["job"]);
     let is_over = |shown: &Value| shown["job"]["state"] == "done" && shown["pending"] == json!(1);
     eventually("the job to be done and both deliveries recorded", || async {
@@ -181,6 +196,8 @@ enum Told {
     ForAdmins,
     /// That it is not who it says: this is for whoever knows a source's secret.
     NotGenuine,
+    /// What anybody is told of a name of their own: nobody else's can be said.
+    OfItsOwn(u16),
 }
 
 /// What the path of an operation leads to, with what body it is called, and what comes of it.
@@ -244,6 +261,15 @@ fn call(method: &str, path: &str, own: &Own) -> Option<(&'static str, Value, Tol
         ("GET", "/v1/jobs/{id}") | ("POST", "/v1/jobs/{id}/cancel") => found("job", none),
         ("GET" | "DELETE", "/v1/keys/{id}") => found("key", none),
         ("PATCH", "/v1/keys/{id}") => found("key", json!({"name": "taken"})),
+        ("GET", "/v1/plugins/{name}" | "/v1/plugins/{name}/versions")
+        | ("DELETE", "/v1/plugins/{name}/versions/{version}")
+        | ("POST", "/v1/plugins/{name}/rollback") => Some(("plugin", none, Told::OfItsOwn(404))),
+        ("POST", "/v1/plugins/{name}/promote") => {
+            let version = json!({"version": own["version"]});
+            Some(("plugin", version, Told::OfItsOwn(404)))
+        }
+        // It is no component.
+        ("POST", "/v1/plugins/{name}/versions") => Some(("plugin", json!({}), Told::OfItsOwn(415))),
         (_, "/in/{source}") => Some(("source", event, Told::NotGenuine)),
         _ => None,
     }
@@ -314,7 +340,8 @@ async fn operations(relay: &Relay) -> Vec<(String, String, Value)> {
 }
 
 /// The path of an operation with somebody's id in it.
-fn with_id(path: &str, id: &str) -> String {
+fn with_id(path: &str, id: &str, own: &Own) -> String {
+    let path = &path.replace("{version}", &own["version"]);
     let (before, after) = path.split_once('{').expect("it has a parameter");
     let (_, after) = after.split_once('}').expect("a parameter ends");
     assert!(!after.contains('{'), "{path} has several parameters");
@@ -335,8 +362,8 @@ async fn seen(owner: &As<'_>, own: &Own, operations: &[(String, String, Value)])
     let mut seen = BTreeMap::new();
     for (method, path, _) in operations.iter().filter(|(method, ..)| method == "GET") {
         let asked = match call(method, path, own) {
-            Some((_, _, told)) if told != Told::Nothing => continue,
-            Some((what, ..)) => with_id(path, &own[what]),
+            Some((_, _, Told::ForAdmins | Told::NotGenuine)) => continue,
+            Some((what, ..)) => with_id(path, &own[what], own),
             // What goes on, counts by the minute, or needs to be asked otherwise.
             None if path.contains('{') || UNSETTLED.contains(&path.as_str()) => continue,
             None => path.clone(),
@@ -369,12 +396,13 @@ async fn reach_for(other: &As<'_>, own: &Own, operations: &[(String, String, Val
     for (method, path, _) in operations.iter().filter(|(_, path, _)| path.contains('{')) {
         let (what, body, told) = call(method, path, own)
             .unwrap_or_else(|| panic!("{method} {path} is new: say in `call` how it is called"));
-        let asked = with_id(path, &own[what]);
+        let asked = with_id(path, &own[what], own);
         let answer = other.ask(method, &asked, &body).await;
         let wanted = match told {
             Told::Nothing => wanted,
             Told::ForAdmins => 403,
             Told::NotGenuine => 401,
+            Told::OfItsOwn(status) => status,
         };
         assert_eq!(answer.status, wanted, "{method} {asked}: {}", answer.text());
         answer.problem();
@@ -394,8 +422,8 @@ async fn list_all(other: &As<'_>, own: &Own, operations: &[(String, String, Valu
             assert!(answer.status < 500, "{asked}: {}", answer.text());
             tells_nothing(own, &asked, &answer);
             let is_list = answer.status == 200 && answer.header("content-type") == "application/json";
-            // The other has a key, and has done something.
-            let has_own = ["/v1/audit", "/v1/keys", "/openapi.json"].contains(&path.as_str());
+            // The other has a key, has done something, and may use the operator's plugins.
+            let has_own = ["/v1/audit", "/v1/keys", "/v1/plugins", "/openapi.json"].contains(&path.as_str());
             if is_list && !has_own {
                 let data = answer.json()["data"].take();
                 assert!(data.is_null() || data == json!([]), "{asked}: {}", answer.text());

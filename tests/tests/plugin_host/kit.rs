@@ -127,6 +127,7 @@ fn clock() -> ManualClock {
 pub(crate) fn used(name: &str, config: Value) -> PluginUse {
     PluginUse {
         name: name.to_owned(),
+        pin: None,
         config,
         secrets: vec![
             ("key".to_owned(), Secret::new("k-secret".to_owned())),

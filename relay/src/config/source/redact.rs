@@ -27,6 +27,7 @@ pub(super) fn read(source: &Section<'_>, limits: Limits) -> Option<PluginUse> {
     section.finish();
     Some(PluginUse {
         name: PLUGIN.to_owned(),
+        pin: None,
         config: Value::Object(told.into_iter().flatten().collect()),
         secrets: hash_key
             .map(|key| (HASH_KEY.to_owned(), key))

@@ -14,6 +14,7 @@ mod jobs;
 mod keys;
 mod kit;
 mod monitoring;
+mod plugins;
 mod pruning;
 mod queue;
 mod registry;
@@ -136,6 +137,9 @@ where
         jobs::erasing_takes_off_what_was_stored,
         usage::only_tenants_that_are_metered_are_counted,
         usage::everything_has_an_owner,
+        plugins::a_plugin_reads_back_with_its_versions_newest_first,
+        plugins::a_plugin_belongs_to_one_tenant,
+        plugins::a_version_goes_by_itself_and_the_last_with_its_plugin,
         audit::each_tenant_has_a_chain_of_its_own,
         audit::entries_are_listed_newest_first_by_what_is_asked,
         audit::what_is_forgotten_leaves_a_chain_behind,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::kit::{OTHER_TENANT, TENANT, at, done};
+use crate::model::audit::{By, Deed};
 use crate::model::id::{EndpointId, TenantId};
 use crate::model::page::Page;
+use crate::model::plugin::Version;
 use crate::model::resource::{Definition, Kind, Resource};
-use crate::store::{Disabled, Saved, Store, Which};
+use crate::store::{Disabled, PluginChange, Saved, Store, Which};
 
 pub(super) fn endpoint(store: &Arc<dyn Store>, name: &str) -> Resource {
     let keys = json!({"name": name, "url": "https://example.com", "secret": "whsec_x"});
@@ -190,10 +192,21 @@ pub(super) async fn with_a_tenant_goes_all_that_it_had(store: Arc<dyn Store>) {
     let other = endpoint(&store, "crm");
     save(&store, &own).await;
     save(&store, &other).await;
+    let plugin = PluginChange {
+        tenant: own.tenant,
+        name: "tidy".to_owned(),
+        history: vec![Version::of(b"tidy")],
+        added: None,
+        removed: None,
+    };
+    let deed = Deed::new(own.tenant, at(4), By::OPERATOR, "plugin.uploaded");
+    done(store.change_plugin(plugin, deed).await);
     save(&store, &changed(&tenant, |next| next.deleted_at = Some(at(5)))).await;
     assert!(done(store.is_deleted(own.id).await), "its tenant is");
     assert!(!done(store.is_deleted(other.id).await));
     assert_eq!(done(store.living().await).len(), 2, "it can be restored");
+    assert_eq!(done(store.uploaded().await).len(), 1);
     done(store.forget_resources(at(6), 100, 10).await);
+    assert_eq!(done(store.uploaded().await), []);
     assert_eq!(done(store.living().await), [other]);
 }

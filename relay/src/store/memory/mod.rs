@@ -27,6 +27,7 @@ mod insight;
 mod jobs;
 mod monitoring;
 mod keys;
+mod plugins;
 mod registry;
 mod replies;
 mod resources;
@@ -71,6 +72,7 @@ struct Tables {
     failing: BTreeMap<EndpointId, Failing>,
     keys: BTreeMap<KeyId, Key>,
     inspectors: Vec<Inspector>,
+    plugins: BTreeMap<(TenantId, String), plugins::Plugin>,
     resources: BTreeMap<i64, Resource>,
     usage: BTreeMap<TenantId, Usage>,
     replies: HashMap<RequestName, replies::Claim>,
@@ -101,6 +103,7 @@ impl Default for Tables {
             failing: BTreeMap::new(),
             keys: BTreeMap::new(),
             inspectors: Vec::new(),
+            plugins: BTreeMap::new(),
             resources: BTreeMap::new(),
             usage: BTreeMap::new(),
             replies: HashMap::new(),

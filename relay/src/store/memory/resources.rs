@@ -147,5 +147,6 @@ impl Tables {
         self.keys.retain(|_, key| key.tenant != gone);
         self.jobs.retain(|_, job| job.tenant != gone);
         self.inspectors.retain(|inspector| inspector.tenant != gone);
+        self.plugins.retain(|(tenant, _), _| *tenant != gone);
     }
 }

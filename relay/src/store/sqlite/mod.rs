@@ -49,6 +49,7 @@ mod measure_search;
 mod messages;
 mod monitoring;
 mod plan;
+mod plugins;
 mod prune;
 mod readers;
 mod record;

@@ -55,6 +55,10 @@ const MIGRATIONS: &[&str] = &[
         env!("CARGO_MANIFEST_DIR"),
         "/migrations/0010_requests.sql"
     )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0011_plugins.sql"
+    )),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.

@@ -1,5 +1,7 @@
 //! `relay plugin`
 
+mod push;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,6 +40,11 @@ pub(super) enum Plugin {
         after_help = "Example:\n  relay plugin run redact-fields event.json --config '{\"mask\": [\"/phone\"]}'\n\nThe file holds an event ({\"type\": …, \"data\": …}) or a fixture ({\"hook\", \"event\" or \"request\", \"config\", \"secrets\"})."
     )]
     Run(Run),
+    /// Uploads a plugin to a relay that runs
+    #[command(
+        after_help = "Example:\n  relay plugin push target/wasm32-wasip2/release/only_paid.wasm --name only-paid --promote\n\nThe first version of a name is current at once. Later ones are when they are promoted; until then they are used where they are named: { use = \"only-paid@sha256:…\" }."
+    )]
+    Push(push::Push),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +76,7 @@ impl Plugin {
             Self::List => list(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Run(run) => run.run().await,
+            Self::Push(push) => push.run().await,
         }
     }
 }
@@ -223,6 +231,7 @@ impl Run {
         let plugins = Plugins::new(settings, Arc::new(MemoryStore::default()), Arc::new(SystemClock))?;
         let used = PluginUse {
             name,
+            pin: None,
             config: given.config.clone().unwrap_or_else(|| json!({})),
             secrets: given
                 .secrets

@@ -1,0 +1,133 @@
+//! `relay plugin push`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::client::Access;
+use crate::plugins::Plugins;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Push {
+    #[command(flatten)]
+    access: Access,
+    /// The file with the component
+    file: PathBuf,
+    /// What it is used by, in place of the name that its author gave it, or of the file's
+    #[arg(long)]
+    name: Option<String>,
+    /// Makes it current, too
+    #[arg(long)]
+    promote: bool,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+}
+
+impl Push {
+    #[expect(clippy::print_stdout, reason = "the result of the command")]
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let file = self.file.display();
+        let component = std::fs::read(&self.file).with_context(|| format!("cannot read {file}"))?;
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => {
+                let stem = self.file.file_stem().unwrap_or_default().to_string_lossy();
+                // What the relay would refuse is told without asking it.
+                let found = Plugins::inspect(&component, &stem);
+                found.map_err(|why| anyhow!("{file} {why}"))?.manifest.name
+            }
+        };
+        let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+        let path = format!("/v1/plugins/{name}/versions");
+        let answer = self.access.upload(&path, "application/wasm", component).await?;
+        let (is_new, mut version) = (answer.status == 201, told(&answer.json(), &answer.body)?);
+        if self.promote && version["current"] == json!(false) {
+            let wanted = json!({"version": version["version"]});
+            let path = format!("/v1/plugins/{name}/promote");
+            let answer = self.access.change("POST", &path, None, Some(&wanted)).await?;
+            version = told(&answer.json(), &answer.body)?;
+        }
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&version)?);
+        } else {
+            println!("{}", shown(&version, is_new));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The answer, or what the relay objected to: all of it.
+fn told(answer: &anyhow::Result<Value>, body: &[u8]) -> anyhow::Result<Value> {
+    match answer {
+        Ok(value) => Ok(value.clone()),
+        Err(refused) => {
+            let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+            let faults = problem["errors"].as_array().into_iter().flatten();
+            let faults = faults.filter_map(|fault| fault["message"].as_str());
+            let lines: Vec<_> = std::iter::once(refused.to_string())
+                .chain(faults.map(str::to_owned))
+                .collect();
+            anyhow::bail!(lines.join("\n  "))
+        }
+    }
+}
+
+/// A version and who uses it, for people.
+fn shown(version: &Value, is_new: bool) -> String {
+    let word = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
+    let is_current = version["current"] == json!(true);
+    let state = match (is_new, is_current) {
+        (true, true) => "uploaded, current",
+        (true, false) => "uploaded, not current: promote it, or name it where it is used",
+        (false, true) => "there already, current",
+        (false, false) => "there already, not current",
+    };
+    let mut lines = vec![format!("{}@{} {state}", word("name"), word("version"))];
+    let users = version["users"].as_array().cloned().unwrap_or_default();
+    for user in &users {
+        let word = |key: &str| user[key].as_str().unwrap_or_default();
+        let how = match user["follows"] == json!(true) {
+            true => String::new(),
+            false => format!(", pinned to {}", pins(user)),
+        };
+        lines.push(format!("used by {} {}{how}", word("kind"), word("name")));
+    }
+    if users.is_empty() {
+        lines.push("used by nobody yet".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn pins(user: &Value) -> String {
+    let pins = user["pins"].as_array().into_iter().flatten();
+    let pins: Vec<_> = pins.filter_map(Value::as_str).collect();
+    pins.join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_what_became_of_it_and_who_uses_it() {
+        let user = |name: &str, follows: bool, pins: &[&str]| json!({"kind": "endpoint", "name": name, "follows": follows, "pins": pins});
+        let mut version = json!({
+            "name": "tidy", "version": "sha256:ab", "current": true,
+            "users": [user("crm", true, &[]), user("erp", false, &["sha256:cd"])],
+        });
+        assert_eq!(
+            shown(&version, true),
+            "tidy@sha256:ab uploaded, current\nused by endpoint crm\nused by endpoint erp, pinned to sha256:cd"
+        );
+        version["users"] = json!([]);
+        version["current"] = json!(false);
+        assert_eq!(
+            shown(&version, false),
+            "tidy@sha256:ab there already, not current\nused by nobody yet"
+        );
+    }
+}
