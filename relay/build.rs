@@ -85,9 +85,9 @@ fn watch(root: &Path, plugins: &[Plugin]) {
         "Cargo.toml",
         "Cargo.lock",
         "wit",
-        "sdk/Cargo.toml",
-        "sdk/src",
-        "sdk/macros/src",
+        "sdk/rust/Cargo.toml",
+        "sdk/rust/src",
+        "sdk/rust/macros/src",
         "relay/build.rs",
     ];
     let own = ["Cargo.toml", "plugin.toml", "config.schema.json", "src"];

@@ -12,14 +12,14 @@ use crate::{Request, Verdict};
 use host::relay::plugin::types;
 
 pub(crate) mod host {
-    wit_bindgen::generate!({ path: "../wit", world: "relay:plugin/host", generate_unused_types: true });
+    wit_bindgen::generate!({ path: "../../wit", world: "relay:plugin/host", generate_unused_types: true });
 }
 
 macro_rules! hook_world {
     ($module:ident, $world:literal) => {
         pub mod $module {
             wit_bindgen::generate!({
-                path: "../wit",
+                path: "../../wit",
                 world: $world,
                 pub_export_macro: true,
                 with: {
