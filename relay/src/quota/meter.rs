@@ -82,6 +82,11 @@ impl Meter {
         }
     }
 
+    /// Whether its limits need what is accepted to be counted durably.
+    pub(super) const fn counts_events(&self) -> bool {
+        self.quota.counts_events()
+    }
+
     /// Whether so many events may come at this moment.
     pub(super) fn keep_pace(&self, events: usize) -> Result<(), Over> {
         match (&self.pace, u32::try_from(events).ok().and_then(NonZeroU32::new)) {

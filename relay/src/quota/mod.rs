@@ -55,7 +55,8 @@ impl Quotas {
         }
     }
 
-    /// Has the store count for those of these tenants that need it, before they are limited.
+    /// Has the store count for those of these tenants that need it, before they are limited. Those
+    /// that are limited stay counted: whether what comes next comes into force is not known yet.
     ///
     /// # Errors
     /// The store does not answer.
@@ -83,6 +84,38 @@ impl Quotas {
             (tenant.id, Arc::new(meter))
         });
         self.meters.store(Arc::new(meters.collect()));
+    }
+
+    /// Puts the limits of one tenant in force, and leaves those of all others as they are.
+    pub fn set(&self, tenant: &Tenant, usage: &HashMap<TenantId, Usage>) {
+        let mut meters = HashMap::clone(&self.meters.load());
+        let usage = usage.get(&tenant.id).copied().unwrap_or_default();
+        match (tenant.quota.bounds_events(), meters.get(&tenant.id)) {
+            (true, Some(before)) => {
+                let meter = before.with(tenant.quota, usage);
+                meters.insert(tenant.id, Arc::new(meter));
+            }
+            (true, None) => {
+                meters.insert(tenant.id, Arc::new(Meter::new(tenant.quota, usage)));
+            }
+            (false, Some(_)) => {
+                meters.remove(&tenant.id);
+            }
+            (false, None) => return,
+        }
+        self.meters.store(Arc::new(meters));
+    }
+
+    /// Has the store count for nobody any more but those whose limits in force need it.
+    ///
+    /// # Errors
+    /// The store does not answer; then it goes on counting.
+    pub async fn count_no_others(&self) -> Result<(), store::Error> {
+        let meters = self.meters.load_full();
+        let counted = meters.iter().filter(|(_, meter)| meter.counts_events());
+        self.store
+            .meter_only(counted.map(|(tenant, _)| *tenant).collect())
+            .await
     }
 
     /// Lets events of these sizes in, all or none. `None`: the tenant has no limits.
@@ -150,5 +183,88 @@ impl Ticket {
             bytes += size;
         }
         self.meter.give_back(self.day, events, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::model::event::{Envelope, Event};
+    use crate::model::id::EventId;
+    use crate::model::quota::Quota;
+    use crate::model::time::Timestamp;
+    use crate::store::NewEvent;
+    use crate::store::memory::MemoryStore;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_770_033_600_000);
+
+    fn tenant(id: i64, events_per_day: Option<u64>) -> Tenant {
+        Tenant {
+            id: TenantId::from_raw(id),
+            name: format!("t{id}"),
+            plan: None,
+            quota: Quota {
+                events_per_day,
+                ..Quota::default()
+            },
+        }
+    }
+
+    async fn counted(store: &Arc<dyn Store>) -> Vec<(i64, u64)> {
+        let usage = store.usage().await.unwrap();
+        usage
+            .iter()
+            .map(|(tenant, usage)| (tenant.raw(), usage.events))
+            .collect()
+    }
+
+    async fn accept(store: &Arc<dyn Store>, tenant: i64) {
+        let event = Event {
+            id: EventId::from_raw(crate::model::id::first_raw_at(NOW)),
+            tenant: TenantId::from_raw(tenant),
+            source: None,
+            received_at: NOW,
+            envelope: Envelope::default(),
+            headers: Vec::new(),
+            data: Bytes::from_static(b"1"),
+        };
+        let new = NewEvent {
+            event: Arc::new(event),
+            deliveries: Vec::new(),
+            dedupe: None,
+            rules: None,
+        };
+        store.accept(vec![new], NOW).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_is_limited_stays_counted_until_others_are_in_force() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::starting_at(NOW));
+        let quotas = Quotas::new(Arc::clone(&store), clock);
+        let (before, after) = (tenant(2, Some(9)), tenant(3, Some(9)));
+        let usage = quotas.count_for([&before].into_iter()).await.unwrap();
+        quotas.configure([&before].into_iter(), &usage);
+        let usage = quotas.count_for([&after].into_iter()).await.unwrap();
+        accept(&store, 2).await;
+        quotas.count_no_others().await.unwrap();
+        assert_eq!(
+            counted(&store).await,
+            [(2, 1)],
+            "the change did not come into force"
+        );
+        quotas.configure([&after].into_iter(), &usage);
+        quotas.count_no_others().await.unwrap();
+        assert_eq!(counted(&store).await, []);
+        let usage = quotas.count_for([&after].into_iter()).await.unwrap();
+        quotas.set(&after, &usage);
+        quotas.count_no_others().await.unwrap();
+        assert_eq!(counted(&store).await, [(3, 0)]);
+        quotas.set(&tenant(3, None), &usage);
+        quotas.count_no_others().await.unwrap();
+        assert_eq!(counted(&store).await, []);
     }
 }

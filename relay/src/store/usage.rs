@@ -57,9 +57,13 @@ pub enum Owned {
 /// See the module.
 #[async_trait]
 pub trait Metering: Send + Sync {
-    /// Counts for these tenants from now on, and for no others: what is there already is counted
-    /// at once, which takes about a second for a million events since the tenant was made.
+    /// Counts for these tenants too from now on, and says what all that are counted have used. What
+    /// is there already is counted at once, in one pass for all of them, which takes about a second
+    /// for a million events since the oldest of the tenants was made.
     async fn meter(&self, tenants: Vec<TenantId>, now: Timestamp) -> Result<Vec<(TenantId, Usage)>, Error>;
+
+    /// Counts for these tenants alone from now on; one that was not counted before is not either.
+    async fn meter_only(&self, tenants: Vec<TenantId>) -> Result<(), Error>;
 
     /// What the tenants that are counted have used.
     async fn usage(&self) -> Result<Vec<(TenantId, Usage)>, Error>;

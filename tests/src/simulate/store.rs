@@ -535,6 +535,10 @@ impl Metering for FaultyStore {
         self.inner.meter(tenants, now).await
     }
 
+    async fn meter_only(&self, tenants: Vec<TenantId>) -> Result<(), Error> {
+        self.inner.meter_only(tenants).await
+    }
+
     async fn usage(&self) -> Result<Vec<(TenantId, Usage)>, Error> {
         self.inner.usage().await
     }

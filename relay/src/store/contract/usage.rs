@@ -86,7 +86,9 @@ pub(super) async fn only_tenants_that_are_metered_are_counted(store: Arc<dyn Sto
     done(store.meter(vec![OTHER_TENANT], at(0)).await);
     accept(&store, &[&maker.event(1, &[]), &theirs(maker.event(2, &[]))]).await;
     assert_eq!(used(&store).await, [(OTHER_TENANT, usage(today, 1, BYTES))]);
-    done(store.meter(vec![], at(3)).await);
+    done(store.meter(vec![TENANT], at(3)).await);
+    assert_eq!(used(&store).await.len(), 2, "those before stay counted");
+    done(store.meter_only(vec![]).await);
     accept(&store, &[&theirs(maker.event(4, &[]))]).await;
     assert_eq!(used(&store).await, []);
     let begun = done(store.meter(vec![OTHER_TENANT], at(5)).await);

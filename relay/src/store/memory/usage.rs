@@ -1,5 +1,7 @@
 //! What limited tenants send and have stored, and whose things are.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 
 use super::{MemoryStore, Tables};
@@ -12,7 +14,6 @@ use crate::store::{Error, Metering, Owned, Usage};
 impl Metering for MemoryStore {
     async fn meter(&self, tenants: Vec<TenantId>, now: Timestamp) -> Result<Vec<(TenantId, Usage)>, Error> {
         let mut tables = self.tables();
-        tables.usage.retain(|tenant, _| tenants.contains(tenant));
         for tenant in tenants {
             if !tables.usage.contains_key(&tenant) {
                 let usage = tables.count(tenant, now);
@@ -24,6 +25,12 @@ impl Metering for MemoryStore {
             .iter()
             .map(|(tenant, usage)| (*tenant, *usage))
             .collect())
+    }
+
+    async fn meter_only(&self, tenants: Vec<TenantId>) -> Result<(), Error> {
+        let wanted: HashSet<_> = tenants.into_iter().collect();
+        self.tables().usage.retain(|tenant, _| wanted.contains(tenant));
+        Ok(())
     }
 
     async fn usage(&self) -> Result<Vec<(TenantId, Usage)>, Error> {

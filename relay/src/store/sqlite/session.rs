@@ -66,13 +66,12 @@ impl<'c> Session<'c> {
 
     /// Undoes what SQLite has not undone itself.
     pub(super) fn roll_back(&mut self) {
-        if self.connection.is_autocommit() {
-            return;
-        }
-        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
             tracing::error!(%error, "a transaction was not rolled back");
         }
-        // What was undone may have been what is in here.
+        // What was undone, by whomever, may have been what is in here.
         match usage::metered(self.connection) {
             Ok(metered) => self.metered = metered,
             Err(error) => tracing::error!(%error, "which tenants are counted cannot be read"),
@@ -88,4 +87,28 @@ impl<'c> Session<'c> {
 /// Prepares a statement for the life of the connection.
 pub(super) fn keep<'c>(connection: &'c Connection, sql: &str) -> rusqlite::Result<Statement<'c>> {
     connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_PERSISTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Timestamp;
+    use crate::store::sqlite::schema;
+
+    #[test]
+    fn who_is_counted_is_read_again_where_sqlite_rolled_back_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        let mut connection = schema::open_writer(&path).unwrap();
+        schema::migrate(&mut connection, &path).unwrap();
+        let mut session = Session::new(&connection, &path, 100).unwrap();
+        session.begin().unwrap();
+        usage::meter(&mut session, &[TenantId::DEFAULT], Timestamp::from_millis(0)).unwrap();
+        assert!(session.metered.contains(&TenantId::DEFAULT));
+        let twice = "INSERT OR ROLLBACK INTO marks (name, value) VALUES ('checkpoint', 1)";
+        assert!(connection.execute_batch(twice).is_err());
+        assert!(connection.is_autocommit(), "nothing is left to roll back");
+        session.roll_back();
+        assert!(session.metered.is_empty());
+    }
 }
