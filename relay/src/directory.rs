@@ -171,7 +171,7 @@ pub struct Directory {
     validated: Arc<HashMap<TenantId, HashMap<String, Arc<EventType>>>>,
     pub table: Table,
     pub rules: Arc<Rulebook>,
-    tenants: Arc<Tenants>,
+    tenants: Tenants,
 }
 
 #[derive(Default)]
@@ -180,10 +180,10 @@ struct Doors {
     named: HashMap<(TenantId, String), Arc<Door>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tenants {
-    by_id: HashMap<TenantId, Arc<Tenant>>,
-    named: HashMap<String, TenantId>,
+    by_id: HashTrieMapSync<TenantId, Arc<Tenant>>,
+    named: HashTrieMapSync<String, TenantId>,
 }
 
 /// What of a snapshot cannot be used.
@@ -302,13 +302,22 @@ impl Directory {
         self.validated.get(&tenant)?.get(name)
     }
 
-    /// The same with these tenants in force.
+    /// The same with these tenants in force, and no others.
     #[must_use]
     pub fn with_tenants(mut self, tenants: Vec<Arc<Tenant>>) -> Self {
-        let named = tenants.iter().map(|tenant| (tenant.name.clone(), tenant.id));
-        let named = named.collect();
-        let by_id = tenants.into_iter().map(|tenant| (tenant.id, tenant)).collect();
-        self.tenants = Arc::new(Tenants { by_id, named });
+        self.tenants = Tenants::default();
+        tenants.into_iter().fold(self, Self::with_tenant)
+    }
+
+    /// The same with this tenant, in place of the one with its id.
+    #[must_use]
+    pub fn with_tenant(mut self, tenant: Arc<Tenant>) -> Self {
+        let Tenants { by_id, named } = &mut self.tenants;
+        if let Some(before) = by_id.get(&tenant.id) {
+            named.remove_mut(&before.name);
+        }
+        named.insert_mut(tenant.name.clone(), tenant.id);
+        by_id.insert_mut(tenant.id, tenant);
         self
     }
 

@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use super::entry::{Entry, Made, Origin, uses_of_source};
 use super::installed::Installed;
 use super::shelf::Shelf;
+use super::tenants;
 use crate::clock::Clock;
 use crate::config::{Config, Declared, definition};
 use crate::crypto::standard_webhooks::SigningKey;
@@ -511,22 +512,37 @@ pub(super) fn directory(shelf: &Shelf) -> Result<Directory, Unusable> {
         .map(|directory| {
             directory
                 .with_event_types(event_types(shelf))
-                .with_tenants(tenants(shelf))
+                .with_tenants(tenants_of(shelf))
         })
         .map_err(Unusable::from)
 }
 
-/// The snapshot after a change of one resource: only what it belongs to is made anew. Endpoints are
-/// many and change often, so that of them only the one is.
-pub(super) fn changed(before: &Directory, shelf: &Shelf, resource: &Resource) -> Result<Directory, Unusable> {
+/// How far a change of a resource reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    Itself,
+    /// With it others come into force, go out of it, or are made anew.
+    Others,
+}
+
+/// The snapshot after a change of one resource: only what it belongs to is made anew. Endpoints and
+/// tenants are many and change often, so that of them only the one is.
+pub(super) fn changed(
+    before: &Directory,
+    shelf: &Shelf,
+    resource: &Resource,
+    reach: Reach,
+) -> Result<Directory, Unusable> {
     let directory = before.clone();
     match resource.kind {
         Kind::Source => Ok(directory.with_doors(doors(shelf))),
         Kind::Rule => directory.with_rules(rules(shelf)).map_err(Unusable::from),
         Kind::EventType => Ok(directory.with_event_types(event_types(shelf))),
         Kind::Alert => Ok(directory),
-        // With it others may come and go.
-        Kind::Tenant => self::directory(shelf),
+        Kind::Tenant => match tenants::in_force(shelf, TenantId::from_raw(resource.id)) {
+            Some(tenant) if reach == Reach::Itself => Ok(directory.with_tenant(tenant)),
+            _ => self::directory(shelf),
+        },
         Kind::Endpoint => {
             let id = EndpointId::from_raw(resource.id);
             let entry = shelf.get((resource.tenant, resource.kind, resource.id));
@@ -561,7 +577,7 @@ fn event_types(shelf: &Shelf) -> Vec<Arc<EventType>> {
     })
 }
 
-fn tenants(shelf: &Shelf) -> Vec<Arc<Tenant>> {
+fn tenants_of(shelf: &Shelf) -> Vec<Arc<Tenant>> {
     all(shelf, |made| match made {
         Made::Tenant(tenant) => Some(tenant),
         _ => None,

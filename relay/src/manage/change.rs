@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::assemble::{self, Checked};
+use super::assemble::{self, Checked, Reach};
 use super::audit::{self, Change};
 use super::entry::{Entry, Origin};
 use super::shelf::Shelf;
-use super::{Manager, Prepared, Usages};
+use super::{Manager, Prepared, Usages, tenants};
 use crate::config::reader::Fault;
 use crate::config::{Config, definition};
 use crate::flow::Flow;
@@ -116,10 +116,6 @@ impl Manager {
         by: By,
     ) -> Result<Arc<Entry>, Refused> {
         let config = self.lock().await;
-        let max = max(kind);
-        if self.shelf().count(tenant, kind) >= max {
-            return Err(Refused::TooMany(max));
-        }
         self.check_room(tenant, kind)?;
         let now = self.workshop.clock.now();
         let resource = Resource {
@@ -193,7 +189,7 @@ impl Manager {
             shelf.remove_all(TenantId::from_raw(id));
         }
         let deed = audit::of_change(by, Change::Deleted, &resource, Some(&resource.definition));
-        self.keep(resource, shelf, deed).await?;
+        self.keep(resource, shelf, deed, Reach::Others).await?;
         // Still under the lock: were it restored first, what comes after would be cancelled.
         let jobs = match kind {
             Kind::Endpoint => {
@@ -270,7 +266,8 @@ impl Manager {
             made,
             unusable: None,
         });
-        let shelf = if Self::brings_others(&next, before.as_deref()) {
+        let reach = reach(&next, before.as_deref());
+        let shelf = if reach == Reach::Others {
             let prepared = self.prepare_with(config, Some(&next)).await;
             let prepared = prepared.map_err(|fault| Refused::Unusable(format!("{fault:#}")))?;
             prepared.shelf
@@ -280,7 +277,7 @@ impl Manager {
             shelf
         };
         let deed = audit::of_change(done.by, done.change, &next, done.before);
-        self.keep(next, shelf, deed).await?;
+        self.keep(next, shelf, deed, reach).await?;
         if let Some(rule) = entry.rule() {
             self.forget_rule(rule.id, rule.enabled.then_some(rule.version))
                 .await;
@@ -289,24 +286,31 @@ impl Manager {
     }
 
     /// Keeps a resource with the note of what was done to it, and puts a shelf in force that has it, or has it no more.
-    async fn keep(&self, resource: Resource, shelf: Shelf, deed: Deed) -> Result<(), Refused> {
+    async fn keep(&self, resource: Resource, shelf: Shelf, deed: Deed, reach: Reach) -> Result<(), Refused> {
         let before = self.directories.current();
-        let directory = assemble::changed(&before, &shelf, &resource)
+        let directory = assemble::changed(&before, &shelf, &resource, reach)
             .map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
         let (kind, id, name) = (resource.kind, resource.id, resource.name.clone());
+        let own = tenants::in_force(&shelf, TenantId::from_raw(id)).filter(|_| reach == Reach::Itself);
         // Asked for first: between keeping and putting in force nothing may fail.
-        let usage = match kind {
-            Kind::Tenant => self.quotas.count_for(directory.tenants()).await?,
-            Kind::Source | Kind::Endpoint | Kind::Rule | Kind::EventType | Kind::Alert => Usages::new(),
+        let usage = match (kind, own.as_deref()) {
+            (Kind::Tenant, Some(own)) => self.quotas.count_for([own].into_iter()).await?,
+            (Kind::Tenant, None) => self.quotas.count_for(directory.tenants()).await?,
+            _ => Usages::new(),
         };
         match self.workshop.store.save(resource, Some(deed)).await? {
             Saved::Done => {}
             Saved::NameTaken => return Err(Refused::NameTaken(name)),
             Saved::Changed => return Err(Refused::Unknown),
         }
-        match kind {
+        match (kind, own) {
+            (Kind::Tenant, Some(own)) => {
+                self.quotas.set(&own, &usage);
+                self.swap(shelf, directory);
+                self.count_no_others().await;
+            }
             // With it endpoints may have come or gone.
-            Kind::Tenant => {
+            (Kind::Tenant, None) => {
                 let prepared = Prepared {
                     shelf,
                     directory,
@@ -314,8 +318,8 @@ impl Manager {
                 };
                 self.put_in_force(prepared).await;
             }
-            Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert => self.swap(shelf, directory),
-            Kind::Endpoint => {
+            (Kind::Source | Kind::Rule | Kind::EventType | Kind::Alert, _) => self.swap(shelf, directory),
+            (Kind::Endpoint, _) => {
                 self.swap(shelf, directory);
                 let endpoint = EndpointId::from_raw(id);
                 let directory = self.directories.current();
@@ -326,16 +330,6 @@ impl Manager {
             }
         }
         Ok(())
-    }
-
-    /// Whether with a resource others come in force or are made anew: a tenant that is restored
-    /// brings what it has, and plugins see how theirs is called.
-    fn brings_others(next: &Resource, before: Option<&Entry>) -> bool {
-        next.kind == Kind::Tenant
-            && match before {
-                Some(before) => before.resource.name != next.name,
-                None => next.revision > 1,
-            }
     }
 
     /// One that may be changed here.
@@ -351,7 +345,21 @@ impl Manager {
     }
 }
 
-const fn max(kind: Kind) -> usize {
+/// How far a change reaches: a tenant that is restored brings what it has, and plugins see how
+/// theirs is called.
+fn reach(next: &Resource, before: Option<&Entry>) -> Reach {
+    let is_alone = match before {
+        Some(before) => before.resource.name == next.name,
+        None => next.revision == 1,
+    };
+    match next.kind == Kind::Tenant && !is_alone {
+        true => Reach::Others,
+        false => Reach::Itself,
+    }
+}
+
+/// Living resources that a tenant may have of a kind, whatever its quota says.
+pub(super) const fn max(kind: Kind) -> usize {
     match kind {
         Kind::Source | Kind::Endpoint | Kind::EventType | Kind::Alert | Kind::Tenant => RESOURCES_MAX,
         Kind::Rule => RULES_MAX,

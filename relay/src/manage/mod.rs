@@ -196,7 +196,16 @@ impl Manager {
         self.quotas.configure(directory.tenants(), &usage);
         self.swap(shelf, directory);
         self.queue.configure(terms);
+        self.count_no_others().await;
         self.forget_rules().await;
+    }
+
+    /// Ends what is counted for limits that are not in force any more. Goes on until the next change
+    /// where it fails: nobody is held to what is counted too much.
+    async fn count_no_others(&self) {
+        if let Err(error) = self.quotas.count_no_others().await {
+            tracing::warn!(%error, "events of tenants that are not limited any more stay counted");
+        }
     }
 
     /// Puts a shelf in force, but for the terms of its endpoints: those come second,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Manager;
-use super::assemble;
+use super::assemble::{self, Reach};
 use super::audit::Change;
 use super::change::{Done, Handle, Refused, expect};
 use super::entry::{Entry, Made, Origin};
@@ -96,8 +96,13 @@ impl Manager {
         });
         let mut shelf = Shelf::clone(&self.shelf());
         shelf.insert(Arc::clone(&rotated));
-        let directory = assemble::changed(&self.directories.current(), &shelf, &rotated.resource)
-            .map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
+        let directory = assemble::changed(
+            &self.directories.current(),
+            &shelf,
+            &rotated.resource,
+            Reach::Itself,
+        )
+        .map_err(|unusable| Refused::Unusable(unusable.to_string()))?;
         let rotation = Rotation {
             own: Some(own),
             retiring,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Manager;
 use super::assemble::Checked;
-use super::change::Refused;
+use super::change::{self, Refused};
 use super::entry::{Entry, Origin};
 use super::shelf::Shelf;
 use crate::config::Config;
@@ -61,17 +61,17 @@ impl Manager {
 
     /// Whether a tenant may have one more of a kind.
     pub(super) fn check_room(&self, tenant: TenantId, kind: Kind) -> Result<(), Refused> {
+        let (count, max) = (self.shelf().count(tenant, kind), change::max(kind));
+        if count >= max {
+            return Err(Refused::TooMany(max));
+        }
         let quota = self.tenant(tenant).ok_or(Refused::Unknown)?.quota;
         let (limit, max) = match kind {
             Kind::Source => ("sources", quota.sources),
             Kind::Endpoint => ("endpoints", quota.endpoints),
             Kind::Rule | Kind::EventType | Kind::Alert | Kind::Tenant => return Ok(()),
         };
-        Ok(Reached::check(
-            limit,
-            self.shelf().count(tenant, kind) as u64,
-            max,
-        )?)
+        Ok(Reached::check(limit, count as u64, max)?)
     }
 
     /// Whether a tenant may use so many plugins in an entry that had `before`. Whoever is over the

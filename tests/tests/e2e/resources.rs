@@ -602,3 +602,35 @@ async fn a_switch_of_what_the_file_declares_heeds_if_match() {
     let current = conditional(&relay, "/v1/endpoints/crm", "\"0\"", off).await;
     assert_eq!((current.status, &current.json()["enabled"]), (200, &json!(false)));
 }
+
+#[tokio::test]
+async fn what_was_deleted_comes_back_only_where_there_is_room() {
+    // With those of the file a tenant has as many rules as it may have, but for one.
+    let rule = |number| {
+        format!("[[rule]]\nname = \"r{number}\"\ninactive_for = \"1h\"\nemit = {{ type = \"a.c\" }}\n")
+    };
+    let relay = Relay::start(&(0..999).map(rule).collect::<String>()).await;
+    let rule = |name: &str| json!({"name": name, "inactive_for": "1h", "emit": {"type": "a.c"}});
+    make(&relay, "/v1/rules", rule("first")).await;
+    let id = text(&relay.read("/v1/rules/first").await["id"]).to_owned();
+    let deleted = relay.admin(Method::DELETE, "/v1/rules/first", None).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text());
+    make(&relay, "/v1/rules", rule("second")).await;
+    for (path, body) in [
+        ("/v1/rules".to_owned(), Some(rule("third"))),
+        (format!("/v1/rules/{id}/restore"), None),
+    ] {
+        let refused = relay.admin(Method::POST, &path, body).await;
+        assert_eq!(
+            refused.problem()["code"],
+            "too_many",
+            "{path}: {}",
+            refused.text()
+        );
+    }
+    relay.admin(Method::DELETE, "/v1/rules/second", None).await;
+    let restored = relay
+        .admin(Method::POST, &format!("/v1/rules/{id}/restore"), None)
+        .await;
+    assert_eq!(restored.status, 200, "{}", restored.text());
+}
