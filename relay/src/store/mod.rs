@@ -33,6 +33,7 @@ pub use rules::{
 mod audit;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
+mod expiry;
 mod filter;
 pub mod insight;
 mod jobs;
@@ -47,6 +48,7 @@ pub mod sqlite;
 mod state;
 mod usage;
 
+pub use expiry::Expiry;
 pub use filter::{BadText, DeliveryFilter, EventFilter, Q_BYTES_MAX, Text};
 pub use insight::{Activity, Insight, Recent};
 pub use jobs::{Bite, Deliveries, Job, JobState, Jobs, Member, Span, Started, Step, Stepped, Walked, Work};
@@ -59,6 +61,7 @@ pub use usage::{Metering, Owned, Usage};
 /// All that a relay keeps.
 pub trait Store:
     EventStore
+    + Expiry
     + DeliveryQueue
     + Jobs
     + Registry
@@ -77,6 +80,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: EventStore
+        + Expiry
         + DeliveryQueue
         + Jobs
         + Registry

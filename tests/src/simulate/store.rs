@@ -25,8 +25,8 @@ use relay::store::monitoring::{
 };
 use relay::store::{
     Accepted, Audit, AuditFilter, Chain, Claimed, DeliveryFilter, DeliveryQueue, Disabled, DueBatch,
-    DueTimers, Error, EventFilter, EventStore, Failing, Fingerprint, Insight, Job, Jobs, KeptKey, Key,
-    KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent, Owned, PluginChange, PluginState, Pruned,
+    DueTimers, Error, EventFilter, EventStore, Expiry, Failing, Fingerprint, Insight, Job, Jobs, KeptKey,
+    Key, KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent, Owned, PluginChange, PluginState, Pruned,
     Recent, Record, Registry, Replies, Reply, RequestName, Resources, Retiring, Retried, Rotation,
     RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped, TimerId,
     UnfinishedPage, Uploaded, Uploads, Usage, Walked, Which, Written,
@@ -525,6 +525,27 @@ impl KeyRing for FaultyStore {
 
     async fn forget_keys(&self, before: Timestamp, limit: usize) -> Result<usize, Error> {
         self.inner.forget_keys(before, limit).await
+    }
+}
+
+/// No tenant of a simulation keeps for less time than the store.
+#[async_trait]
+impl Expiry for FaultyStore {
+    async fn expire(&self, kept_since: Vec<(TenantId, Timestamp)>, limit: usize) -> Result<Pruned, Error> {
+        self.write("expire", self.inner.expire(kept_since, limit)).await
+    }
+
+    async fn expire_overdue(
+        &self,
+        kept_since: Vec<(TenantId, Timestamp)>,
+        after: EventId,
+        limit: usize,
+    ) -> Result<(Pruned, Option<EventId>), Error> {
+        self.write(
+            "expire_overdue",
+            self.inner.expire_overdue(kept_since, after, limit),
+        )
+        .await
     }
 }
 

@@ -9,6 +9,7 @@ use super::Store;
 mod accepting;
 mod audit;
 mod deliveries;
+mod expiry;
 mod insight;
 mod jobs;
 mod keys;
@@ -92,6 +93,9 @@ where
         pruning::attempts_go_with_their_delivery,
         pruning::ids_are_not_given_twice_after_pruning,
         pruning::a_key_is_forgotten_after_its_window,
+        expiry::only_what_its_tenant_keeps_no_longer_goes_in_bites,
+        expiry::what_had_to_stay_goes_once_it_is_over,
+        expiry::who_keeps_for_longer_again_loses_nothing_more,
         registry::a_name_keeps_its_id,
         registry::the_first_secrets_are_kept,
         registry::an_endpoint_is_disabled_until_it_is_enabled,

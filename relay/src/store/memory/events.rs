@@ -64,7 +64,7 @@ impl EventStore for MemoryStore {
     ) -> Result<Pruned, Error> {
         let mut tables = self.tables();
         let mut pruned = Pruned::default();
-        let mut old = tables.removable(before, limit + 1);
+        let mut old = tables.removable(before, None, limit + 1);
         pruned.more = old.len() > limit;
         old.truncate(limit);
         for event in old {
@@ -136,9 +136,10 @@ impl Tables {
         Accepted::New
     }
 
-    /// The oldest events that pruning may remove, up to `limit`.
-    fn removable(&self, before: Timestamp, limit: usize) -> Vec<EventId> {
+    /// The oldest events that pruning may remove, of one tenant or of all, up to `limit`.
+    pub(super) fn removable(&self, before: Timestamp, of: Option<TenantId>, limit: usize) -> Vec<EventId> {
         let old = self.events.range(..EventId::from_raw(first_raw_at(before)));
+        let old = old.filter(|(_, stored)| of.is_none_or(|tenant| tenant == stored.event.tenant));
         old.filter(|(_, stored)| self.is_finished(stored))
             .map(|(id, _)| *id)
             .take(limit)
@@ -157,7 +158,7 @@ impl Tables {
     }
 
     /// Removes an event; how many deliveries went with it.
-    fn remove(&mut self, event: EventId) -> usize {
+    pub(super) fn remove(&mut self, event: EventId) -> usize {
         let Some(stored) = self.events.remove(&event) else {
             return 0;
         };

@@ -23,6 +23,7 @@ use crate::model::time::Timestamp;
 mod audit;
 mod deliveries;
 mod events;
+mod expiry;
 mod insight;
 mod jobs;
 mod monitoring;

@@ -34,6 +34,7 @@ mod failure;
 pub mod fuzz;
 mod health;
 mod erase;
+mod expiry;
 mod inbox;
 mod insight;
 mod job;

@@ -46,14 +46,12 @@ struct Bite {
 }
 
 fn find(connection: &Connection, after: i64, bounds: Bounds) -> Result<Bite, Failure> {
-    let checkpoint = deliveries::checkpoint(connection)?;
+    let judge = Judge::new(connection)?;
     let mut events = connection
         .prepare_cached("SELECT id, endpoints FROM events WHERE id > ?1 AND id < ?2 ORDER BY id")?;
     let mut events = events.query([after, first_raw_at(bounds.before)])?;
     let mut standing = Standing::prepare(connection)?;
     let mut standing = Standing::new(&mut standing, after)?;
-    let mut armed = connection.prepare_cached("SELECT 1 FROM timers WHERE event = ?1")?;
-    let replays = replayed::any(connection)?;
     let mut bite = Bite {
         ranges: Vec::new(),
         goes_on_after: None,
@@ -65,16 +63,7 @@ fn find(connection: &Connection, after: i64, bounds: Bounds) -> Result<Bite, Fai
             break;
         }
         let event = EventId::from_raw(row.get(0)?);
-        let done = readable(
-            finished(&mut standing, event, row::blob(row, 1)?, event <= checkpoint),
-            "an old event",
-        )?;
-        let done = match done {
-            // What a timer will emit again.
-            Some(_) if armed.exists([event.raw()])? => None,
-            Some(_) if replays && replayed::waits(connection, event)? => None,
-            done => done,
-        };
+        let done = judge.last_among(connection, &mut standing, event, row::blob(row, 1)?)?;
         if let Some(end) = done {
             match bite.ranges.last_mut().filter(|_| adjacent) {
                 Some(range) => range.1 = end,
@@ -87,6 +76,53 @@ fn find(connection: &Connection, after: i64, bounds: Bounds) -> Result<Bite, Fai
         last = event.raw();
     }
     Ok(bite)
+}
+
+/// Decides of events, one by one, whether they may go.
+pub(super) struct Judge {
+    checkpoint: EventId,
+    /// Whether any event was replayed.
+    replays: bool,
+}
+
+impl Judge {
+    pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
+        Ok(Self {
+            checkpoint: deliveries::checkpoint(connection)?,
+            replays: replayed::any(connection)?,
+        })
+    }
+
+    /// The last raw id of an event and its deliveries, if it may go.
+    pub(super) fn last_of(
+        &self,
+        connection: &Connection,
+        event: EventId,
+        endpoints: &[u8],
+    ) -> Result<Option<i64>, Failure> {
+        let mut standing = Standing::prepare(connection)?;
+        let mut standing = Standing::new(&mut standing, event.raw())?;
+        self.last_among(connection, &mut standing, event, endpoints)
+    }
+
+    /// The same in a walk along many.
+    fn last_among(
+        &self,
+        connection: &Connection,
+        standing: &mut Standing<'_>,
+        event: EventId,
+        endpoints: &[u8],
+    ) -> Result<Option<i64>, Failure> {
+        let is_checked = event <= self.checkpoint;
+        let finished = finished(standing, event, endpoints, is_checked);
+        let Some(last) = readable(finished, "an old event")? else {
+            return Ok(None);
+        };
+        // What a timer will emit again.
+        let mut armed = connection.prepare_cached("SELECT 1 FROM timers WHERE event = ?1")?;
+        let waits = armed.exists([event.raw()])? || self.replays && replayed::waits(connection, event)?;
+        Ok((!waits).then_some(last))
+    }
 }
 
 /// The last raw id of an event and its deliveries if none of them is still to be made. A
@@ -108,7 +144,8 @@ fn finished(
     Ok(Some(plan::last_raw(event, planned.len())))
 }
 
-fn remove(session: &Session<'_>, range: (i64, i64), pruned: &mut Pruned) -> Result<(), Failure> {
+/// Removes a range of events, first and last raw id included, with all that belongs to them.
+pub(super) fn remove(session: &Session<'_>, range: (i64, i64), pruned: &mut Pruned) -> Result<(), Failure> {
     // Among the ids there may be replays of older events: those stay as long as their event.
     session
         .statement(

@@ -59,6 +59,7 @@ const MIGRATIONS: &[&str] = &[
         env!("CARGO_MANIFEST_DIR"),
         "/migrations/0011_plugins.sql"
     )),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0012_expiry.sql")),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.
