@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rpds::HashTrieMapSync;
+use tokio::sync::Notify;
 
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::send::Sender;
@@ -15,6 +17,7 @@ use crate::deliver::{Outlet, OutletError};
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{EndpointId, SourceId, TenantId};
+use crate::model::policy::Policy;
 use crate::model::rule::Rule;
 use crate::model::secret::Secret;
 use crate::model::source::Source;
@@ -326,6 +329,22 @@ impl Directory {
         self.tenants.by_id.get(&id)
     }
 
+    /// What a tenant lays down; one that is not there lays nothing down.
+    pub fn policy(&self, id: TenantId) -> Policy {
+        self.tenant(id).map(|tenant| tenant.policy).unwrap_or_default()
+    }
+
+    /// The tenants that keep their events for less time than that, oldest first, and for how long.
+    pub fn kept_for_less_than(&self, most: Duration) -> Vec<(TenantId, Duration)> {
+        let terms = self.tenants().filter_map(|tenant| {
+            let kept = tenant.policy.retention.filter(|kept| *kept < most)?;
+            Some((tenant.id, kept))
+        });
+        let mut terms: Vec<_> = terms.collect();
+        terms.sort_unstable();
+        terms
+    }
+
     /// The tenant of that name or id.
     pub fn tenant_called(&self, word: &str) -> Option<&Arc<Tenant>> {
         let id = word
@@ -385,16 +404,25 @@ impl Directory {
 
 /// Where the snapshot in force is found; empty at first.
 #[derive(Default)]
-pub struct Directories(ArcSwap<Directory>);
+pub struct Directories {
+    current: ArcSwap<Directory>,
+    changed: Arc<Notify>,
+}
 
 impl Directories {
     /// The snapshot in force.
     pub fn current(&self) -> Arc<Directory> {
-        self.0.load_full()
+        self.current.load_full()
     }
 
     /// Puts another in force.
     pub fn replace(&self, next: Directory) {
-        self.0.store(Arc::new(next));
+        self.current.store(Arc::new(next));
+        self.changed.notify_one();
+    }
+
+    /// Rings for one listener when another is in force.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 }

@@ -117,15 +117,17 @@ async fn call(
     Event(body): Event,
 ) -> Result<Response, Failure> {
     let target = endpoints::target(&api, &caller, &id)?;
+    let usual = Asked::usual(&api.directories.current(), &target);
     let timeout = match parameters.timeout {
         Some(text) => timeout(&text)?,
-        None => target.endpoint.timeout.min(CALL_TIMEOUT_MAX),
+        None => usual,
     };
     let post = one_event(caller.tenant, &headers, &body)?;
     let asked = Asked {
         target,
         reach: Reach::Alone,
         timeout,
+        usual,
     };
     let size = std::iter::once(post.data.len());
     let ticket = match api.quotas.admit(caller.tenant, size).await {

@@ -13,7 +13,7 @@ use crate::flow::Flow;
 use crate::manage::Manager;
 use crate::model::id::EventId;
 use crate::notices::Notice;
-use crate::record::retain;
+use crate::record::{expire, retain};
 
 /// Counts by the hour are kept for as long as events are, and for what volumes are compared with.
 const HOURS_KEPT_MIN: Duration = Duration::from_secs(9 * 24 * 3600);
@@ -29,6 +29,18 @@ impl App {
             Arc::clone(&self.store),
             Arc::clone(clock),
             keep,
+            flow.metrics.removed.clone(),
+            self.stop.clone(),
+        ));
+        let (directories, most) = (Arc::clone(&self.directories), keep.events);
+        let kept = expire::Kept {
+            changed: directories.changed(),
+            terms: Box::new(move || directories.current().kept_for_less_than(most)),
+        };
+        self.doors.spawn(expire::run(
+            Arc::clone(&self.store),
+            Arc::clone(clock),
+            kept,
             flow.metrics.removed.clone(),
             self.stop.clone(),
         ));

@@ -19,7 +19,6 @@ use crate::route::filter::Filter;
 
 /// Attempts under way at once for one endpoint, if it does not say otherwise.
 const CONCURRENCY_DEFAULT: u32 = 64;
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 /// How long a receiver may do nothing but fail, if its endpoint does not say otherwise.
 const DISABLE_AFTER_DEFAULT: Duration = Duration::from_secs(5 * 24 * 3600);
 /// Delays that a retry schedule may have.
@@ -80,9 +79,7 @@ pub(super) fn read<'a>(
         headers: headers(section, "headers"),
         secrets: secrets(section),
         signatures: signatures(section),
-        timeout: section
-            .duration("timeout", Duration::from_millis(50)..=Duration::from_secs(60))
-            .unwrap_or(TIMEOUT_DEFAULT),
+        timeout: timeout(section),
         success_statuses: success_statuses(section),
         retry: section.section("retry").map(retry).unwrap_or_default(),
         rate_limit: rate(section, "rate_limit"),
@@ -114,6 +111,11 @@ pub(super) fn name<'a>(section: &Section<'a>) -> Option<&'a str> {
     }
     section.fault("name", format!("is {name:?}"), super::NAME_REMEDY);
     None
+}
+
+/// How long an attempt may take.
+pub(super) fn timeout(section: &Section<'_>) -> Option<Duration> {
+    section.duration("timeout", Duration::from_millis(50)..=Duration::from_secs(60))
 }
 
 fn url(section: &Section<'_>, guard: &Guard) -> Option<url::Url> {

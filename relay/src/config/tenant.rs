@@ -1,10 +1,16 @@
 //! Reads a tenant, as the management API takes it.
 
+use std::time::Duration;
+
 use super::quota::{self, Plan};
 use super::reader::Section;
-use super::{NAME_REMEDY, is_name, label};
+use super::{NAME_REMEDY, endpoint, is_name, label};
 use crate::model::id::TenantId;
+use crate::model::policy::Policy;
 use crate::model::tenant::Tenant;
+
+/// How long a tenant may keep its events: no longer than the store may.
+const RETENTION_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 /// Reads one; its id is 0. `plans` are those that it may name; `None`: any, since plans come and go
 /// with the configuration file.
@@ -20,12 +26,26 @@ pub(super) fn read(section: &Section<'_>, plans: Option<&[Plan]>) -> Option<Tena
         section.finish();
         quota
     });
+    let policy = section.section("policy").map(|section| {
+        let policy = policy(&section);
+        section.finish();
+        policy
+    });
     Some(Tenant {
         id: TenantId::from_raw(0),
         name: name?,
         plan,
         quota: quota.unwrap_or_default(),
+        policy: policy.unwrap_or_default(),
     })
+}
+
+fn policy(section: &Section<'_>) -> Policy {
+    Policy {
+        https_only: section.boolean("https_only").unwrap_or_default(),
+        timeout: endpoint::timeout(section),
+        retention: section.duration("retention", Duration::from_secs(1)..=RETENTION_MAX),
+    }
 }
 
 /// One that cannot be taken for an id: either is accepted where a tenant is named.

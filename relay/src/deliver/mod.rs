@@ -13,6 +13,7 @@ use crate::crypto::standard_webhooks::KeyError;
 use crate::model::attempt::{EXCERPT_BYTES_MAX, Outcome};
 use crate::model::endpoint::Endpoint;
 use crate::model::message::{Message, Messages};
+use crate::model::policy::{self, Policy};
 use crate::model::reply::{ANSWER_BYTES_MAX, Answer};
 use crate::model::secret::Secret;
 use crate::store::Retiring;
@@ -38,7 +39,10 @@ pub struct Outlet {
     own_headers: Vec<Parsed>,
     signer: Signer,
     method: http::Method,
-    timeout: Duration,
+    /// The endpoint's own.
+    timeout: Option<Duration>,
+    /// Whether whoever is on the way can read what is sent.
+    is_plain: bool,
     /// Which 2xx count as success; empty: all.
     success_statuses: Vec<u16>,
     /// On the heap: few endpoints need it.
@@ -77,6 +81,7 @@ impl Outlet {
             signer: Signer::new(secrets)?.beside(retiring)?,
             method: endpoint.method.clone(),
             timeout: endpoint.timeout,
+            is_plain: endpoint.url.scheme() == "http",
             success_statuses: endpoint.success_statuses.clone(),
             consent: Consent::of(endpoint).map(Box::new),
         })
@@ -98,9 +103,17 @@ impl Outlet {
     }
 
     /// Sends the messages that the receiver has not taken yet, in order, up to the first that
-    /// it does not take. The outcome is that of the last one sent.
-    pub async fn send(&self, sender: &Sender, messages: &mut Messages, clock: &dyn Clock) -> Outcome {
-        self.send_showing(sender, messages, clock, |_, _| {}).await
+    /// it does not take, as the policy of the endpoint's tenant lets it. The outcome is that of the
+    /// last one sent.
+    pub async fn send(
+        &self,
+        sender: &Sender,
+        messages: &mut Messages,
+        clock: &dyn Clock,
+        policy: Policy,
+    ) -> Outcome {
+        self.send_showing(sender, messages, clock, policy, |_, _| {})
+            .await
     }
 
     /// As [`Outlet::send`]; `show` is told each message with the headers that go out with it.
@@ -109,10 +122,15 @@ impl Outlet {
         sender: &Sender,
         messages: &mut Messages,
         clock: &dyn Clock,
+        policy: Policy,
         mut show: impl FnMut(&Message, &[Parsed]),
     ) -> Outcome {
+        if let Some(refused) = self.refused_by(policy) {
+            return refused;
+        }
+        let timeout = policy.timeout(self.timeout);
         if let Some(consent) = &self.consent {
-            let asked = consent.get(sender, &self.target, &self.own_headers, self.timeout);
+            let asked = consent.get(sender, &self.target, &self.own_headers, timeout);
             // On the heap, because it is rare: what is part of an attempt is moved with it.
             if let Err(outcome) = Box::pin(asked).await {
                 return outcome;
@@ -131,7 +149,7 @@ impl Outlet {
             };
             let headers = self.head(message, clock);
             show(message, &headers);
-            let outcome = self.send_one(sender, message, &headers).await;
+            let outcome = self.send_one(sender, message, &headers, timeout).await;
             if !outcome.is_success() {
                 return outcome;
             }
@@ -142,14 +160,27 @@ impl Outlet {
         }
     }
 
-    async fn send_one(&self, sender: &Sender, message: &Message, headers: &[Parsed]) -> Outcome {
+    /// Why nothing may be sent at all, by a policy.
+    fn refused_by(&self, policy: Policy) -> Option<Outcome> {
+        (self.is_plain && policy.https_only).then(|| Outcome::Refused {
+            reason: policy::PLAIN_HTTP.to_owned(),
+        })
+    }
+
+    async fn send_one(
+        &self,
+        sender: &Sender,
+        message: &Message,
+        headers: &[Parsed],
+        timeout: Duration,
+    ) -> Outcome {
         let request = Outgoing {
             target: &self.target,
             method: &self.method,
             headers,
             body: message.body.clone(),
             answer_bytes_max: EXCERPT_BYTES_MAX,
-            timeout: self.timeout,
+            timeout,
         };
         self.judged(sender.send(request).await)
     }
@@ -181,8 +212,12 @@ impl Outlet {
         sender: &Sender,
         messages: &mut Messages,
         clock: &dyn Clock,
+        policy: Policy,
         deadline: Instant,
     ) -> Answered {
+        if let Some(refused) = self.refused_by(policy) {
+            return (refused, None);
+        }
         let left = || deadline.saturating_duration_since(Instant::now());
         if let Some(consent) = &self.consent {
             let asked = consent.get(sender, &self.target, &self.own_headers, left());

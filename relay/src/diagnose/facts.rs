@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::model::endpoint::Endpoint;
+use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
 use crate::queue::Condition;
 use crate::store::{Activity, Disabled, Recent};
@@ -35,6 +36,8 @@ pub struct Surroundings {
     pub sources: HashSet<String>,
     /// What the newest deliveries and events told.
     pub recent: Arc<Recent>,
+    /// What the tenant lays down.
+    pub policy: Policy,
 }
 
 impl Facts {
@@ -82,7 +85,7 @@ pub(super) mod tests {
             headers: Vec::new(),
             secrets: Vec::new(),
             signatures: Signatures::default(),
-            timeout: Duration::from_secs(15),
+            timeout: Some(Duration::from_secs(15)),
             retry: RetryPolicy::default(),
             rate_limit: None,
             concurrency: NonZeroU32::MIN,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Facts, Surroundings};
+use crate::model::policy::PLAIN_HTTP;
 use crate::model::time::Timestamp;
 
 /// What a check came to.
@@ -21,7 +22,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = PolicyCheck)]
 pub struct Check {
-    /// `usable`, `enabled`, `disabled`, `breaker`, `rate`, `consent`, `last_success`,
+    /// `usable`, `https_only`, `enabled`, `disabled`, `breaker`, `rate`, `consent`, `last_success`,
     /// `last_failure`.
     pub check: &'static str,
     pub outcome: Verdict,
@@ -50,6 +51,7 @@ impl Check {
 pub fn checks(facts: &Facts, around: &Surroundings) -> Vec<Check> {
     vec![
         usable(facts),
+        https_only(facts, around),
         enabled(facts),
         disabled(facts),
         breaker(facts),
@@ -64,6 +66,17 @@ fn usable(facts: &Facts) -> Check {
     match &facts.unusable {
         None => Check::new("usable", Verdict::Ok, "its definition is in force"),
         Some(why) => Check::new("usable", Verdict::Holds, why.clone()),
+    }
+}
+
+fn https_only(facts: &Facts, around: &Surroundings) -> Check {
+    match around.policy.forbids(&facts.endpoint.url) {
+        false => Check::new(
+            "https_only",
+            Verdict::Ok,
+            "the policy of its tenant lets its URL pass",
+        ),
+        true => Check::new("https_only", Verdict::Holds, PLAIN_HTTP),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::directory::Target;
 use crate::model::attempt::Outcome;
 use crate::model::id::{DeliveryId, EndpointId};
 use crate::model::message::{Message, Messages};
+use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
 use crate::queue::Job;
 
@@ -154,16 +155,28 @@ impl Captures {
 
 impl Flow {
     /// Sends what there is to send, and keeps the exchange if somebody wants to see it.
-    pub(super) async fn dispatch(&self, target: &Target, messages: &mut Messages, job: &Job) -> Outcome {
+    pub(super) async fn dispatch(
+        &self,
+        target: &Target,
+        messages: &mut Messages,
+        job: &Job,
+        policy: Policy,
+    ) -> Outcome {
         if self.captures.wants(target.endpoint.id, || self.clock.now()) {
             // On the heap, because it is rare: what is part of an attempt is moved with it.
-            return Box::pin(self.send_and_keep(target, messages, job)).await;
+            return Box::pin(self.send_and_keep(target, messages, job, policy)).await;
         }
         let clock = self.clock.as_ref();
-        target.outlet.send(&self.sender, messages, clock).await
+        target.outlet.send(&self.sender, messages, clock, policy).await
     }
 
-    async fn send_and_keep(&self, target: &Target, messages: &mut Messages, job: &Job) -> Outcome {
+    async fn send_and_keep(
+        &self,
+        target: &Target,
+        messages: &mut Messages,
+        job: &Job,
+        policy: Policy,
+    ) -> Outcome {
         let (at, watch) = (self.clock.now(), Instant::now());
         let mut requests = Vec::new();
         let show = |message: &Message, headers: &[Parsed]| {
@@ -172,7 +185,9 @@ impl Flow {
             }
         };
         let clock = self.clock.as_ref();
-        let sending = target.outlet.send_showing(&self.sender, messages, clock, show);
+        let sending = target
+            .outlet
+            .send_showing(&self.sender, messages, clock, policy, show);
         let outcome = sending.await;
         let exchange = Exchange {
             number: 0,

@@ -423,7 +423,8 @@ impl Flow {
             log,
         } = prepared;
         show(step, job.delivery, &mut messages);
-        let outcome = self.dispatch(target, &mut messages, job).await;
+        let policy = directory.policy(job.event.tenant);
+        let outcome = self.dispatch(target, &mut messages, job, policy).await;
         hide(step, job.delivery, &mut messages);
         Attempted {
             outcome,

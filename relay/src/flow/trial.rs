@@ -150,8 +150,9 @@ impl Flow {
                 message: message.clone(),
             });
         };
+        let policy = directory.policy(event.tenant);
         let outcome = outlet
-            .send_showing(&self.sender, &mut messages, self.clock.as_ref(), show)
+            .send_showing(&self.sender, &mut messages, self.clock.as_ref(), policy, show)
             .await;
         Attempted {
             outcome,

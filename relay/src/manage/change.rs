@@ -9,11 +9,13 @@ use super::audit::{self, Change};
 use super::entry::{Entry, Origin};
 use super::shelf::Shelf;
 use super::{Manager, Prepared, Usages, tenants};
+use crate::config::key_path::KeyPath;
 use crate::config::reader::Fault;
 use crate::config::{Config, definition};
 use crate::flow::Flow;
 use crate::model::audit::{By, Deed};
 use crate::model::id::{DeliveryId, EndpointId, RuleId, TenantId};
+use crate::model::policy::{self, Policy};
 use crate::model::quota::Reached;
 use crate::model::resource::{Definition, Kind, Resource, merge};
 use crate::queue::{Job, Terms};
@@ -242,7 +244,8 @@ impl Manager {
             return Err(Refused::TooLarge(bytes));
         }
         let stands = Some(&resource.definition.keys);
-        let (checked, name, definition) = read(config, resource.kind, &keys, stands)?;
+        let tenant = self.tenant(resource.tenant).ok_or(Refused::Unknown)?;
+        let (checked, name, definition) = read(config, tenant.policy, resource.kind, &keys, stands)?;
         let next = Resource {
             name,
             definition,
@@ -254,7 +257,6 @@ impl Manager {
         if rival.is_some_and(|rival| rival.resource.id != next.id) {
             return Err(Refused::NameTaken(next.name));
         }
-        let tenant = self.tenant(next.tenant).ok_or(Refused::Unknown)?;
         let before = self.find(next.tenant, next.kind, Some(next.id), "");
         let checked = checked.called(next.id, next.tenant);
         self.check_plugins(next.tenant, before.as_deref(), checked.plugin_uses())?;
@@ -377,6 +379,7 @@ pub(super) const fn expect(handle: Handle, revision: u64) -> Result<(), Refused>
 /// and itself.
 pub(super) fn read(
     config: &Config,
+    policy: Policy,
     kind: Kind,
     keys: &Map<String, Value>,
     stands: Option<&Map<String, Value>>,
@@ -386,9 +389,12 @@ pub(super) fn read(
             let name = read.item.name.clone();
             (Checked::Source(read.item), name, read.definition)
         }),
-        Kind::Endpoint => definition::endpoint(config, keys).map(|read| {
+        Kind::Endpoint => definition::endpoint(config, keys).and_then(|read| {
+            if policy.forbids(&read.item.url) {
+                return Err(vec![plain_http()]);
+            }
             let name = read.item.name.clone();
-            (Checked::Endpoint(read.item), name, read.definition)
+            Ok((Checked::Endpoint(read.item), name, read.definition))
         }),
         Kind::Rule => definition::rule(keys).map(|read| {
             let name = read.item.name.clone();
@@ -417,4 +423,13 @@ pub(super) fn read(
         }
     }
     .map_err(Refused::Invalid)
+}
+
+/// What is wrong with an endpoint whose tenant has nothing sent in the clear.
+fn plain_http() -> Fault {
+    Fault {
+        path: KeyPath::default().key("url"),
+        problem: policy::PLAIN_HTTP.to_owned(),
+        remedy: "use `https`".to_owned(),
+    }
 }

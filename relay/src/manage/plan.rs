@@ -122,14 +122,15 @@ impl Manager {
             };
         }
         let stands = entry.as_deref().map(|entry| &entry.resource.definition.keys);
-        let (checked, _, _) = change::read(config, kind, &keys, stands).map_err(|refused| match refused {
-            Refused::Invalid(faults) => faults,
-            other => vec![fault(KeyPath::default(), format!("{other:?}"))],
-        })?;
         let Some(tenant) = self.tenant(tenant) else {
             let problem = "is of a tenant that was deleted just now".to_owned();
             return Err(vec![fault(KeyPath::default(), problem)]);
         };
+        let read = change::read(config, tenant.policy, kind, &keys, stands);
+        let (checked, _, _) = read.map_err(|refused| match refused {
+            Refused::Invalid(faults) => faults,
+            other => vec![fault(KeyPath::default(), format!("{other:?}"))],
+        })?;
         self.workshop.try_out(&checked, &tenant).await.map_err(|error| {
             vec![fault(
                 KeyPath::default().key("plugins"),

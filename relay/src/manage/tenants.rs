@@ -11,6 +11,7 @@ use super::entry::{Entry, Origin};
 use super::shelf::Shelf;
 use crate::config::Config;
 use crate::model::id::{EndpointId, TenantId};
+use crate::model::policy::Policy;
 use crate::model::quota::Reached;
 use crate::model::resource::{Definition, Kind, Resource};
 use crate::model::tenant::Tenant;
@@ -127,13 +128,19 @@ pub(super) fn in_force(shelf: &Shelf, id: TenantId) -> Option<Arc<Tenant>> {
     entry.tenant().cloned()
 }
 
-/// A tenant of which no more is known than its name.
+/// A tenant of which no more is known than its name, and that it has nothing sent in the clear: what
+/// is unreadable beside it must not loosen that.
 fn bare(resource: &Resource) -> Tenant {
+    let policy = resource.definition.keys.get("policy");
     Tenant {
         id: TenantId::from_raw(resource.id),
         name: resource.name.clone(),
         plan: None,
         quota: crate::model::quota::Quota::default(),
+        policy: Policy {
+            https_only: policy.is_some_and(|policy| policy["https_only"] == true),
+            ..Policy::default()
+        },
     }
 }
 

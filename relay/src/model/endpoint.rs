@@ -37,7 +37,8 @@ pub struct Endpoint {
     pub secrets: Vec<Secret>,
     /// Which of its own secrets the relay signs with, when `secrets` is empty.
     pub signatures: Signatures,
-    pub timeout: Duration,
+    /// How long an attempt may take; `None`: as long as its tenant's [policy](super::policy) says.
+    pub timeout: Option<Duration>,
     /// Which statuses from 200 to 299 count as success; empty: all.
     pub success_statuses: Vec<u16>,
     pub retry: RetryPolicy,

@@ -20,6 +20,7 @@ pub mod key;
 pub mod message;
 pub mod page;
 pub mod plugin;
+pub mod policy;
 pub mod quota;
 pub mod reply;
 pub mod resource;

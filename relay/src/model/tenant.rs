@@ -1,6 +1,7 @@
 //! A tenant: whose sources, endpoints, keys and events they are.
 
 use super::id::TenantId;
+use super::policy::Policy;
 use super::quota::Quota;
 
 /// One tenant, checked.
@@ -12,6 +13,7 @@ pub struct Tenant {
     pub plan: Option<String>,
     /// Its own limits; in force, those of its plan too.
     pub quota: Quota,
+    pub policy: Policy,
 }
 
 impl Tenant {

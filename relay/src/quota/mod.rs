@@ -210,6 +210,7 @@ mod tests {
                 events_per_day,
                 ..Quota::default()
             },
+            policy: crate::model::policy::Policy::default(),
         }
     }
 

@@ -20,7 +20,6 @@ use crate::ingest::{self, Post};
 use crate::metrics::Metrics;
 use crate::model::event::Envelope;
 use crate::model::id::{EventId, first_raw_at};
-use crate::model::reply::CALL_TIMEOUT_MAX;
 use crate::model::source::{Source, Synchronous};
 use crate::model::time::Timestamp;
 use crate::plugins::{AuthRequest, Authenticated, Call, Chain, Chained, Identity};
@@ -186,11 +185,12 @@ fn asked(directory: &Directory, source: &Source, synchronous: &Synchronous) -> O
         );
         return None;
     };
-    let usual = target.endpoint.timeout.min(CALL_TIMEOUT_MAX);
+    let usual = Asked::usual(directory, target);
     Some(Asked {
         target: Arc::clone(target),
         reach: Reach::Routed,
         timeout: synchronous.timeout.unwrap_or(usual),
+        usual,
     })
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::store::{Error, Record, Store};
 
+pub mod expire;
 pub mod retain;
 
 /// Records that may wait to be written; beyond that, attempts wait.

@@ -107,6 +107,6 @@ async fn forget_rest(store: &dyn Store, keep: Keep, now: Timestamp, steady: Time
     }
 }
 
-fn breath(took: Duration) -> Duration {
+pub(super) fn breath(took: Duration) -> Duration {
     (took * BREATH_SHARE).clamp(Duration::from_millis(1), BREATH_MAX)
 }

@@ -43,6 +43,7 @@ mod alerts;
 mod digests;
 mod poll;
 mod stream;
+mod policy;
 mod tenants;
 mod ownership;
 mod idempotency;

@@ -42,6 +42,7 @@ pub(super) fn gather_from(
         now: api.clock.now(),
         sources: sources.iter().map(|entry| entry.resource.name.clone()).collect(),
         recent,
+        policy: directory.policy(tenant),
     };
     (facts, around)
 }

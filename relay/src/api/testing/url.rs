@@ -22,6 +22,7 @@ use crate::api::resource::Served;
 use crate::api::{conditions, endpoints, schemas};
 use crate::http::problem::{Flaw, Problem};
 use crate::manage::{Entry, Handle, Origin, Refused, Write};
+use crate::model::policy::PLAIN_HTTP;
 use crate::model::resource::Kind;
 
 const KIND: Kind = Kind::Endpoint;
@@ -91,10 +92,11 @@ pub(super) async fn change(
     let entry = changeable(&api, &caller, &id)?;
     let target = endpoints::target(&api, &caller, &id)?;
     let url = parse("/url", &asked.url)?;
-    let outlet = target.outlet_to(url, &api.flow.sender).map_err(|error| {
-        let flaw = Flaw::new("/url", "invalid", error.to_string());
-        Problem::new(422, "invalid_url", "Invalid URL", "see each error").with_errors([flaw])
-    })?;
+    if api.directories.current().policy(caller.tenant).forbids(&url) {
+        return Err(invalid(PLAIN_HTTP.to_owned()));
+    }
+    let outlet = target.outlet_to(url, &api.flow.sender);
+    let outlet = outlet.map_err(|error| invalid(error.to_string()))?;
     let test = match asked.verify {
         true => {
             let sample = trial::sample(&api, &caller, &asked.r#type, asked.data)?;
@@ -112,6 +114,13 @@ pub(super) async fn change(
     }
     let endpoint = swap(&api, &caller, &entry, &headers, asked.url).await?;
     Ok(Json(Changed { endpoint, test }))
+}
+
+fn invalid(problem: String) -> Failure {
+    let flaw = Flaw::new("/url", "invalid", problem);
+    Problem::new(422, "invalid_url", "Invalid URL", "see each error")
+        .with_errors([flaw])
+        .into()
 }
 
 /// Leads an endpoint back to the URL before

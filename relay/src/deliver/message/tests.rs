@@ -30,7 +30,7 @@ fn endpoint(format: Option<Format>) -> Endpoint {
         headers: Vec::new(),
         secrets: Vec::new(),
         signatures: Default::default(),
-        timeout: Duration::from_secs(15),
+        timeout: Some(Duration::from_secs(15)),
         retry: RetryPolicy::default(),
         rate_limit: None,
         concurrency: NonZeroU32::MIN,

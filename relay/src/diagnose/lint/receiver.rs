@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Found, Severity};
 use crate::deliver::address::LOCAL_SCHEME;
 use crate::diagnose::{Facts, Surroundings};
+use crate::model::policy::PLAIN_HTTP;
 
 /// A certificate that ends sooner is told of.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -33,11 +34,19 @@ pub(super) fn disabled(facts: &Facts, _: &Surroundings) -> Option<Found> {
     })
 }
 
-pub(super) fn plain_http(facts: &Facts, _: &Surroundings) -> Option<Found> {
-    (facts.endpoint.url.scheme() == "http").then(|| Found {
+pub(super) fn plain_http(facts: &Facts, around: &Surroundings) -> Option<Found> {
+    let url = &facts.endpoint.url;
+    let (severity, text) = match around.policy.forbids(url) {
+        true => (Severity::Error, format!("nothing is sent to it: {PLAIN_HTTP}")),
+        false => (
+            Severity::Warning,
+            "its URL is plain HTTP: whoever is on the way reads what is sent".to_owned(),
+        ),
+    };
+    (url.scheme() == "http").then_some(Found {
         code: "plain_http",
-        severity: Severity::Warning,
-        text: "its URL is plain HTTP: whoever is on the way reads what is sent".to_owned(),
+        severity,
+        text,
         remedy: "use https",
     })
 }
@@ -56,14 +65,14 @@ pub(super) fn certificate(facts: &Facts, around: &Surroundings) -> Option<Found>
     })
 }
 
-pub(super) fn slow(facts: &Facts, _: &Surroundings) -> Option<Found> {
+pub(super) fn slow(facts: &Facts, around: &Surroundings) -> Option<Found> {
     let mut durations = facts.activity.durations.clone();
     if durations.len() < ATTEMPTS_MIN {
         return None;
     }
     durations.sort_unstable();
     let typical = durations[durations.len() / 2];
-    let timeout = facts.endpoint.timeout;
+    let timeout = around.policy.timeout(facts.endpoint.timeout);
     if typical < SLOW.min(timeout / 2) {
         return None;
     }
@@ -135,6 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_policy_forbids_is_an_error() {
+        let facts = facts(1, "http://a.example");
+        let mut around = around();
+        for (https_only, severity) in [(false, Severity::Warning), (true, Severity::Error)] {
+            around.policy.https_only = https_only;
+            let found = plain_http(&facts, &around).expect("plain HTTP");
+            assert_eq!(found.severity, severity);
+        }
+    }
+
+    #[test]
     fn a_receiver_is_slow_at_three_seconds_or_half_its_timeout() {
         for (ms, timeout, count, is_slow) in [
             (2_900, 15, 5, false),
@@ -143,7 +163,8 @@ mod tests {
             (1_000, 2, 20, true),
             (900, 2, 20, false),
         ] {
-            let mut facts = facts(1, URL).with(|endpoint| endpoint.timeout = Duration::from_secs(timeout));
+            let mut facts =
+                facts(1, URL).with(|endpoint| endpoint.timeout = Some(Duration::from_secs(timeout)));
             facts.activity.durations = vec![Duration::from_millis(ms); count];
             facts.activity.last_delivery = Some(NOW);
             facts.activity.last_success = Some(NOW);

@@ -14,6 +14,7 @@ use crate::flow::prepare::prepare;
 use crate::flow::traced::{Timed, hide, show};
 use crate::flow::{Attempted, Flow, Turned, sign};
 use crate::model::attempt::{Cause, Outcome, PluginCost};
+use crate::model::policy::Policy;
 use crate::model::reply::{ANSWER_BYTES_MAX, Answer};
 use crate::otlp::Step;
 use crate::plugins::Call;
@@ -73,7 +74,9 @@ impl Flow {
             delivery: Some(question.delivery),
             attempt: 1,
         };
-        let made = AssertUnwindSafe(self.request(target, question, call, step.as_deref())).catch_unwind();
+        let policy = directory.policy(question.event.tenant);
+        let made =
+            AssertUnwindSafe(self.request(target, question, call, policy, step.as_deref())).catch_unwind();
         let (attempted, answer, had) = made
             .await
             .unwrap_or_else(|_| (Attempted::panicked(), None, Duration::ZERO));
@@ -118,6 +121,7 @@ impl Flow {
         target: &Target,
         question: &Question,
         call: Call<'_>,
+        policy: Policy,
         step: Option<&Step>,
     ) -> (Attempted, Option<Answer>, Duration) {
         let preparing = prepare(target, &question.event, question.delivery, call);
@@ -140,7 +144,7 @@ impl Flow {
         let clock = self.clock.as_ref();
         let sending = target
             .outlet
-            .call(&self.sender, &mut messages, clock, question.deadline);
+            .call(&self.sender, &mut messages, clock, policy, question.deadline);
         let (outcome, answer) = sending.await;
         hide(step, question.delivery, &mut messages);
         let attempted = Attempted {

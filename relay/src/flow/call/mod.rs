@@ -39,6 +39,8 @@ pub struct Asked {
     pub reach: Reach,
     /// For everything, from when the post was read to the answer.
     pub timeout: Duration,
+    /// The same, as the operator has set it for that endpoint.
+    pub usual: Duration,
 }
 
 /// Where an event goes whose sender waits for an answer.
@@ -118,10 +120,16 @@ impl Missed {
 }
 
 impl Asked {
+    /// How long a call of an endpoint may take if nobody says otherwise.
+    pub fn usual(directory: &Directory, target: &Target) -> Duration {
+        let policy = directory.policy(target.endpoint.tenant);
+        policy.timeout(target.endpoint.timeout).min(CALL_TIMEOUT_MAX)
+    }
+
     /// How long the operator lets the receiver take: of a call over the API, its caller decides.
     fn fair(&self) -> Duration {
         match self.reach {
-            Reach::Alone => self.target.endpoint.timeout.min(CALL_TIMEOUT_MAX),
+            Reach::Alone => self.usual,
             Reach::Routed => self.timeout,
         }
     }

@@ -31,7 +31,7 @@ fn endpoint(id: i64, event_types: &[&str]) -> Endpoint {
         headers: Vec::new(),
         secrets: Vec::new(),
         signatures: Signatures::default(),
-        timeout: Duration::from_secs(10),
+        timeout: Some(Duration::from_secs(10)),
         retry: RetryPolicy::default(),
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
