@@ -48,7 +48,7 @@ pub(super) struct Asked {
     /// An event's id.
     #[param(value_type = Option<EventId>)]
     event: Option<String>,
-    /// The type of the event.
+    /// An event type or a pattern of them.
     r#type: Option<String>,
     /// A source's name or id.
     source: Option<String>,

@@ -42,6 +42,7 @@ pub(super) struct Asked {
     /// `next_cursor` of the page before.
     #[param(pattern = "^([0-9a-f]{1,15}|[0-7][0-9a-f]{15})$")]
     cursor: Option<String>,
+    /// An event type or a pattern of them.
     r#type: Option<String>,
     /// A source's name or id.
     source: Option<String>,

@@ -50,6 +50,7 @@ struct Selection {
     #[schema(value_type = Option<Vec<deliveries::Standing>>)]
     status: Option<Words>,
     event: Option<String>,
+    /// An event type or a pattern of them.
     r#type: Option<String>,
     source: Option<String>,
     error_class: Option<String>,
@@ -340,6 +341,7 @@ async fn recover(
 struct Replay {
     since: String,
     until: Option<String>,
+    /// An event type or a pattern of them.
     r#type: Option<String>,
     source: Option<String>,
     subject: Option<String>,

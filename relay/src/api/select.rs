@@ -8,6 +8,7 @@ use super::{Api, deliveries};
 use crate::http::problem::{Flaw, Problem};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::State;
+use crate::model::event_type::{self, Pattern};
 use crate::model::id::{EndpointId, SourceId, TenantId};
 use crate::model::time::Timestamp;
 use crate::store::{BadText, DeliveryFilter, EventFilter, Text};
@@ -93,6 +94,7 @@ pub(super) struct WhichDeliveries {
     pub(super) endpoint: Option<String>,
     pub(super) status: Option<Words>,
     pub(super) event: Option<String>,
+    /// An event type or a pattern of them.
     pub(super) kind: Option<String>,
     /// A source's name or id.
     pub(super) source: Option<String>,
@@ -112,7 +114,7 @@ impl WhichDeliveries {
             endpoint: endpoint(api, tenant, self.endpoint.as_deref())?,
             states: states(self.status.as_ref())?,
             event: parse("event", self.event.as_deref(), "use an id such as evt_…")?,
-            kind: self.kind,
+            kind: event_type(self.kind.as_deref())?,
             source: source(api, tenant, self.source.as_deref())?,
             error_class: class(self.error_class)?,
             status_code: code(self.status_code.as_ref())?,
@@ -128,6 +130,7 @@ impl WhichDeliveries {
 /// Which events.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WhichEvents {
+    /// An event type or a pattern of them.
     pub(super) kind: Option<String>,
     /// A source's name or id.
     pub(super) source: Option<String>,
@@ -143,7 +146,7 @@ impl WhichEvents {
     /// Reads it.
     pub(super) fn read(self, api: &Api, tenant: TenantId) -> Result<EventFilter, Wrong> {
         Ok(EventFilter {
-            kind: self.kind,
+            kind: event_type(self.kind.as_deref())?,
             source: source(api, tenant, self.source.as_deref())?,
             subject: self.subject,
             sender_id: self.sender_id,
@@ -170,6 +173,14 @@ pub(super) fn parse<T: std::str::FromStr>(
 
 fn time(name: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, Wrong> {
     parse(name, text, "use a time such as 2026-01-31T15:00:00Z")
+}
+
+fn event_type(text: Option<&str>) -> Result<Option<Pattern>, Wrong> {
+    let read = |text: &str| {
+        let read = text.parse();
+        read.map_err(|error: event_type::Error| Wrong::new("type", format!("is {text:?}, which {error}")))
+    };
+    text.map(read).transpose()
 }
 
 /// Finds an endpoint by its name or id.

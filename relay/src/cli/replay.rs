@@ -33,7 +33,7 @@ pub(super) struct Replay {
     /// Those before then
     #[arg(long, value_name = "TIME|AGO", conflicts_with = "ids")]
     until: Option<String>,
-    /// Those of a type
+    /// Those of a type, or of types such as message.*
     #[arg(long, value_name = "TYPE", conflicts_with = "ids")]
     r#type: Option<String>,
     /// Those that came in there: a source's name or id

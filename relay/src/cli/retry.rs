@@ -23,7 +23,7 @@ pub(super) struct Retry {
     /// Those that are failed, succeeded, dropped or cancelled; failed where nothing is said
     #[arg(long, value_delimiter = ',', conflicts_with = "ids")]
     status: Vec<String>,
-    /// Those of an event type
+    /// Those of an event type, or of types such as message.*
     #[arg(long, value_name = "TYPE", conflicts_with = "ids")]
     r#type: Option<String>,
     /// Those whose events came in there: a source's name or id

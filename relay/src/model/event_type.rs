@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Longest event type, in bytes.
 pub const LEN_MAX: usize = 256;
 
@@ -79,7 +81,10 @@ fn bad_character(segment: &str) -> Option<char> {
 /// Which event types an endpoint wants: `message.*` is everything below `message`, `*`
 /// alone is everything, `message.*.failed` has one free segment in the middle. The relay's own
 /// events are wanted only by patterns that begin with `relay.`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// Serde is for what was stored; what people write is read by [`FromStr`], which checks it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Pattern(String);
 
 impl Pattern {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
+use crate::model::event_type::Pattern;
 use crate::model::id::{EndpointId, EventId, SourceId};
 use crate::model::time::Timestamp;
 
@@ -19,9 +20,9 @@ const WORDS_MAX: usize = 8;
 /// Which events are asked for; `None` does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventFilter {
-    /// Types, of which it has one.
+    /// Its type is one of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub kind: Option<Pattern>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +50,7 @@ impl EventFilter {
             wanted.as_deref().is_none_or(|wanted| own == Some(wanted))
         };
         let envelope = &event.envelope;
-        is(&self.kind, Some(&envelope.kind))
+        is_of(self.kind.as_ref(), &envelope.kind)
             && self.source.is_none_or(|source| event.source == Some(source))
             && is(&self.subject, envelope.subject.as_deref())
             && is(&self.sender_id, envelope.id.as_deref())
@@ -74,8 +75,9 @@ pub struct DeliveryFilter {
     /// With this set, deliveries that have no row yet are listed too, as pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventId>,
+    /// Its event's type is one of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub kind: Option<Pattern>,
     /// Its event came in there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceId>,
@@ -111,7 +113,7 @@ impl DeliveryFilter {
     pub fn wants(&self, delivery: &Delivery) -> bool {
         self.endpoint.is_none_or(|endpoint| endpoint == delivery.endpoint)
             && self.wants_state(delivery.state)
-            && self.kind.as_ref().is_none_or(|kind| *kind == delivery.event_type)
+            && is_of(self.kind.as_ref(), &delivery.event_type)
             && self.attempts_min.is_none_or(|min| delivery.attempts >= min)
             && self.test.is_none_or(|test| test == delivery.test)
     }
@@ -143,6 +145,11 @@ impl DeliveryFilter {
         self.source.is_none_or(|source| event.source == Some(source))
             && self.text.as_ref().is_none_or(|text| text.is_in(&event.data))
     }
+}
+
+/// Whether an event type is one of those asked for.
+pub(super) fn is_of(wanted: Option<&Pattern>, event_type: &str) -> bool {
+    wanted.is_none_or(|wanted| wanted.matches(event_type))
 }
 
 /// What is wrong with a text to search for.
@@ -245,6 +252,7 @@ mod tests {
         let filter = DeliveryFilter {
             states: vec![State::Failed, State::Cancelled],
             text: Some("a b".parse().unwrap()),
+            kind: "order.*".parse().ok(),
             endpoint: Some(EndpointId::from_raw(7)),
             ..DeliveryFilter::default()
         };

@@ -109,6 +109,51 @@ async fn m18_v4_deliveries_are_found_by_how_they_ended_and_what_was_sent() {
 }
 
 #[tokio::test]
+async fn m18_v4_what_is_searched_for_by_type_takes_patterns() {
+    let receiver = Receiver::always(Reply::Status(418));
+    let relay = Relay::start(&endpoint("crm", &receiver.url(), ONE_ATTEMPT)).await;
+    let mut events = Vec::new();
+    for kind in ["order.paid", "order.item.added", "invoice.paid"] {
+        let event = relay.event(kind, json!({})).await;
+        relay.delivery(&event, "failed").await;
+        events.push(event);
+    }
+    for (pattern, wanted) in [
+        ("order.*", vec![1, 0]),
+        ("*.paid", vec![2, 0]),
+        ("order.paid", vec![0]),
+        ("*", vec![2, 1, 0]),
+        ("order", vec![]),
+    ] {
+        let wanted: Vec<_> = wanted
+            .into_iter()
+            .map(|index: usize| events[index].clone())
+            .collect();
+        let list = relay.read(&format!("/v1/events?type={pattern}")).await;
+        assert_eq!(ids(&list, "id"), wanted, "{pattern}");
+        let list = relay.read(&format!("/v1/deliveries?type={pattern}")).await;
+        assert_eq!(ids(&list, "event"), wanted, "{pattern}");
+        for path in ["/v1/deliveries/retry", "/v1/endpoints/crm/replay"] {
+            let mut body = json!({"type": pattern, "dry_run": true});
+            if path.ends_with("replay") {
+                body["since"] = json!("2026-01-01T00:00:00Z");
+            }
+            let counted = relay.admin(http::Method::POST, path, Some(body)).await;
+            assert_eq!(counted.json()["count"], wanted.len(), "{path} {pattern}");
+        }
+    }
+    let answer = relay
+        .admin(http::Method::GET, "/v1/events?type=order*", None)
+        .await;
+    assert_eq!(answer.status, 400);
+    let detail = answer.problem()["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        detail.contains("the parameter type is \"order*\", which has `*` inside a segment"),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
 async fn c3_attempts_show_what_was_answered() {
     let receiver = Receiver::script([Reply::Status(503)]);
     let relay = Relay::start(&receiver.endpoint("crm", ONE_ATTEMPT)).await;

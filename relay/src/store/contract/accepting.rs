@@ -192,10 +192,17 @@ pub(super) async fn event_filters_restrict(store: Arc<dyn Store>) {
         ),
         (
             EventFilter {
-                kind: Some("push".to_owned()),
+                kind: "push".parse().ok(),
                 ..nothing.clone()
             },
             vec![2],
+        ),
+        (
+            EventFilter {
+                kind: "*.paid".parse().ok(),
+                ..nothing.clone()
+            },
+            vec![1, 0],
         ),
         (
             EventFilter {

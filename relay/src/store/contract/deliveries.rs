@@ -187,10 +187,25 @@ pub(super) async fn delivery_filters_restrict(store: Arc<dyn Store>) {
         ),
         (
             DeliveryFilter {
-                kind: Some("push".to_owned()),
+                kind: "push".parse().ok(),
                 ..nothing.clone()
             },
             vec![2],
+        ),
+        (
+            DeliveryFilter {
+                kind: "invoice.*".parse().ok(),
+                ..nothing.clone()
+            },
+            vec![1, 0],
+        ),
+        (
+            DeliveryFilter {
+                kind: "*.paid".parse().ok(),
+                event: Some(events[3].event.id),
+                ..nothing.clone()
+            },
+            vec![3],
         ),
         (
             DeliveryFilter {

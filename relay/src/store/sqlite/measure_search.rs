@@ -254,7 +254,7 @@ async fn the_time_of_a_page_of_each_filter() {
         (
             "deliveries, type without any",
             DeliveryFilter {
-                kind: Some("none".to_owned()),
+                kind: "none".parse().ok(),
                 ..any.clone()
             },
         ),
@@ -302,14 +302,14 @@ async fn the_time_of_a_page_of_each_filter() {
         (
             "events, type",
             EventFilter {
-                kind: Some("order.kind7".to_owned()),
+                kind: "order.kind7".parse().ok(),
                 ..any.clone()
             },
         ),
         (
             "events, type without any",
             EventFilter {
-                kind: Some("none".to_owned()),
+                kind: "none".parse().ok(),
                 ..any.clone()
             },
         ),

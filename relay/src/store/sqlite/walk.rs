@@ -17,6 +17,7 @@ use crate::model::attempt::Outcome;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SourceId, TenantId};
+use crate::store::filter::is_of;
 use crate::store::{DeliveryFilter, EventFilter, Span, Text};
 
 /// How long a walk may take: a page has to be there within 100 ms, on a busy machine too.
@@ -147,7 +148,10 @@ fn may_want(filter: &EventFilter, row: &Row<'_>) -> Result<bool, Failure> {
     };
     let source: Option<i64> = row.get(2)?;
     Ok(filter.source.is_none_or(|wanted| source == Some(wanted.raw()))
-        && is(&filter.kind, 3)?
+        && is_of(
+            filter.kind.as_ref(),
+            row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?,
+        )
         && is(&filter.sender_id, 4)?
         && is(&filter.subject, 5)?
         && mentions(filter.trace_id.as_deref(), row, 6)?
@@ -372,7 +376,7 @@ fn has_event(connection: &Connection, filter: &DeliveryFilter, event: i64) -> Re
     let found = statement.query_row([event], |row| {
         let kind = row.get_ref(0)?.as_str()?;
         let source: Option<i64> = row.get(1)?;
-        let is_wanted = filter.kind.as_deref().is_none_or(|wanted| wanted == kind)
+        let is_wanted = is_of(filter.kind.as_ref(), kind)
             && filter.source.is_none_or(|wanted| source == Some(wanted.raw()))
             && filter
                 .test
