@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -17,7 +16,7 @@ use utoipa_axum::routes;
 use super::auth::Sender;
 use super::errors::Failure;
 use super::params::{Params, PathId};
-use super::{Api, endpoints};
+use super::{Api, body, endpoints};
 use crate::flow::Receipt;
 use crate::flow::call::{Asked, Called, Given, Missed, Origin, Reach};
 use crate::http::answer::{self, Body};
@@ -158,14 +157,7 @@ impl FromRequest<Api> for Event {
     type Rejection = Failure;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
-        let read: Result<Bytes, BytesRejection> = Bytes::from_request(request, api).await;
-        read.map(Self).map_err(|error| {
-            let problem = match error.status().as_u16() {
-                413 => Problem::new(413, "body_too_large", "Body too large", error.body_text()),
-                _ => Problem::new(400, "bad_body", "Bad body", error.body_text()),
-            };
-            Failure(problem)
-        })
+        body::bytes(request, api).await.map(Self)
     }
 }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Manager, Reader};
-use super::errors::{self, Failure};
+use super::body::{self, Body};
+use super::errors::Failure;
 use super::page::{List, page};
 use super::params::Params;
 use super::{Api, managed, schemas};
@@ -132,9 +132,8 @@ async fn plan(
     Manager(caller): Manager,
     State(api): State<Api>,
     Params(pruning): Params<Pruning>,
-    document: Result<Json<Document>, JsonRejection>,
+    Body(document): Body<Document>,
 ) -> Result<Json<Plan>, Failure> {
-    let Json(document) = document.map_err(|error| errors::of_body(&error))?;
     let kinds = document.keys().map(|section| {
         kind(section).ok_or_else(|| {
             let known = Kind::ALL.map(Kind::section).join(", ");
@@ -143,13 +142,7 @@ async fn plan(
                 "unknown_member",
                 format!("is not known here; known: {known}"),
             );
-            Problem::new(
-                400,
-                "bad_body",
-                "Bad body",
-                format!("/{section} is not known here"),
-            )
-            .with_errors([flaw])
+            body::bad(format!("/{section} is not known here")).with_errors([flaw])
         })
     });
     let mut kinds = kinds.collect::<Result<Vec<Kind>, Problem>>()?;

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Caller, Manager, Reader};
 use super::errors::{self, Failure};
-use super::managed::{self, Keys, Patch, Shown};
+use super::managed::{self, Keys, Shown};
 use super::params::{Params, PathId};
 use super::resource::{self, Request, Served};
 use super::schemas::{self, EndpointPatch, NewEndpoint};
@@ -238,7 +238,7 @@ async fn patch(
     State(api): State<Api>,
     PathId(id): PathId,
     headers: HeaderMap,
-    Patch(patch): Patch,
+    Keys(patch): Keys,
 ) -> Result<Response, Failure> {
     let entry = managed::find(&api, &caller, KIND, &id)?;
     let enabled = enabled(&patch)?;

@@ -10,9 +10,9 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::Manager;
+use super::body::Body;
 use super::errors::Failure;
 use super::jobs::{self, Asked};
-use super::params::Body;
 use super::select::{WhichEvents, Wrong};
 use crate::store::{Member, Work};
 

@@ -1,6 +1,5 @@
 //! The one place where the API's errors become answers.
 
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 
 use crate::http::answer;
@@ -27,14 +26,6 @@ impl From<store::Error> for Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self(problem)
-    }
-}
-
-/// What a caller is told of a body that is no JSON of the right shape, or is too large.
-pub(super) fn of_body(error: &JsonRejection) -> Problem {
-    match error.status().as_u16() {
-        413 => Problem::new(413, "body_too_large", "Body too large", error.body_text()),
-        _ => Problem::new(400, "bad_body", "Bad body", error.body_text()),
     }
 }
 

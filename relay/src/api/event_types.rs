@@ -10,9 +10,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Manager, Reader};
+use super::body::Body;
 use super::errors::Failure;
 use super::managed;
-use super::params::{Body, PathId};
+use super::params::PathId;
 use super::resource::{self, Request, Served};
 use super::schemas::{EventType, Sample};
 use super::{Api, events};

@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, Manager, fresh_key, key_record};
+use super::body::{self, Body};
 use super::errors::{self, Failure};
 use super::managed::undisturbed;
 use super::page::{List, page};
@@ -161,9 +162,8 @@ struct Made {
 async fn create(
     Manager(caller): Manager,
     State(api): State<Api>,
-    new: Result<Json<New>, axum::extract::rejection::JsonRejection>,
+    Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<Made>), Failure> {
-    let Json(new) = new.map_err(|error| errors::of_body(&error))?;
     check_name(&new.name)?;
     check_role(&caller, new.role.into())?;
     let now = api.clock.now();
@@ -241,8 +241,9 @@ fn check_name(name: &str) -> Result<(), Problem> {
     if (1..=NAME_CHARS_MAX).contains(&length) {
         return Ok(());
     }
-    let detail = format!("the name has {length} characters; use 1 to {NAME_CHARS_MAX}");
-    Err(Problem::new(400, "bad_body", "Bad body", detail))
+    let problem = format!("has {length} characters; use 1 to {NAME_CHARS_MAX}");
+    let flaw = Flaw::new("/name", "invalid", problem.clone());
+    Err(body::bad(format!("/name {problem}")).with_errors([flaw]))
 }
 
 fn invalid(detail: &str) -> Problem {
@@ -294,9 +295,8 @@ async fn rename(
     Manager(caller): Manager,
     State(api): State<Api>,
     PathId(id): PathId,
-    asked: Result<Json<Rename>, axum::extract::rejection::JsonRejection>,
+    Body(Rename { name }): Body<Rename>,
 ) -> Result<Json<Shown>, Failure> {
-    let Json(Rename { name }) = asked.map_err(|error| errors::of_body(&error))?;
     check_name(&name)?;
     let key = find(&api, &caller, &id).await?;
     api.store.rename_key(key.tenant, key.id, name.clone()).await?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::auth::Caller;
+use super::body::Body;
 use super::errors::{self, Failure};
 use super::page::{List, page};
 use super::{Api, conditions};
@@ -240,30 +241,8 @@ impl FromRequest<Api> for Keys {
     type Rejection = Failure;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
-        let Json(mut keys) = Json::<Map<String, Value>>::from_request(request, api)
-            .await
-            .map_err(|error| errors::of_body(&error))?;
+        let Body(mut keys) = Body::<Map<String, Value>>::from_request(request, api).await?;
         keys.retain(|key, _| !READ_ONLY.contains(&key.as_str()));
-        Ok(Self(keys))
-    }
-}
-
-/// The same, of a JSON Merge Patch, whatever its media type is called.
-pub(super) struct Patch(pub(super) Map<String, Value>);
-
-impl FromRequest<Api> for Patch {
-    type Rejection = Failure;
-
-    async fn from_request(mut request: Request, api: &Api) -> Result<Self, Failure> {
-        let is_patch = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/merge-patch+json"));
-        if is_patch {
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(header::CONTENT_TYPE, json);
-        }
-        let Keys(keys) = Keys::from_request(request, api).await?;
         Ok(Self(keys))
     }
 }

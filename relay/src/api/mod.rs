@@ -29,6 +29,7 @@ use crate::store::{Role, Store};
 mod audit;
 pub mod auth;
 mod alerts;
+mod body;
 pub(crate) mod calls;
 mod conditions;
 mod definitions;

@@ -26,7 +26,7 @@ struct Operation<'a> {
     operation: &'a Value,
 }
 
-const USUAL: [Usual; 8] = [
+const USUAL: [Usual; 9] = [
     Usual {
         status: "400",
         description: "a parameter, the path or the body is malformed",
@@ -55,6 +55,11 @@ const USUAL: [Usual; 8] = [
     Usual {
         status: "413",
         description: "`body_too_large`",
+        applies: |one| one.has_body(),
+    },
+    Usual {
+        status: "415",
+        description: "`unsupported_media_type`: the body is no JSON",
         applies: |one| one.has_body(),
     },
     Usual {
@@ -146,6 +151,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         }
         if let Some(bytes) = body["content"].get_mut("application/wasm") {
             *bytes = json!({});
+        }
+        // A body may be left out; it cannot be `null`.
+        if let Some(schema) = body.pointer_mut("/content/application~1json/schema")
+            && schema.pointer("/oneOf/1/type") == Some(&json!("null"))
+        {
+            *schema = schema["oneOf"][0].take();
         }
     }
     if operation.get("security").is_none() {

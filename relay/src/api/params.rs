@@ -1,11 +1,10 @@
-//! What stands in a URL or a body: what is malformed or unknown there is a problem like any other.
+//! What stands in a URL: what is malformed or unknown there is a problem like any other.
 
-use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::{Api, Failure, errors};
+use super::{Api, Failure};
 use crate::http::problem::Problem;
 
 /// The parameters of a request.
@@ -32,20 +31,6 @@ impl FromRequestParts<Api> for PathId {
         match Path::from_request_parts(parts, api).await {
             Ok(Path(id)) => Ok(Self(id)),
             Err(error) => Err(Problem::new(400, "bad_path", "Bad path", error.body_text()).into()),
-        }
-    }
-}
-
-/// A body of JSON.
-pub(super) struct Body<T>(pub(super) T);
-
-impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
-        match Json::<T>::from_request(request, api).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(error) => Err(errors::of_body(&error).into()),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -17,6 +16,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::{Caller, Manager, Reader};
+use super::body::Body;
 use super::errors::{self, Failure};
 use super::health::bad;
 use super::managed::{self, undisturbed};
@@ -187,10 +187,9 @@ async fn acknowledge(
     Manager(caller): Manager,
     State(api): State<Api>,
     PathId(id): PathId,
-    body: Result<Json<Acknowledgement>, JsonRejection>,
+    Body(Acknowledgement { ids }): Body<Acknowledgement>,
 ) -> Result<Json<Acknowledged>, Failure> {
     let endpoint = polled(&api, &caller, &id)?;
-    let Json(Acknowledgement { ids }) = body.map_err(|error| errors::of_body(&error))?;
     if ids.len() > LIMIT_MAX {
         let detail = format!("ids has {} entries; send up to {LIMIT_MAX} at once", ids.len());
         return Err(Problem::new(422, "too_many_ids", "Too many ids", detail).into());

@@ -11,10 +11,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, Manager};
+use super::body::Body;
 use super::errors::Failure;
 use super::jobs::{self, Asked};
 use super::managed::undisturbed;
-use super::params::{Body, PathId};
+use super::params::PathId;
 use super::select::{Number, WhichDeliveries, WhichEvents, Words, Wrong};
 use super::{Api, audit, deliveries};
 use crate::http::problem::Problem;
@@ -420,7 +421,7 @@ struct NewDelivery {
     post,
     path = "/v1/events/{id}/replay",
     params(("id" = String, Path)),
-    request_body = ReplayOne,
+    request_body = Option<ReplayOne>,
     responses((status = 202, description = "the new deliveries", body = Replayed),
         (status = 409, description = "`not_wanted`: no endpoint wants it; `test_event`: a test is sent once"))
 )]

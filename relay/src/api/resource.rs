@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::Api;
 use super::auth::Caller;
 use super::errors::Failure;
-use super::managed::{self, Asked, Keys, Patch, Shown};
+use super::managed::{self, Asked, Keys, Shown};
 use super::page::List;
 use super::params::{Params, PathId};
 use crate::manage::{Entry, Write};
@@ -148,7 +148,7 @@ async fn change<S: Served>(
     State(api): State<Api>,
     PathId(id): PathId,
     headers: HeaderMap,
-    Patch(keys): Patch,
+    Keys(keys): Keys,
 ) -> Result<Response, Failure> {
     write::<S>(&api, &manager.into(), &id, &headers, Write::Patch(keys)).await
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use bytes::Bytes;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Manager;
-use super::errors::{self, Failure};
+use super::body::Body;
+use super::errors::Failure;
 use super::managed;
 use super::params::PathId;
 use super::{Api, audit, endpoints};
@@ -63,17 +63,9 @@ async fn rotate(
     State(api): State<Api>,
     PathId(id): PathId,
     headers: HeaderMap,
-    body: Bytes,
+    Body(asked): Body<Asked>,
 ) -> Result<Json<endpoints::Secrets>, Failure> {
     let entry = managed::find(&api, &caller, Kind::Endpoint, &id)?;
-    // No body says nothing else than what is usual.
-    let asked = match body.is_empty() {
-        true => Asked::default(),
-        false => {
-            let Json(asked) = Json::from_bytes(&body).map_err(|error| errors::of_body(&error))?;
-            asked
-        }
-    };
     let (given, overlap) = read(asked)?;
     let handle = managed::handle(&entry.resource, &headers)?;
     let (id, name) = (entry.resource.kind.id(entry.resource.id), &entry.resource.name);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Json, State};
+use axum::Json;
+use axum::extract::State;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::{Manager, Reader};
+use super::body::Body;
 use super::errors::{self, Failure};
 use super::managed;
 use super::page::{List, page};
@@ -255,9 +256,8 @@ async fn test(
     Reader(caller): Reader,
     State(api): State<Api>,
     PathId(id): PathId,
-    trial: Result<Json<Trial>, JsonRejection>,
+    Body(trial): Body<Trial>,
 ) -> Result<Json<Verdict>, Failure> {
-    let Json(trial) = trial.map_err(|error| errors::of_body(&error))?;
     let entry = managed::find(&api, &caller, KIND, &id)?;
     let rule = rule(&entry)?;
     let Decoded { envelope, data } = event(&trial.event)?;

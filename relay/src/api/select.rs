@@ -50,7 +50,7 @@ impl Wrong {
 
 /// A word or several.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "is neither a word nor a list of words")]
 pub(super) enum Words {
     /// Separated by commas.
     One(String),
@@ -68,7 +68,7 @@ impl Words {
 
 /// A number, in a URL as text.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "is no number")]
 pub(super) enum Number {
     Text(String),
     Number(u32),

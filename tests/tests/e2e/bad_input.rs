@@ -508,6 +508,79 @@ async fn parameters_and_bodies_of_the_api_are_checked() {
 }
 
 #[tokio::test]
+async fn w11_a_body_of_another_shape_is_refused_with_its_place() {
+    let relay = Relay::start("").await;
+    let bearer = format!("Bearer {ADMIN_KEY}");
+    let send = async |path: &str, content_type: Option<&str>, body: &str| {
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend(content_type.map(|content_type| ("content-type", content_type)));
+        relay.send(Method::POST, path, &headers, body.to_owned()).await
+    };
+    let json = Some("application/json");
+    for (path, body, pointer, code) in [
+        (
+            "/v1/keys",
+            r#"{"name": "x", "role": "send", "more": 1}"#,
+            "/more",
+            "unknown_member",
+        ),
+        ("/v1/keys", r#"{"name": "x"}"#, "/role", "missing"),
+        ("/v1/keys", "", "/name", "missing"),
+        ("/v1/keys", r#"{"name": "x", "role": "king"}"#, "/role", "invalid"),
+        ("/v1/deliveries/retry", r#"{"ids": [1]}"#, "/ids/0", "wrong_type"),
+        ("/v1/deliveries/retry", r#"{"status": 7}"#, "/status", "invalid"),
+        (
+            "/v1/definitions/plan",
+            r#"{"endpoint": [1]}"#,
+            "/endpoint/0",
+            "wrong_type",
+        ),
+        ("/v1/endpoints", "[]", "", "wrong_type"),
+        ("/v1/inspectors", "{", "", "invalid_json"),
+    ] {
+        let answer = send(path, json, body).await;
+        let problem = answer.problem();
+        assert_eq!(
+            (answer.status, text(&problem["code"])),
+            (400, "bad_body"),
+            "{path} {body}"
+        );
+        let flaw = &problem["errors"][0];
+        assert_eq!(
+            (text(&flaw["pointer"]), text(&flaw["code"])),
+            (pointer, code),
+            "{problem}"
+        );
+        for word in ["expected", "struct", "field", "untagged"] {
+            let is_rust = code != "invalid_json" && text(&problem["detail"]).contains(word);
+            assert!(!is_rust, "{problem}");
+        }
+    }
+    for path in [
+        "/v1/keys",
+        "/v1/endpoints",
+        "/v1/inspectors",
+        "/v1/deliveries/retry",
+        "/v1/definitions/plan",
+    ] {
+        let answer = send(path, Some("application/x-www-form-urlencoded"), "{}").await;
+        assert_eq!(
+            (answer.status, text(&answer.problem()["code"])),
+            (415, "unsupported_media_type"),
+            "{path}"
+        );
+    }
+    // What may be left out altogether, with the content type or without.
+    for content_type in [json, None] {
+        assert_eq!(send("/v1/inspectors", content_type, "").await.status, 201);
+    }
+    assert_eq!(
+        send("/v1/inspectors", None, r#"{"name": "look"}"#).await.status,
+        201
+    );
+}
+
+#[tokio::test]
 async fn a_path_that_is_no_text_is_a_problem_like_any_other() {
     let relay = Relay::start("").await;
     for path in [

@@ -16,11 +16,12 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::{Caller, Manager, Reader};
+use super::body::Body;
 use super::errors::{self, Failure};
 use super::idempotency::unreadable;
 use super::managed::undisturbed;
 use super::page::List;
-use super::params::{Body, PathId};
+use super::params::PathId;
 use crate::http::problem::{Flaw, Problem};
 use crate::manage::{PluginRefused, Usable, User};
 use crate::model::plugin::{NoPin, Pin};

@@ -6,10 +6,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::api::auth::{Caller, Manager};
+use crate::api::body::Body;
 use crate::api::endpoints::Endpoints;
 use crate::api::errors::Failure;
 use crate::api::managed;
-use crate::api::params::{Body, PathId};
+use crate::api::params::PathId;
 use crate::api::sources::Sources;
 use crate::api::{Api, endpoints, resource, schemas};
 use crate::http::problem::Problem;

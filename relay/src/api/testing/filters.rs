@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::auth::Reader;
+use crate::api::body::Body;
 use crate::api::errors::Failure;
-use crate::api::params::Body;
 use crate::api::{Api, events};
 use crate::diagnose::explain::Clause;
 use crate::http::problem::{Flaw, Problem};

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::api::auth::{Manager, Reader};
+use crate::api::body::Body;
 use crate::api::errors::{self, Failure};
 use crate::api::managed::undisturbed;
 use crate::api::page::{List, page};
-use crate::api::params::{Body, Params, PathId};
+use crate::api::params::{Params, PathId};
 use crate::api::{Api, audit};
 use crate::http::problem::{Flaw, Problem};
 use crate::inspect::{Caught, Coming, Refused, Way};
@@ -118,7 +119,7 @@ impl From<Caught> for Request {
 #[utoipa::path(
     post,
     path = "/v1/inspectors",
-    request_body = New,
+    request_body = Option<New>,
     responses(
         (status = 201, body = Shown),
         (status = 409, description = "`too_many`"),
