@@ -1,6 +1,7 @@
 //! Drops, masks or hashes fields of JSON payloads.
 
 mod pattern;
+mod repeated;
 
 use pattern::Pattern;
 use relay_sdk::crypto::{Digest, Encoding};
@@ -39,16 +40,18 @@ impl RedactFields {
         if event.data().size() == 0 {
             return Ok(event.edit());
         }
-        let edits = pattern::in_order_of_removal(&config.drop, event)
-            .into_iter()
-            .fold(replaced(event, config)?, Edits::remove);
-        // What cannot be read must not pass for redacted.
-        if edits.is_empty() && event.data().value("").is_none() {
-            return Err(Fault::invalid(
-                "the payload is not JSON: nothing in it can be redacted",
-            ));
+        let texts = replaced(event, config)?;
+        let drops = pattern::in_order_of_removal(&config.drop, event);
+        if texts.is_empty() && drops.is_empty() && !is_repeating(event)? {
+            return Ok(event.edit());
         }
-        Ok(edits)
+        let patterns = config.mask.iter().chain(&config.hash).chain(&config.drop);
+        let edits = patterns.fold(event.edit(), |edits, pattern| pattern.single_out(event, edits));
+        let edits = texts.into_iter().fold(edits, |edits, (at, text)| match text {
+            Some(text) => edits.set(at, text),
+            None => edits.set_raw(at, "null"),
+        });
+        Ok(drops.into_iter().fold(edits, Edits::remove))
     }
 
     fn check(config: Config) -> Vec<Problem> {
@@ -59,20 +62,27 @@ impl RedactFields {
     }
 }
 
-/// The masks and hashes.
-fn replaced(event: &Event, config: &Config) -> Result<Edits, Fault> {
+/// Whether a name comes twice somewhere in the payload. What cannot be read must not pass for
+/// redacted.
+fn is_repeating(event: &Event) -> Result<bool, Fault> {
+    let text = event.data().text();
+    text.and_then(|text| repeated::is_in(&text))
+        .ok_or_else(|| Fault::invalid("the payload is not JSON: nothing in it can be redacted"))
+}
+
+/// The masks and hashes with their pointers. `None` stands for null, which is written all the same: a
+/// change to the last member of a name takes those before it away.
+fn replaced(event: &Event, config: &Config) -> Result<Vec<(String, Option<String>)>, Fault> {
     let mut texts = Vec::new();
     for found in config.mask.iter().flat_map(|pattern| pattern.values(event)) {
-        texts.extend(masked(&found.json, config).map(|text| (found.at, text)));
+        texts.push((found.at, masked(&found.json, config)));
     }
     for found in config.hash.iter().flat_map(|pattern| pattern.values(event)) {
-        texts.extend(hashed(&found.json, config)?.map(|text| (found.at, text)));
+        texts.push((found.at, hashed(&found.json, config)?));
     }
     // A value goes before what it lies in: both may be named.
     texts.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
-    Ok(texts
-        .into_iter()
-        .fold(event.edit(), |edits, (at, text)| edits.set(at, text)))
+    Ok(texts)
 }
 
 /// The text in place of a value; `None` leaves null as it is.

@@ -3,9 +3,11 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use relay_sdk::Event;
+use relay_sdk::{Edits, Event};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::repeated;
 
 /// A JSON Pointer, perhaps with steps `*`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -40,6 +42,26 @@ impl Pattern {
         match self.split() {
             None => vec![self.0.clone()],
             Some((stem, rest)) => found_in(event, stem, rest, |at, _| at),
+        }
+    }
+
+    /// Adds the edits after which of every name that comes twice on the way, or behind a `*`, the last
+    /// member alone is there. They change nothing else, and where nothing comes twice nothing at all.
+    pub(crate) fn single_out(&self, event: &Event, edits: Edits) -> Edits {
+        let stem = self.split().map_or(self.0.as_str(), |(stem, _)| stem);
+        let Some(json) = event.data().value(stem) else {
+            // Nothing is there; on the way to it the relay takes away what comes twice.
+            return edits.remove(stem);
+        };
+        if self.split().is_none() {
+            // What is done to the value does it.
+            return edits;
+        }
+        let value: Value = serde_json::from_str(&json).unwrap_or_default();
+        match repeated::is_in(&json) {
+            Some(true) => edits.set(stem, value),
+            _ if stem.is_empty() => edits,
+            _ => edits.remove(format!("{stem}/{}", absent(&value))),
         }
     }
 
@@ -126,6 +148,15 @@ fn spread<'v>(at: String, value: &'v Value, rest: &str, found: &mut Vec<(String,
             }
         }
     }
+}
+
+/// A step that leads nowhere from a value.
+fn absent(value: &Value) -> String {
+    let mut name = "-".to_owned();
+    while value.get(&name).is_some() {
+        name.push('-');
+    }
+    name
 }
 
 fn escaped(name: &str) -> String {
