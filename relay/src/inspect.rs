@@ -3,7 +3,7 @@
 //! An endpoint leads to one by `inspector://` and its token, without a request that leaves the
 //! relay; anybody else by the path `/bin/` and its token. What they were sent is in memory only.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,8 +30,12 @@ pub const REQUESTS_MAX: usize = 100;
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 /// Bytes that one inspector keeps.
 const INSPECTOR_BYTES_MAX: usize = 1 << 20;
+/// Bytes that all inspectors of one tenant keep.
+const TENANT_BYTES_MAX: usize = 8 << 20;
 /// Bytes that all inspectors together keep.
 const BYTES_MAX: usize = 64 << 20;
+/// What keeping a request costs beside its own bytes.
+const OVERHEAD: usize = 256;
 /// How long one is there.
 pub const TIME_TO_LIVE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Random bytes of a token: 160 bits.
@@ -71,7 +75,7 @@ pub struct Caught {
 impl Caught {
     fn weight(&self) -> usize {
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
-        self.body.len() + self.path.len() + headers.sum::<usize>() + 128
+        self.body.len() + self.path.len() + headers.sum::<usize>() + OVERHEAD
     }
 }
 
@@ -104,6 +108,10 @@ pub struct Inspectors {
 #[derive(Default)]
 struct Benches {
     by_token: HashMap<String, Bench>,
+    /// The token of each request that is kept, by tenant and number: the oldest of a tenant first.
+    kept: BTreeMap<(TenantId, i64), String>,
+    /// Bytes that those of a tenant keep.
+    by_tenant: HashMap<TenantId, usize>,
     /// Bytes that all keep.
     bytes: usize,
     /// Number of the last request.
@@ -202,12 +210,11 @@ impl Inspectors {
         }
         self.store.remove_inspector(tenant, id).await?;
         let mut benches = self.lock();
-        let gone: Vec<Bench> = benches
-            .by_token
-            .extract_if(|_, bench| is_it(bench))
-            .map(|(_, gone)| gone)
-            .collect();
-        benches.bytes -= gone.iter().map(|bench| bench.bytes).sum::<usize>();
+        let token = benches.by_token.iter().find(|(_, bench)| is_it(bench));
+        if let Some(token) = token.map(|(token, _)| token.clone()) {
+            while benches.forget_first(&token) {}
+            benches.by_token.remove(&token);
+        }
         Ok(true)
     }
 
@@ -248,23 +255,13 @@ impl Inspectors {
     pub fn catch(&self, token: &str, coming: &Coming<'_>) -> Option<StatusCode> {
         let now = self.clock.now();
         let mut benches = self.lock();
-        let Benches {
-            by_token,
-            bytes,
-            last,
-        } = &mut *benches;
-        let bench = by_token
-            .get_mut(token)
-            .filter(|bench| bench.inspector.expires_at > now)?;
-        *last += 1;
-        let caught = caught(coming, *last, now);
-        let room = BYTES_MAX
-            .saturating_sub(*bytes - bench.bytes)
-            .min(INSPECTOR_BYTES_MAX);
-        let before = bench.bytes;
-        bench.keep(caught, room);
-        *bytes = *bytes + bench.bytes - before;
-        StatusCode::from_u16(bench.inspector.status).ok()
+        let bench = benches.by_token.get(token);
+        let bench = bench.filter(|bench| bench.inspector.expires_at > now)?;
+        let (tenant, status) = (bench.inspector.tenant, bench.inspector.status);
+        benches.last += 1;
+        let caught = caught(coming, benches.last, now);
+        benches.keep(token, tenant, caught);
+        StatusCode::from_u16(status).ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, Benches> {
@@ -281,16 +278,68 @@ impl Bench {
         }
     }
 
-    /// Keeps a request in that many bytes; older ones make room.
-    fn keep(&mut self, caught: Caught, room: usize) {
-        self.bytes += caught.weight();
-        self.caught.push_back(caught);
-        while self.caught.len() > REQUESTS_MAX || self.bytes > room {
-            let Some(oldest) = self.caught.pop_front() else {
+    fn is_overfull(&self) -> bool {
+        self.caught.len() > REQUESTS_MAX || self.bytes > INSPECTOR_BYTES_MAX
+    }
+}
+
+impl Benches {
+    /// Keeps a request; older ones of the same inspector or tenant make room, and if there is too
+    /// little for all, those of the tenant that keeps the most.
+    fn keep(&mut self, token: &str, tenant: TenantId, caught: Caught) {
+        let Some(bench) = self.by_token.get_mut(token) else {
+            return;
+        };
+        let weight = caught.weight();
+        self.kept.insert((tenant, caught.number), token.to_owned());
+        *self.by_tenant.entry(tenant).or_default() += weight;
+        self.bytes += weight;
+        bench.bytes += weight;
+        bench.caught.push_back(caught);
+        while self.by_token.get(token).is_some_and(Bench::is_overfull) && self.forget_first(token) {}
+        while self
+            .by_tenant
+            .get(&tenant)
+            .is_some_and(|bytes| *bytes > TENANT_BYTES_MAX)
+            && self.forget_oldest(tenant)
+        {}
+        while self.bytes > BYTES_MAX {
+            let most = self.by_tenant.iter().max_by_key(|(_, bytes)| **bytes);
+            let Some(most) = most.map(|(tenant, _)| *tenant) else {
                 break;
             };
-            self.bytes -= oldest.weight();
+            if !self.forget_oldest(most) {
+                break;
+            }
         }
+    }
+
+    /// Forgets the oldest request of a tenant; false if there is none.
+    fn forget_oldest(&mut self, tenant: TenantId) -> bool {
+        let mut own = self.kept.range((tenant, i64::MIN)..=(tenant, i64::MAX));
+        let token = own.next().map(|(_, token)| token.clone());
+        token.is_some_and(|token| self.forget_first(&token))
+    }
+
+    /// Forgets the oldest request of an inspector; false if there is none.
+    fn forget_first(&mut self, token: &str) -> bool {
+        let Some(bench) = self.by_token.get_mut(token) else {
+            return false;
+        };
+        let Some(oldest) = bench.caught.pop_front() else {
+            return false;
+        };
+        let (tenant, weight) = (bench.inspector.tenant, oldest.weight());
+        bench.bytes -= weight;
+        self.bytes -= weight;
+        self.kept.remove(&(tenant, oldest.number));
+        if let Some(bytes) = self.by_tenant.get_mut(&tenant) {
+            *bytes -= weight;
+            if *bytes == 0 {
+                self.by_tenant.remove(&tenant);
+            }
+        }
+        true
     }
 }
 
@@ -356,15 +405,31 @@ mod tests {
         (inspectors.expect("a store that works"), clock)
     }
 
-    fn deed() -> Deed {
+    fn deed(tenant: TenantId) -> Deed {
         let now = Timestamp::from_millis(1);
-        Deed::new(TenantId::DEFAULT, now, By::OPERATOR, "inspector.created")
+        Deed::new(tenant, now, By::OPERATOR, "inspector.created")
     }
 
     async fn made(inspectors: &Inspectors, number: i64) -> Inspector {
+        made_for(inspectors, TenantId::DEFAULT, number).await
+    }
+
+    async fn made_for(inspectors: &Inspectors, tenant: TenantId, number: i64) -> Inspector {
         let id = InspectorId::from_raw(number);
-        let made = inspectors.make(id, String::new(), StatusCode::OK, deed());
+        let made = inspectors.make(id, String::new(), StatusCode::OK, deed(tenant));
         made.await.expect("there is room")
+    }
+
+    /// Fills one with as much as one keeps.
+    fn fill(inspectors: &Inspectors, inspector: &Inspector) {
+        for _ in 0..INSPECTOR_BYTES_MAX / BODY_BYTES_MAX {
+            send(inspectors, &inspector.token, BODY_BYTES_MAX);
+        }
+    }
+
+    fn kept(inspectors: &Inspectors, inspector: &Inspector) -> usize {
+        let caught = inspectors.caught(inspector.tenant, inspector.id);
+        caught.expect("it is there").len()
     }
 
     fn send(inspectors: &Inspectors, token: &str, body: usize) -> Option<StatusCode> {
@@ -415,6 +480,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_tenant_takes_no_room_of_others() {
+        let (inspectors, _) = inspectors().await;
+        let mut greedy = Vec::new();
+        for number in 0..10 {
+            greedy.push(made(&inspectors, number).await);
+        }
+        let modest = made_for(&inspectors, TenantId::from_raw(7), 100).await;
+        send(&inspectors, &modest.token, 10);
+        greedy.iter().for_each(|inspector| fill(&inspectors, inspector));
+        let own = inspectors.lock().by_tenant[&TenantId::DEFAULT];
+        assert!((TENANT_BYTES_MAX / 2..=TENANT_BYTES_MAX).contains(&own), "{own}");
+        assert_eq!(kept(&inspectors, &greedy[0]), 0, "the oldest went first");
+        assert!(kept(&inspectors, &greedy[9]) > 0);
+        assert_eq!(kept(&inspectors, &modest), 1);
+        // Many tenants fill the whole: whoever has the most makes room for the others.
+        for tenant in 1000..1016 {
+            for number in 0..8 {
+                let tenant = TenantId::from_raw(tenant);
+                let inspector = made_for(&inspectors, tenant, tenant.raw() * 10 + number).await;
+                fill(&inspectors, &inspector);
+            }
+        }
+        assert_eq!(kept(&inspectors, &modest), 1);
+        let benches = inspectors.lock();
+        assert!(
+            (BYTES_MAX / 2..=BYTES_MAX).contains(&benches.bytes),
+            "{}",
+            benches.bytes
+        );
+        assert_eq!(benches.by_tenant.len(), 18);
+        let least = benches
+            .by_tenant
+            .iter()
+            .filter(|(tenant, _)| **tenant != modest.tenant);
+        let least = least.map(|(_, bytes)| *bytes).min().unwrap_or_default();
+        assert!(least > BYTES_MAX / 18 / 2, "{least}");
+    }
+
+    #[tokio::test]
     async fn an_inspector_is_gone_when_its_time_is_over() {
         let (inspectors, clock) = inspectors().await;
         let inspector = made(&inspectors, 1).await;
@@ -433,7 +537,7 @@ mod tests {
             made(&inspectors, number).await;
         }
         let id = InspectorId::from_raw(1000);
-        let more = inspectors.make(id, String::new(), StatusCode::OK, deed());
+        let more = inspectors.make(id, String::new(), StatusCode::OK, deed(TenantId::DEFAULT));
         assert!(matches!(more.await, Err(Refused::TooMany)));
         assert_eq!(send(&inspectors, "unknown", 1), None);
     }
