@@ -104,7 +104,7 @@ async fn piece(
 ) -> Result<(Bytes, Option<u64>), store::Error> {
     let chain = store.chain(tenant, after, PIECE).await?;
     let lines: String = chain.entries.iter().map(line).collect();
-    let last = chain.entries.last().filter(|_| chain.entries.len() == PIECE);
+    let last = chain.entries.last().filter(|_| chain.has_more);
     Ok((Bytes::from(lines), last.map(|last| last.link.number)))
 }
 

@@ -76,7 +76,7 @@ pub async fn follow(store: &dyn Store, tenant: TenantId) -> Result<Followed, sto
             followed.last = entry.link;
             followed.entries += 1;
         }
-        if chain.entries.len() < PAGE {
+        if !chain.has_more {
             return Ok(followed);
         }
         after = followed.last.number;

@@ -9,6 +9,9 @@ use crate::model::id::{KeyId, TenantId};
 use crate::model::page::{Listed, Page};
 use crate::model::time::Timestamp;
 
+/// Bytes of entries that are read at once: one may have as many as a definition, twice.
+pub(super) const PAGE_BYTES_MAX: usize = 4 << 20;
+
 /// A digest of an entry and of all before it.
 pub type ChainHash = [u8; 32];
 
@@ -33,6 +36,8 @@ pub struct Chain {
     /// What the first entry that is kept follows on: what came before has had its time.
     pub anchor: Link,
     pub entries: Vec<Chained>,
+    /// Whether there are more behind these.
+    pub has_more: bool,
 }
 
 /// Which entries are asked for; `None` does not restrict.
@@ -64,10 +69,11 @@ pub trait Audit: Send + Sync {
     /// Appends a deed to the chain of its tenant.
     async fn note(&self, deed: Deed) -> Result<(), Error>;
 
-    /// Entries of a tenant, newest first.
+    /// Entries of a tenant, newest first. A page ends early where its entries are large.
     async fn noted(&self, tenant: TenantId, filter: AuditFilter, page: Page) -> Result<Listed<Entry>, Error>;
 
-    /// Up to `limit` entries of a tenant after a number, oldest first, as they were written.
+    /// Up to `limit` entries of a tenant after a number, oldest first, as they were written; fewer
+    /// where they are large, but at least one.
     async fn chain(&self, tenant: TenantId, after: u64, limit: usize) -> Result<Chain, Error>;
 
     /// Forgets up to `limit` of the oldest entries of each tenant that are from before then; how

@@ -99,6 +99,35 @@ pub(super) async fn entries_are_listed_newest_first_by_what_is_asked(store: Arc<
     }
 }
 
+pub(super) async fn pages_of_large_entries_are_short(store: Arc<dyn Store>) {
+    let large = "x".repeat(256 << 10);
+    for second in 1..=20 {
+        let mut deed = deed(TENANT, second, "endpoint.changed");
+        deed.after = json!({"description": large}).as_object().cloned();
+        done(store.note(deed).await);
+    }
+    let (mut listed, mut pages, mut before) = (0, 0, None);
+    loop {
+        let page = done(
+            store
+                .noted(TENANT, AuditFilter::default(), Page { limit: 250, before })
+                .await,
+        );
+        assert!((1..=16).contains(&page.items.len()), "{}", page.items.len());
+        (listed, pages, before) = (listed + page.items.len(), pages + 1, page.next);
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!((listed, pages), (20, 2));
+    let first = done(store.chain(TENANT, 0, 250).await);
+    assert_eq!((first.entries.len(), first.has_more), (16, true));
+    let rest = done(store.chain(TENANT, 16, 250).await);
+    assert_eq!((rest.entries.len(), rest.has_more), (4, false));
+    let exact = done(store.chain(TENANT, 16, 4).await);
+    assert_eq!((exact.entries.len(), exact.has_more), (4, false));
+}
+
 pub(super) async fn what_is_forgotten_leaves_a_chain_behind(store: Arc<dyn Store>) {
     for second in 1..=4 {
         done(store.note(deed(TENANT, second, "endpoint.changed")).await);

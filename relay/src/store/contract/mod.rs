@@ -146,6 +146,7 @@ where
         plugins::a_version_goes_by_itself_and_the_last_with_its_plugin,
         audit::each_tenant_has_a_chain_of_its_own,
         audit::entries_are_listed_newest_first_by_what_is_asked,
+        audit::pages_of_large_entries_are_short,
         audit::what_is_forgotten_leaves_a_chain_behind,
         audit::a_job_is_started_with_its_deed_or_neither_is,
         audit::a_resource_is_saved_with_its_deed_or_neither_is,

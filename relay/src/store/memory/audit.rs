@@ -9,6 +9,7 @@ use crate::model::audit::{Deed, Entry};
 use crate::model::id::TenantId;
 use crate::model::page::{LIMIT_MAX, Listed, Page};
 use crate::model::time::Timestamp;
+use crate::store::audit::PAGE_BYTES_MAX;
 use crate::store::{Audit, AuditFilter, Chain, Chained, Error, Link, chain_hash};
 
 /// The chain of a tenant.
@@ -45,21 +46,17 @@ impl Audit for MemoryStore {
         let limit = page.limit.clamp(1, LIMIT_MAX);
         let below = page.before.and_then(|before| u64::try_from(before).ok());
         let tables = self.tables();
-        let mut items: Vec<Entry> = tables
+        let wanted = tables
             .audit
             .get(&tenant)
             .into_iter()
             .flat_map(|notes| notes.entries.range(..below.unwrap_or(u64::MAX)).rev())
-            .map(|(_, (entry, _))| entry)
-            .filter(|entry| wants(&filter, entry))
-            .take(limit + 1)
-            .cloned()
-            .collect();
-        let is_overfull = items.len() > limit;
-        items.truncate(limit);
+            .filter(|(_, (entry, _))| wants(&filter, entry));
+        let wanted = wanted.map(|(_, (entry, chained))| (entry, chained.text.len()));
+        let (items, has_more) = filled(wanted, limit);
         let last = items.last().and_then(|last| i64::try_from(last.number).ok());
         Ok(Listed {
-            next: last.filter(|_| is_overfull),
+            next: last.filter(|_| has_more),
             items,
         })
     }
@@ -70,12 +67,14 @@ impl Audit for MemoryStore {
         let entries = notes
             .into_iter()
             .flat_map(|notes| notes.entries.range(after.saturating_add(1)..));
+        let (entries, has_more) = filled(
+            entries.map(|(_, (_, chained))| (chained, chained.text.len())),
+            limit,
+        );
         Ok(Chain {
             anchor: notes.map(|notes| notes.anchor).unwrap_or_default(),
-            entries: entries
-                .take(limit)
-                .map(|(_, (_, chained))| chained.clone())
-                .collect(),
+            entries,
+            has_more,
         })
     }
 
@@ -95,6 +94,20 @@ impl Audit for MemoryStore {
         }
         Ok(forgotten)
     }
+}
+
+/// As many of the items, each with its bytes, as go into a page; and whether there are more.
+fn filled<'i, T: Clone + 'i>(items: impl Iterator<Item = (&'i T, usize)>, limit: usize) -> (Vec<T>, bool) {
+    let mut page = Vec::new();
+    let mut bytes = 0;
+    for (item, weight) in items {
+        if page.len() == limit || bytes >= PAGE_BYTES_MAX {
+            return (page, true);
+        }
+        bytes += weight;
+        page.push(item.clone());
+    }
+    (page, false)
 }
 
 fn wants(filter: &AuditFilter, entry: &Entry) -> bool {

@@ -11,6 +11,7 @@ use crate::model::audit::{Deed, Entry};
 use crate::model::id::TenantId;
 use crate::model::page::{LIMIT_MAX, Listed, Page};
 use crate::model::time::Timestamp;
+use crate::store::audit::PAGE_BYTES_MAX;
 use crate::store::{Audit, AuditFilter, Chain, Chained, Error, Link, chain_hash};
 
 #[async_trait]
@@ -120,19 +121,20 @@ fn list(
         limit as i64 + 1,
     ])?;
     let mut items: Vec<Entry> = Vec::new();
+    let (mut bytes, mut has_more) = (0, false);
     while let Some(row) = rows.next()? {
+        if items.len() == limit || bytes >= PAGE_BYTES_MAX {
+            has_more = true;
+            break;
+        }
         let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        bytes += text.len();
         let entry = serde_json::from_str(text);
         items
             .push(entry.map_err(|error| Failure::Corrupt(format!("an audit entry does not read: {error}")))?);
     }
-    let is_overfull = items.len() > limit;
-    items.truncate(limit);
     Ok(Listed {
-        next: items
-            .last()
-            .map(|last| number(last.number))
-            .filter(|_| is_overfull),
+        next: items.last().map(|last| number(last.number)).filter(|_| has_more),
         items,
     })
 }
@@ -143,22 +145,27 @@ fn chain(connection: &Connection, tenant: TenantId, after: u64, limit: usize) ->
     let mut statement = connection.prepare_cached(
         "SELECT number, hash, entry FROM audit WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
     )?;
-    let rows = statement.query_map(
-        params![
-            tenant.raw(),
-            number(after),
-            i64::try_from(limit).unwrap_or(i64::MAX)
-        ],
-        |row| {
-            Ok(Chained {
-                link: link(row)?,
-                text: row.get(2)?,
-            })
-        },
-    )?;
+    // One more than are wanted tells whether there are more.
+    let rows_max = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![tenant.raw(), number(after), rows_max])?;
+    let mut entries: Vec<Chained> = Vec::new();
+    let (mut bytes, mut has_more) = (0, false);
+    while let Some(row) = rows.next()? {
+        if entries.len() == limit || bytes >= PAGE_BYTES_MAX {
+            has_more = true;
+            break;
+        }
+        let text: String = row.get(2)?;
+        bytes += text.len();
+        entries.push(Chained {
+            link: link(row)?,
+            text,
+        });
+    }
     Ok(Chain {
-        entries: rows.collect::<Result<_, _>>()?,
+        entries,
         anchor: anchor(connection, tenant)?,
+        has_more,
     })
 }
 
