@@ -13,7 +13,6 @@ use super::page::{List, page};
 use super::params::{Params, PathId};
 use super::select::{Number, WhichDeliveries, Words, Wrong};
 use super::{Api, audit};
-use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::http::problem::Problem;
 use crate::model::attempt::{Attempt, Outcome};
@@ -91,7 +90,8 @@ pub(super) struct Shown {
     updated_at: Timestamp,
 }
 
-pub(super) fn show(directory: &Directory, clock: &dyn Clock, delivery: Delivery) -> Shown {
+pub(super) fn show(api: &Api, directory: &Directory, delivery: Delivery) -> Shown {
+    let delivery = api.flow.under_way.as_it_stands(delivery);
     Shown {
         id: delivery.id,
         event: delivery.event,
@@ -103,7 +103,7 @@ pub(super) fn show(directory: &Directory, clock: &dyn Clock, delivery: Delivery)
             .map(|endpoint| endpoint.name.clone()),
         status: delivery.state.as_str(),
         attempts: delivery.attempts,
-        next_attempt_at: delivery.due.map(|due| clock.shown(due)),
+        next_attempt_at: delivery.due.map(|due| api.clock.shown(due)),
         reason: delivery.reason,
         test: delivery.test,
         updated_at: delivery.updated_at,
@@ -145,7 +145,8 @@ pub(super) async fn list(
         test: asked.test,
     };
     let filter = which.read(&api, caller.tenant).map_err(Wrong::parameter)?;
-    let listed = api
+    let may_be_under_way = filter.wants_state(Stand::Pending);
+    let mut listed = api
         .store
         .deliveries(
             caller.tenant,
@@ -153,8 +154,13 @@ pub(super) async fn list(
             page(asked.limit.as_deref(), asked.cursor.as_deref())?,
         )
         .await?;
+    if !may_be_under_way {
+        listed
+            .items
+            .retain(|delivery| !api.flow.under_way.has(delivery.id));
+    }
     Ok(Json(List::of(listed, |delivery| {
-        show(&directory, api.clock.as_ref(), delivery)
+        show(&api, &directory, delivery)
     })))
 }
 
@@ -181,11 +187,7 @@ pub(super) async fn one(
         .delivery(caller.tenant, id)
         .await?
         .ok_or_else(|| unknown(&id.to_string()))?;
-    Ok(Json(show(
-        &api.directories.current(),
-        api.clock.as_ref(),
-        delivery,
-    )))
+    Ok(Json(show(&api, &api.directories.current(), delivery)))
 }
 
 /// The attempts of a delivery, first to last.
@@ -260,7 +262,7 @@ pub(super) struct Accepted {
     params(("id" = String, Path)),
     responses(
         (status = 202, description = "it is due now", body = Accepted),
-        (status = 409, description = "`endpoint_gone`: its endpoint is not there any more; `test_delivery`: a test is sent once"),
+        (status = 409, description = "`endpoint_gone`: its endpoint is not there any more; `test_delivery`: a test is sent once; `call_under_way`"),
     )
 )]
 pub(super) async fn retry(
@@ -284,6 +286,10 @@ pub(super) async fn retry(
     {
         let detail = "its endpoint was deleted, or is not declared any more; restore it first";
         return Err(Problem::new(409, "endpoint_gone", "Endpoint gone", detail).into());
+    }
+    if api.flow.under_way.has(id) {
+        let detail = "its sender waits for the answer to this call; send it again once it has failed";
+        return Err(Problem::new(409, "call_under_way", "Call under way", detail).into());
     }
     audit::note(&api, &caller, "delivery.retried", (id, None), None).await?;
     let now = api.clock.steady();

@@ -165,7 +165,7 @@ pub(super) async fn one(
         deliveries: made
             .items
             .into_iter()
-            .map(|delivery| deliveries::show(&directory, api.clock.as_ref(), delivery))
+            .map(|delivery| deliveries::show(&api, &directory, delivery))
             .collect(),
     }))
 }

@@ -182,7 +182,7 @@ impl Export {
                 for delivery in walked.items {
                     let attempts_made = store.attempts(self.tenant, delivery.id).await?;
                     let line = DeliveryLine {
-                        delivery: deliveries::show(&directory, self.api.clock.as_ref(), delivery),
+                        delivery: deliveries::show(&self.api, &directory, delivery),
                         attempts_made,
                     };
                     put(&mut lines, &line);

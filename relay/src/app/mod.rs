@@ -20,7 +20,7 @@ use crate::config::{Config, ForeignIds, Outbound, Place, StoreSettings};
 use crate::deliver::address::Guard;
 use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
-use crate::flow::call::Places;
+use crate::flow::call::{Places, UnderWay};
 use crate::flow::capture::Captures;
 use crate::flow::{Flow, Settled};
 use crate::http::address_cap::AddressCap;
@@ -247,6 +247,7 @@ impl App {
             disabling: tokio::sync::Mutex::default(),
             replies: Cache::default(),
             calls: Places::default(),
+            under_way: UnderWay::default(),
             tasks: work.clone(),
         });
         let recovery = Arc::new(Recovery {

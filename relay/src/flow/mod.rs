@@ -52,7 +52,7 @@ pub mod trial;
 mod turned;
 mod watch;
 
-use call::{Asked, Places};
+use call::{Asked, Places, UnderWay};
 use capture::Captures;
 use prepare::{Prepared, prepare};
 use traced::{Timed, hide, show};
@@ -83,8 +83,9 @@ pub struct Flow {
     pub replies: Cache<Endpoint>,
     /// Exchanges that somebody wants to look at.
     pub captures: Captures,
-    /// Calls under way.
+    /// How many calls may be under way, and which are.
     pub calls: Places,
+    pub under_way: UnderWay,
     /// Every task of the path, so that a stop can wait for them.
     pub tasks: TaskTracker,
 }

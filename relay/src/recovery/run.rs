@@ -221,8 +221,8 @@ impl Recovery {
             let mut found = Vec::with_capacity(walked.items.len());
             for id in walked.items {
                 let delivery = self.store.delivery(job.tenant, id).await?;
-                // A test is sent once.
-                let delivery = delivery.filter(|delivery| !delivery.test);
+                // A test is sent once, and so is a call while its sender waits.
+                let delivery = delivery.filter(|delivery| !delivery.test && !self.flow.under_way.has(id));
                 found.push((id, delivery.map(|delivery| delivery.endpoint)));
             }
             return Ok((found, walked.next));
@@ -237,6 +237,7 @@ impl Recovery {
         let found = walked
             .items
             .into_iter()
+            .filter(|delivery| !self.flow.under_way.has(delivery.id))
             .map(|delivery| (delivery.id, Some(delivery.endpoint)));
         Ok((found.collect(), walked.next))
     }

@@ -437,12 +437,37 @@ async fn m9_a_call_is_recorded_when_its_caller_hangs_up() {
     stream.write_all(request.as_bytes()).await.expect("it reads");
     receiver.received(1).await;
     let during = relay.read("/v1/deliveries").await["data"][0].take();
-    assert_eq!(during["status"], "failed", "until something is known: {during}");
+    assert_eq!(during["status"], "pending", "its sender waits: {during}");
+    // Nobody sends it a second time meanwhile, neither by hand nor by a job.
+    let failed = relay.read("/v1/deliveries?status=failed").await;
+    assert_eq!(failed["data"], json!([]));
+    let path = format!(
+        "/v1/deliveries/{}/retry",
+        during["id"].as_str().unwrap_or_default()
+    );
+    let retried = relay.admin(Method::POST, &path, None).await;
+    assert_eq!(
+        (retried.status, &retried.problem()["code"]),
+        (409, &json!("call_under_way"))
+    );
+    let all = json!({"endpoint": "orders"});
+    let job = relay
+        .admin(Method::POST, "/v1/deliveries/retry", Some(all))
+        .await
+        .json();
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap_or_default());
+    let job = eventually("the end of the job", || async {
+        let job = relay.read(&path).await;
+        if job["state"] == "done" { Ok(job) } else { Err(job) }
+    });
+    assert_eq!(job.await["done"], 0);
     drop(stream);
     receiver.release();
     let event = during["event"].as_str().expect("an event").to_owned();
     let delivery = relay.delivery(&event, "succeeded").await;
-    assert_eq!(relay.attempts(&delivery).await[0]["trigger"], "call");
+    let attempts = relay.attempts(&delivery).await;
+    assert_eq!((attempts.len(), &attempts[0]["trigger"]), (1, &json!("call")));
+    assert_eq!(receiver.received(1).await.len(), 1);
 }
 
 #[tokio::test]

@@ -157,8 +157,7 @@ impl Scene {
             Some(delivery) => api.store.delivery(tenant, *delivery).await?,
             None => None,
         };
-        let show =
-            |delivery: &Delivery| deliveries::show(&self.directory, api.clock.as_ref(), delivery.clone());
+        let show = |delivery: &Delivery| deliveries::show(api, &self.directory, delivery.clone());
         let shown = delivery.as_ref().map(show);
         let Some((endpoint, decision)) = decided else {
             return Ok(Explained {

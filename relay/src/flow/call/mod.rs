@@ -27,8 +27,10 @@ use crate::store;
 mod exchange;
 mod places;
 mod record;
+mod under_way;
 
 pub use places::Places;
+pub use under_way::UnderWay;
 
 /// How long an answer waits until what came of the call is recorded.
 const RECORD_PATIENCE: Duration = Duration::from_millis(250);
@@ -203,6 +205,9 @@ impl Flow {
         let flow = Arc::clone(self);
         let source = source.map(|source| source.name.clone());
         self.tasks.spawn(async move {
+            let _way = question
+                .as_ref()
+                .map(|question| flow.under_way.begin(question.delivery));
             let receipts = flow.commit(offered).await;
             if let Ok(receipts) = &receipts {
                 flow.count(watch.elapsed(), source.as_deref(), receipts);
