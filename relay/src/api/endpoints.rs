@@ -245,12 +245,19 @@ async fn patch(
     if entry.origin == Origin::File {
         return switch(&api, &caller, &entry, &headers, (&patch, enabled)).await;
     }
-    resource::write::<Endpoints>(&api, &caller, &id, &headers, Write::Patch(patch)).await?;
-    if enabled == Some(true) {
-        set_disabled(&api, &caller, &entry, None).await?;
-    }
-    // By its id: the name may be another one now.
-    one(Reader(caller), State(api), PathId(KIND.id(entry.resource.id))).await
+    // By its id: the name may be another one afterwards.
+    let id = KIND.id(entry.resource.id);
+    let (bench, by, changed) = (api.clone(), caller, id.clone());
+    // Both or neither, whether the caller waits for it or not.
+    let both = async move {
+        resource::write::<Endpoints>(&bench, &by, &changed, &headers, Write::Patch(patch)).await?;
+        match enabled {
+            Some(true) => set_disabled(&bench, &by, &entry, None).await,
+            _ => Ok(()),
+        }
+    };
+    managed::undisturbed(&api, both).await??;
+    one(Reader(caller), State(api), PathId(id)).await
 }
 
 fn enabled(patch: &Map<String, Value>) -> Result<Option<bool>, Failure> {
