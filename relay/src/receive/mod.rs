@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{Either, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -265,6 +266,14 @@ fn is_batch(headers: &HeaderMap) -> bool {
         .starts_with("application/cloudevents-batch")
 }
 
+/// Whether somebody with a key asks for something: that it is not there is an answer, and no refusal.
+/// So tools ask before they make it.
+fn is_question(head: &Parts) -> bool {
+    matches!(head.method, Method::GET | Method::HEAD)
+        && head.uri.path().starts_with("/v1/")
+        && head.headers.contains_key(header::AUTHORIZATION)
+}
+
 /// `{"id": …, "duplicate": …}`, or a list of them for a batch.
 fn accepted(receipts: &[Receipt], is_batch: bool) -> Response<Body> {
     let mut body = String::with_capacity(64 * receipts.len().max(1));
@@ -303,6 +312,7 @@ impl Gate {
         // No handler waits for anything but the body and the store, a call for its receiver, and an
         // upload for the compiler.
         let deadline = self.limits.body_timeout + calls::waits(path) + later;
+        let is_question = is_question(&head);
         let mut request = Request::from_parts(head, axum::body::Body::new(Limited::new(body, limit)));
         request.extensions_mut().insert(Peer(peer.ip()));
         let response = match tokio::time::timeout(deadline, self.api.clone().oneshot(request)).await {
@@ -310,7 +320,9 @@ impl Gate {
             Ok(Err(never)) => match never {},
             Err(_) => return self.refuse(DOOR, peer, Refusal::TooSlow { deadline }.into()),
         };
-        if let Some(Code(code)) = response.extensions().get() {
+        if let Some(Code(code)) = response.extensions().get()
+            && !(is_question && response.status() == StatusCode::NOT_FOUND)
+        {
             self.refusals.refused(DOOR, peer, response.status(), code, code);
         }
         response

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::Method;
-use relay_tests::instance::{Relay, Setup};
+use relay_tests::instance::{ADMIN_KEY, Relay, Setup};
 use relay_tests::receiver::tls::{Authority, Validity};
 use relay_tests::receiver::{Receiver, Reply};
 use relay_tests::tls::TlsClient;
@@ -62,6 +62,32 @@ async fn u14_v16_events_attempts_plugins_and_refusals_are_counted() {
     ] {
         told(&relay, line).await;
     }
+}
+
+#[tokio::test]
+async fn u14_to_ask_whether_something_is_there_is_no_refusal() {
+    let relay = Relay::start("").await;
+    assert_eq!(
+        relay.admin(Method::GET, "/v1/sources/none", None).await.status,
+        404
+    );
+    // Nor is it when `relay apply` asks; what is to be changed and is not there is one.
+    let applied = relay
+        .command(ADMIN_KEY, &["apply", "--file", "pack:mumara", "--dry-run"])
+        .await;
+    assert_eq!(applied.code, Some(0), "{}", applied.stderr);
+    assert_eq!(
+        relay.admin(Method::DELETE, "/v1/sources/none", None).await.status,
+        404
+    );
+    let line = r#"relay_refused_total{status="404",code="not_found"} 1"#;
+    told(&relay, line).await;
+    let refused = relay
+        .log()
+        .lines()
+        .filter(|line| line.contains("refused"))
+        .count();
+    assert_eq!(refused, 1, "{}", relay.log());
 }
 
 #[tokio::test]
