@@ -13,6 +13,7 @@ use crate::config::key_path::KeyPath;
 use crate::config::reader::Fault;
 use crate::config::{Config, definition};
 use crate::flow::Flow;
+use crate::model::alert::Alert;
 use crate::model::audit::{By, Deed};
 use crate::model::id::{DeliveryId, EndpointId, RuleId, TenantId};
 use crate::model::policy::{self, Policy};
@@ -246,6 +247,12 @@ impl Manager {
         let stands = Some(&resource.definition.keys);
         let tenant = self.tenant(resource.tenant).ok_or(Refused::Unknown)?;
         let (checked, name, definition) = read(config, tenant.policy, resource.kind, &keys, stands)?;
+        if let Checked::Alert(alert) = &checked {
+            let faults = self.unknown_subjects(resource.tenant, alert, stands, &[]);
+            if !faults.is_empty() {
+                return Err(Refused::Invalid(faults));
+            }
+        }
         let next = Resource {
             name,
             definition,
@@ -285,6 +292,51 @@ impl Manager {
                 .await;
         }
         Ok(entry)
+    }
+
+    /// What an alert looks at and is not there: it would never tell anything. What it has named before
+    /// may be gone meanwhile, and what is in `to_come` is made with it.
+    pub(super) fn unknown_subjects(
+        &self,
+        tenant: TenantId,
+        alert: &Alert,
+        stands: Option<&Map<String, Value>>,
+        to_come: &[(Kind, String)],
+    ) -> Vec<Fault> {
+        let stood = |key: &str, name: &str| {
+            let value = stands.and_then(|stands| stands.get(key));
+            value.is_some_and(|value| {
+                let list = value
+                    .as_array()
+                    .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+                list.iter().any(|known| known == name)
+            })
+        };
+        let is_there = |kind: Kind, name: &str| {
+            let id = match kind {
+                Kind::Endpoint => name.parse().ok().map(EndpointId::raw),
+                _ => None,
+            };
+            to_come.iter().any(|(other, made)| *other == kind && made == name)
+                || self.find(tenant, kind, id, name).is_some()
+        };
+        let fault = |kind: Kind, path: KeyPath, name: &str| Fault {
+            path,
+            problem: format!("names the {} {name:?}, which is not there", kind.word()),
+            remedy: "make it first, or leave the name out".to_owned(),
+        };
+        let endpoints = alert.endpoints.iter().enumerate();
+        let endpoints = endpoints
+            .filter(|(_, name)| !stood("endpoints", name) && !is_there(Kind::Endpoint, name))
+            .map(|(index, name)| {
+                let path = KeyPath::default().key("endpoints").item(index);
+                fault(Kind::Endpoint, path, name)
+            });
+        let source = alert.source.iter();
+        let source = source
+            .filter(|name| !stood("source", name) && !is_there(Kind::Source, name))
+            .map(|name| fault(Kind::Source, KeyPath::default().key("source"), name));
+        endpoints.chain(source).collect()
     }
 
     /// Keeps a resource with the note of what was done to it, and puts a shelf in force that has it, or has it no more.

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::Manager;
+use super::assemble::Checked;
 use super::change::{self, Refused};
 use super::entry::{Entry, Origin};
 use crate::config::Config;
@@ -60,9 +61,10 @@ impl Manager {
         let config = self.lock().await;
         let (mut planned, mut faults) = (Vec::new(), Vec::new());
         let mut named = HashSet::new();
+        let to_come: Vec<(Kind, String)> = wanted.iter().filter_map(subject).collect();
         for wanted in wanted {
             let place = KeyPath::default().key(wanted.kind.section()).item(wanted.index);
-            match self.plan_one(&config, tenant, wanted).await {
+            match self.plan_one(&config, tenant, wanted, &to_come).await {
                 Ok(one) if !named.insert((one.kind, one.name.clone())) => {
                     faults.push(fault(
                         place.key("name"),
@@ -100,6 +102,7 @@ impl Manager {
         config: &Config,
         tenant: TenantId,
         wanted: Wanted,
+        to_come: &[(Kind, String)],
     ) -> Result<Planned, Vec<Fault>> {
         let Wanted {
             kind,
@@ -131,6 +134,12 @@ impl Manager {
             Refused::Invalid(faults) => faults,
             other => vec![fault(KeyPath::default(), format!("{other:?}"))],
         })?;
+        if let Checked::Alert(alert) = &checked {
+            let faults = self.unknown_subjects(tenant.id, alert, stands, to_come);
+            if !faults.is_empty() {
+                return Err(faults);
+            }
+        }
         self.workshop.try_out(&checked, &tenant).await.map_err(|error| {
             vec![fault(
                 KeyPath::default().key("plugins"),
@@ -139,6 +148,12 @@ impl Manager {
         })?;
         Ok(planned(kind, index, entry.as_deref(), &keys))
     }
+}
+
+/// What a document has that an alert of it may look at.
+fn subject(wanted: &Wanted) -> Option<(Kind, String)> {
+    let name = wanted.keys.get("name")?.as_str()?;
+    matches!(wanted.kind, Kind::Endpoint | Kind::Source).then(|| (wanted.kind, name.to_owned()))
 }
 
 fn fault(path: KeyPath, problem: String) -> Fault {

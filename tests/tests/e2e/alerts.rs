@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use http::Method;
+use relay_tests::client::Answer;
 use relay_tests::instance::Relay;
 use relay_tests::receiver::{Receiver, Reply, Request, endpoint};
 use relay_tests::wait::eventually;
@@ -310,6 +311,59 @@ async fn c16_a_malformed_alert_is_refused_with_each_fault_in_its_place() {
         .map(|errors| errors.iter().map(|error| &error["pointer"]).collect())
         .unwrap_or_default();
     assert_eq!(pointers, ["/when/success_rate_below", "/when/windw"], "{problem}");
+}
+
+#[tokio::test]
+async fn c16_an_alert_names_only_what_is_there_or_comes_with_it() {
+    let relay = Relay::start("").await;
+    let crm = json!({"name": "crm", "url": "https://crm.example.com/hook"});
+    let keys = json!({
+        "name": "a", "when": {"consecutive_failures": 5}, "endpoints": ["crm", "none"], "source": "shop",
+    });
+    let pointers = |answer: &Answer| -> Vec<String> {
+        let problem = answer.problem();
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        let pointers = errors
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap_or_default().to_owned());
+        pointers.collect()
+    };
+    let refused = relay.admin(Method::POST, "/v1/alerts", Some(keys.clone())).await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(pointers(&refused), ["/endpoints/0", "/endpoints/1", "/source"]);
+    // In one document with what it looks at, in any order.
+    let known = json!({"name": "a", "when": {"consecutive_failures": 5}, "endpoints": ["crm"]});
+    let document = json!({"alert": [known], "endpoint": [crm]});
+    let planned = relay
+        .admin(Method::POST, "/v1/definitions/plan", Some(document))
+        .await;
+    assert_eq!(planned.status, 200, "{}", planned.text());
+    let document = json!({"alert": [keys], "endpoint": [crm]});
+    let planned = relay
+        .admin(Method::POST, "/v1/definitions/plan", Some(document))
+        .await;
+    assert_eq!(pointers(&planned), ["/alert/0/endpoints/1", "/alert/0/source"]);
+
+    let made = relay.admin(Method::POST, "/v1/endpoints", Some(crm)).await.json();
+    let mut by_id = known.clone();
+    by_id["endpoints"] = json!([made["id"]]);
+    alert(&relay, by_id).await;
+    let gone = relay.admin(Method::DELETE, "/v1/endpoints/crm", None).await;
+    assert_eq!(
+        gone.status, 200,
+        "an alert keeps nobody from deleting an endpoint"
+    );
+    // What it has named before it may go on to name.
+    let patched = relay
+        .admin(Method::PATCH, "/v1/alerts/a", Some(json!({"enabled": false})))
+        .await;
+    assert_eq!(patched.status, 200, "{}", patched.text());
+    let named = json!({"endpoints": [made["id"], "crm"]});
+    let patched = relay.admin(Method::PATCH, "/v1/alerts/a", Some(named)).await;
+    assert_eq!(
+        (patched.status, pointers(&patched)),
+        (422, vec!["/endpoints/1".to_owned()])
+    );
 }
 
 #[tokio::test]
