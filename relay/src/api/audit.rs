@@ -9,18 +9,20 @@ use futures_util::stream;
 use http::header;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::{Caller, Manager};
 use super::errors::Failure;
-use super::page::{List, page, parameter, time};
+use super::page::{List, bad, page, parameter, time};
 use super::params::Params;
 use crate::manage::audit;
-use crate::model::audit::{Deed, Entry};
+use crate::model::audit::{Deed, Entry, actions};
 use crate::model::id::{KeyId, TenantId};
 use crate::model::time::Timestamp;
+use crate::model::words::nearest;
 use crate::store::{self, AuditFilter, Chained, Store};
 
 /// Entries of an export that are held at once.
@@ -47,6 +49,7 @@ pub(super) struct Asked {
     #[param(value_type = Option<KeyId>)]
     actor: Option<String>,
     /// As in `endpoint.changed`.
+    #[param(schema_with = action_schema, required = false)]
     action: Option<String>,
     /// An id, or a name.
     resource: Option<String>,
@@ -56,6 +59,24 @@ pub(super) struct Asked {
     /// Before this time.
     #[param(value_type = Option<Timestamp>)]
     until: Option<String>,
+}
+
+fn action_schema() -> Object {
+    let string = ObjectBuilder::new().schema_type(Type::String);
+    string.enum_values(Some(actions())).build()
+}
+
+fn known_action(action: String) -> Result<String, Failure> {
+    let known = actions();
+    if known.contains(&action) {
+        return Ok(action);
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let wanted = match nearest(&action, &known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "no such action is noted; use one such as endpoint.changed".to_owned(),
+    };
+    Err(bad("action", format!("is {action:?}; {wanted}")))
 }
 
 /// Lists what was done, newest first
@@ -68,7 +89,7 @@ async fn list(
     let page = page(asked.limit.as_deref(), asked.cursor.as_deref())?;
     let filter = AuditFilter {
         actor: parameter("actor", asked.actor.as_deref(), "use an id such as key_…")?,
-        action: asked.action,
+        action: asked.action.map(known_action).transpose()?,
         resource: asked.resource,
         since: time("since", asked.since.as_deref())?,
         until: time("until", asked.until.as_deref())?,

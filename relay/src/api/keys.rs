@@ -18,6 +18,7 @@ use super::page::{List, page};
 use super::params::{Params, PathId};
 use super::{Api, audit};
 use crate::http::problem::{Flaw, Problem};
+use crate::model::audit::Deed;
 use crate::model::id::{KeyId, TenantId};
 use crate::model::quota::Reached;
 use crate::model::time::Timestamp;
@@ -299,7 +300,19 @@ async fn rename(
 ) -> Result<Json<Shown>, Failure> {
     check_name(&name)?;
     let key = find(&api, &caller, &id).await?;
-    api.store.rename_key(key.tenant, key.id, name.clone()).await?;
+    let named = |name: &str| json!({"name": name}).as_object().cloned();
+    let renamed = (key.id, Some(key.name.as_str()));
+    let deed = Deed {
+        before: named(&key.name),
+        after: named(&name),
+        ..audit::deed(&api, &caller, "key.renamed", renamed, None)
+    };
+    let (store, tenant, id, wanted) = (Arc::clone(&api.store), key.tenant, key.id, name.clone());
+    undisturbed(&api, async move {
+        store.note(deed).await?;
+        store.rename_key(tenant, id, wanted).await
+    })
+    .await??;
     tracing::info!(by = %caller.key, key = %key.id, name, "key renamed");
     Ok(Json(Key { name, ..key }.into()))
 }

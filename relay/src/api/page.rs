@@ -52,7 +52,7 @@ pub(super) fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, 
     parameter(name, text, "use a time such as 2026-01-31T15:00:00Z")
 }
 
-fn bad(name: &str, problem: String) -> Failure {
+pub(super) fn bad(name: &str, problem: String) -> Failure {
     Failure(Problem::new(
         400,
         "bad_parameter",

@@ -6,7 +6,41 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::id::{KeyId, TenantId};
+use super::resource::Kind;
 use super::time::Timestamp;
+
+/// What is done to a resource of any kind.
+const CHANGES: [&str; 4] = ["created", "changed", "deleted", "restored"];
+/// What else is done.
+const OTHERS: [&str; 20] = [
+    "endpoint.enabled",
+    "endpoint.disabled",
+    "endpoint.purged",
+    "endpoint.secret_revealed",
+    "endpoint.secret_rotated",
+    "plugin.uploaded",
+    "plugin.promoted",
+    "plugin.rolled_back",
+    "plugin.deleted",
+    "key.made",
+    "key.renamed",
+    "key.revoked",
+    "delivery.retried",
+    "delivery.cancelled",
+    "event.replayed",
+    "job.started",
+    "job.cancelled",
+    "inspector.created",
+    "inspector.deleted",
+    "configuration.reloaded",
+];
+
+/// Every action that is noted.
+pub fn actions() -> Vec<String> {
+    let kinds = Kind::ALL.into_iter().chain([Kind::Tenant]);
+    let changes = kinds.flat_map(|kind| CHANGES.map(|change| format!("{}.{change}", kind.section())));
+    changes.chain(OTHERS.map(str::to_owned)).collect()
+}
 
 /// Who does something, and from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +85,10 @@ pub struct Deed {
 impl Deed {
     /// Something that was done, without how it was before and afterwards.
     pub fn new(tenant: TenantId, at: Timestamp, by: By, action: &str) -> Self {
+        debug_assert!(
+            actions().iter().any(|known| known == action),
+            "{action} is not listed"
+        );
         Self {
             tenant,
             at,

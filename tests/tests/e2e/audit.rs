@@ -132,6 +132,10 @@ async fn c24_recovery_inspectors_and_staged_urls_are_noted_too() {
     let made = done(&relay, Method::POST, "/v1/inspectors", Some(inspector)).await;
     let path = format!("/v1/inspectors/{}", made["id"].as_str().expect("an id"));
     done(&relay, Method::DELETE, &path, None).await;
+    let key = json!({"name": "shop", "role": "send"});
+    let key = done(&relay, Method::POST, "/v1/keys", Some(key)).await;
+    let path = format!("/v1/keys/{}", key["id"].as_str().expect("an id"));
+    done(&relay, Method::PATCH, &path, Some(json!({"name": "store"}))).await;
     for (kind, definition) in [
         ("event-types", json!({"name": "a.b"})),
         ("sources", json!({"name": "shop", "verify": {"scheme": "none"}})),
@@ -150,6 +154,8 @@ async fn c24_recovery_inspectors_and_staged_urls_are_noted_too() {
             ("job.started", ""),
             ("inspector.created", "look"),
             ("inspector.deleted", "look"),
+            ("key.made", "shop"),
+            ("key.renamed", "shop"),
             ("event_type.created", "a.b"),
             ("source.created", "shop"),
         ])
@@ -165,8 +171,22 @@ async fn c24_recovery_inspectors_and_staged_urls_are_noted_too() {
     let verdict = relay.read("/v1/audit/verify").await;
     assert_eq!(
         (&verdict["intact"], &verdict["entries"]),
-        (&json!(true), &json!(9))
+        (&json!(true), &json!(11))
     );
+    let renamed = relay.read("/v1/audit?action=key.renamed").await["data"][0].take();
+    assert_eq!(
+        (&renamed["before"], &renamed["after"]),
+        (&json!({"name": "shop"}), &json!({"name": "store"}))
+    );
+    for (action, hint) in [
+        ("endpoint.change", "did you mean endpoint.changed?"),
+        ("nothing", "such as"),
+    ] {
+        let path = format!("/v1/audit?action={action}");
+        let refused = relay.admin(Method::GET, &path, None).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains(hint), "{}", refused.text());
+    }
 }
 
 #[tokio::test]

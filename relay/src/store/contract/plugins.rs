@@ -29,7 +29,7 @@ fn version(component: &str) -> Version {
 }
 
 async fn change(store: &Arc<dyn Store>, change: PluginChange) {
-    let deed = Deed::new(change.tenant, at(2), By::OPERATOR, "plugin.changed");
+    let deed = Deed::new(change.tenant, at(2), By::OPERATOR, "plugin.promoted");
     done(store.change_plugin(change, deed).await);
 }
 
