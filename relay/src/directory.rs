@@ -364,6 +364,14 @@ impl Directory {
         self.doors.named.get(&(tenant, name.to_owned()))
     }
 
+    /// The sources of a tenant, oldest first.
+    pub fn doors_of(&self, tenant: TenantId) -> impl Iterator<Item = &Arc<Door>> {
+        let own = self.doors.by_id.values();
+        let mut own: Vec<_> = own.filter(|door| door.source.tenant == tenant).collect();
+        own.sort_by_key(|door| door.source.id);
+        own.into_iter()
+    }
+
     /// The source that `/in/{word}` leads to: one of any tenant by its id, which nobody guesses,
     /// or one of the default tenant by its name.
     pub fn door(&self, word: &str) -> Option<&Arc<Door>> {

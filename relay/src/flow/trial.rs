@@ -8,13 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::Instant;
 
 use super::prepare::{Prepared, prepare};
 use super::{Attempted, Flow};
 use crate::deliver::Outlet;
 use crate::deliver::header::Parsed;
-use crate::directory::{Directory, Target};
+use crate::directory::{Directory, Door, Target};
+use crate::ingest::Request;
+use crate::ingest::map::Reader;
 use crate::model::attempt::{Attempt, Cause, Outcome, Trigger};
 use crate::model::delivery::{Progress, State};
 use crate::model::event::{Envelope, Event};
@@ -26,12 +30,16 @@ use crate::store::{self, Record};
 /// How long a trial may take, chain and requests together: whoever asked for it waits.
 pub const TRIAL_MAX: Duration = Duration::from_secs(20);
 
+const JSON: &str = "application/json";
+
 /// What a trial sends.
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub kind: String,
     /// JSON.
     pub data: Bytes,
+    /// Whether it is the sample of its event type, which may be a platform's own post.
+    pub is_typical: bool,
 }
 
 /// A request as it went out.
@@ -100,23 +108,43 @@ impl Flow {
         })
     }
 
-    /// The sample as it would come in: by the first source that the endpoint wants, else by the
-    /// API.
+    /// The sample as it would come in: by the first source that the endpoint wants, or the one that
+    /// would make that type of it; else by the API.
     fn event_of(&self, directory: &Directory, target: &Target, sample: Sample) -> Arc<Event> {
         let now = self.clock.now();
         let endpoint = &target.endpoint;
         let named = |name: &String| directory.source(endpoint.tenant, name);
-        let source = endpoint.sources.first().and_then(named);
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(JSON))]);
+        let post = Request {
+            method: &Method::POST,
+            path: "/",
+            query: "",
+            headers: &headers,
+            body: &sample.data,
+        };
+        let reader = Reader::new(&post);
+        let makes_it = |door: &&Arc<Door>| reader.envelope(&door.source).kind == sample.kind;
+        let source = match endpoint.sources.first() {
+            Some(name) => named(name),
+            None if sample.is_typical => directory.doors_of(endpoint.tenant).find(makes_it),
+            None => None,
+        };
+        let envelope = match source {
+            Some(door) => reader.envelope(&door.source),
+            None => Envelope {
+                source: "test".to_owned(),
+                content_type: Some(JSON.to_owned()),
+                ..Envelope::default()
+            },
+        };
         Arc::new(Event {
             id: self.ids.event(now, 1),
             tenant: endpoint.tenant,
             source: source.map(|door| door.source.id),
             received_at: now,
             envelope: Envelope {
-                source: source.map_or_else(|| "test".to_owned(), |door| door.source.name.clone()),
                 kind: sample.kind,
-                content_type: Some("application/json".to_owned()),
-                ..Envelope::default()
+                ..envelope
             },
             headers: Vec::new(),
             data: sample.data,

@@ -225,6 +225,46 @@ async fn u6_a_type_that_warns_takes_the_event_and_tells() {
 }
 
 #[tokio::test]
+async fn w13_u8_the_sample_of_a_platform_is_sent_as_its_post_would_be() {
+    let receiver = Receiver::start();
+    let source = "[[source]]\nname = \"bot\"\npreset = \"vambe\"\nverify = { scheme = \"none\" }\n";
+    let relay = Relay::start(&format!("{source}{}", receiver.endpoint("crm", ""))).await;
+    let post = json!({
+        "event": "message.received", "timestamp": "2026-01-31T15:00:00Z", "data": {"contact_id": "c-1"},
+    });
+    for keys in [
+        json!({"name": "message.received", "sample": post}),
+        json!({"name": "invoice.paid", "sample": {"amount": 12}}),
+    ] {
+        let made = relay.admin(Method::POST, "/v1/event-types", Some(keys)).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    let headers = [("content-type", "application/json")];
+    relay.post_source("bot", &headers, post.to_string()).await;
+    let real = receiver.received(1).await.remove(0);
+    let test = async |body: Value| {
+        let tested = relay
+            .admin(Method::POST, "/v1/endpoints/crm/test", Some(body))
+            .await;
+        let event = tested.json()["event"].as_str().unwrap_or_default().to_owned();
+        relay.read(&format!("/v1/events/{event}")).await
+    };
+    let event = test(json!({"type": "message.received"})).await;
+    let sent = receiver.received(2).await.remove(1);
+    assert_eq!(sent.json(), real.json());
+    assert_eq!(
+        (&event["source"], &event["subject"], &event["time"]),
+        (&json!("bot"), &json!("c-1"), &json!("2026-01-31T15:00:00.000Z"))
+    );
+    // What no source would make of it, and what the caller made up, comes as from the API.
+    test(json!({"type": "invoice.paid"})).await;
+    test(json!({"type": "message.received", "data": post})).await;
+    let sent = receiver.received(4).await;
+    assert_eq!(sent[2].json()["data"], json!({"amount": 12}));
+    assert_eq!(sent[3].json()["data"], post);
+}
+
+#[tokio::test]
 async fn w13_u8_a_sample_is_pinned_from_an_event_and_sent_by_tests() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.endpoint("crm", "enabled = false")).await;

@@ -156,13 +156,14 @@ pub(super) fn sample(
         Some(sample.to_string())
     };
     let made_up = || json!({"test": true, "type": kind, "message": "a sample, to try this endpoint out"});
-    let data = match data {
-        Some(data) => data.get().to_owned(),
-        None => pinned().unwrap_or_else(|| made_up().to_string()),
-    };
+    let typical = if data.is_none() { pinned() } else { None };
+    let is_typical = typical.is_some();
+    let given = data.map(|data| data.get().to_owned());
+    let data = given.or(typical).unwrap_or_else(|| made_up().to_string());
     Ok(Sample {
         kind: kind.to_owned(),
         data: Bytes::from(data),
+        is_typical,
     })
 }
 
