@@ -9,6 +9,10 @@ const NAMES_MAX: usize = 5;
 
 pub(super) fn same_url(facts: &Facts, same: &[&Facts]) -> Option<Found> {
     let own = &facts.endpoint;
+    // What is polled, or looked at within the relay, has no receiver that something arrives at twice.
+    if !matches!(own.url.scheme(), "http" | "https") {
+        return None;
+    }
     let others = same.iter().map(|other| &*other.endpoint);
     let others: Vec<&Endpoint> = others.filter(|other| other.id != own.id).collect();
     if others.is_empty() {
@@ -72,6 +76,8 @@ mod tests {
     use crate::diagnose::Facts;
     use crate::diagnose::facts::tests::{around, facts};
 
+    const CODES: [&str; 2] = ["overlap", "duplicate_url"];
+
     fn wanting(number: i64, types: &[&str], sources: &[&str]) -> Facts {
         facts(number, "https://a.example/hook").with(|endpoint| {
             endpoint.event_types = types
@@ -103,6 +109,14 @@ mod tests {
             let findings = all(&[one, two], &around);
             let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
             assert_eq!(codes, [code, code], "{findings:?}");
+        }
+        for url in ["relay:poll", "inspector://0a1b"] {
+            let others = [1, 2].map(|number| facts(number, url));
+            let findings = all(&others, &around());
+            assert!(
+                findings.iter().all(|found| !CODES.contains(&found.code)),
+                "{findings:?}"
+            );
         }
         let off = wanting(2, &[], &[]).with(|endpoint| endpoint.enabled = false);
         assert_eq!(
