@@ -297,8 +297,18 @@ fn readable(mut rows: rusqlite::Rows<'_>, vault: &Vault) -> Result<Vec<Resource>
         match read(row, vault) {
             Ok(resource) => resources.push(resource),
             Err(Failure::Corrupt(problem)) => {
-                let id: i64 = row.get(0)?;
-                tracing::error!(id, problem, "a damaged definition is left out");
+                let (id, name): (i64, String) = (row.get(0)?, row.get(3)?);
+                let (word, id) = match kind(row.get(2)?) {
+                    Ok(kind) => (kind.word(), kind.id(id)),
+                    Err(_) => ("resource", id.to_string()),
+                };
+                tracing::error!(
+                    kind = word,
+                    name,
+                    id,
+                    problem,
+                    "a damaged definition is left out: take it from a backup of the store"
+                );
             }
             Err(failure) => return Err(failure),
         }
