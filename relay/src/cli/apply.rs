@@ -66,9 +66,21 @@ impl Apply {
     }
 
     async fn apply_pack(&self, document: Map<String, Value>) -> anyhow::Result<()> {
-        let Filled { document, pack } = packs::fill(&self.file, document, &self.set, &self.access).await?;
+        let filled = packs::fill(&self.file, document, &self.set, &self.access).await?;
+        let Filled {
+            document,
+            is_declared,
+            pack,
+        } = filled;
         let document = self.checked(document)?;
-        let steps = self.plan(&document).await?;
+        let steps = self.plan(&document).await.map_err(|error| match is_declared {
+            true => error.context(format!(
+                "the relay's configuration file declares the source {:?}; give that of the pack another name with \
+                 --set source=NAME",
+                pack.source
+            )),
+            false => error,
+        })?;
         self.refuse_foreign(&document, &steps).await?;
         self.put(&document, &steps).await?;
         if !self.dry_run && steps.iter().any(|step| step.step != "keep") {

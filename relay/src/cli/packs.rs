@@ -67,6 +67,8 @@ struct Parameter {
 /// A pack with everything it wanted to be told.
 pub(super) struct Filled {
     pub(super) document: Map<String, Value>,
+    /// Whether the relay's own file declares its source.
+    pub(super) is_declared: bool,
     pub(super) pack: Pack,
 }
 
@@ -172,7 +174,9 @@ pub(super) async fn fill(
         .or_else(|| usual(&parameters, SOURCE))
         .unwrap_or_default();
     // Names that are none find nothing.
-    let is_known = access.read(&format!("/v1/sources/{source}")).await?.status == 200;
+    let there = access.read(&format!("/v1/sources/{source}")).await?;
+    let is_known = there.status == 200;
+    let is_declared = is_known && there.json()?["managed_by"] == "file";
     for (parameter, wanted) in &parameters {
         let found = given.iter().position(|(name, _)| name == parameter);
         let value = match (found.map(|at| given.swap_remove(at).1), &wanted.default) {
@@ -204,7 +208,11 @@ pub(super) async fn fill(
         next: about.next,
         values,
     };
-    Ok(Filled { document, pack })
+    Ok(Filled {
+        document,
+        is_declared,
+        pack,
+    })
 }
 
 fn usual(parameters: &[(&str, Parameter)], name: &str) -> Option<String> {

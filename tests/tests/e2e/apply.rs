@@ -430,6 +430,18 @@ async fn v5_vambe_is_set_up_by_its_pack() {
 }
 
 #[tokio::test]
+async fn a_pack_says_how_it_gets_by_a_source_of_the_file() {
+    let source = "[[source]]\nname = \"mumara\"\nverify = { scheme = \"none\" }\n";
+    let relay = Relay::start(source).await;
+    let ended = relay.command(ADMIN_KEY, &["apply", "-f", "pack:mumara"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{ended:?}");
+    assert!(ended.stderr.contains("--set source=NAME"), "{ended:?}");
+    let named = ["apply", "-f", "pack:mumara", "--set", "source=mail"];
+    let ended = relay.command(ADMIN_KEY, &named).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
 async fn packs_say_what_they_want_and_keep_out_of_each_others_way() {
     let relay = Relay::start("").await;
     let packs = relay.command(ADMIN_KEY, &["packs"]).await;
