@@ -22,8 +22,8 @@ impl Flow {
 
     /// What is written of a delivery that was too old when its turn came.
     pub(super) fn too_old(&self, target: &Target, job: Job) -> Finished<Settled> {
-        self.metrics.expired(&target.endpoint.name);
-        self.metrics.ended(&target.endpoint.name, State::Failed);
+        self.metrics.expired((&*target.endpoint).into());
+        self.metrics.ended((&*target.endpoint).into(), State::Failed);
         let reason = "not sent: when its turn came it was older than the endpoint's retry.max_age";
         self.stats.ended(&job.event, job.endpoint, State::Failed);
         self.tell_exhausted(target, &job, job.attempts, reason);

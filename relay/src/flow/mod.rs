@@ -185,14 +185,14 @@ impl Flow {
         let receipts = committed.unwrap_or_else(|error| Err(store::Error::Unavailable(error.to_string())))?;
         let own = is_own.then_some(notices::SOURCE);
         let source = source.map(|source| source.name.as_str()).or(own);
-        self.count(watch.elapsed(), source, &receipts);
+        self.count(watch.elapsed(), tenant, source, &receipts);
         Ok(receipts)
     }
 
-    fn count(&self, took: Duration, source: Option<&str>, receipts: &[Receipt]) {
+    fn count(&self, took: Duration, tenant: TenantId, source: Option<&str>, receipts: &[Receipt]) {
         self.metrics.accepted_in(took);
         for receipt in receipts {
-            self.metrics.accepted(source, receipt.duplicate);
+            self.metrics.accepted(tenant, source, receipt.duplicate);
         }
     }
 
@@ -473,7 +473,7 @@ impl Flow {
         let failed = !attempted.outcome.is_success();
         let mut reason = failed.then(|| attempted.outcome.summary());
         if next == Next::Expired {
-            self.metrics.expired(&endpoint.name);
+            self.metrics.expired((&**endpoint).into());
             reason = reason.map(|reason| format!("{reason}; it would be too old for another attempt"));
         }
         let due = next.due(steady);
@@ -487,9 +487,9 @@ impl Flow {
             plugins: attempted.plugins,
             log: attempted.log,
         };
-        self.metrics.attempted(&endpoint.name, &attempt);
+        self.metrics.attempted((&**endpoint).into(), &attempt);
         if next.state() != State::Pending {
-            self.metrics.ended(&endpoint.name, next.state());
+            self.metrics.ended((&**endpoint).into(), next.state());
         }
         self.saw_attempt(target, &job, &attempt, next.state());
         self.end_span(
@@ -533,7 +533,7 @@ impl Flow {
     /// disabled the endpoint.
     async fn turn(&self, target: &Target, turned: Turned, outcome: &Outcome) -> bool {
         for change in changes(turned) {
-            self.metrics.changed(&target.endpoint.name, change);
+            self.metrics.changed((&*target.endpoint).into(), change);
             say(change, target, turned, outcome);
         }
         let Some(verdict) = turned.health else {

@@ -30,7 +30,7 @@ impl Flow {
     ) -> Option<Box<RuleEffects>> {
         let Looked { effects, skipped } = directory.rules.look(event, source, hops);
         for (watcher, skip) in skipped {
-            self.metrics.rule_skipped(&watcher.rule.name, skip.as_str());
+            self.metrics.rule_skipped((&*watcher.rule).into(), skip.as_str());
         }
         effects
     }
@@ -96,7 +96,7 @@ impl Flow {
             .collect();
         for (receipt, (watcher, _, _)) in self.commit(offered).await?.iter().zip(&emitted) {
             if !receipt.duplicate {
-                self.metrics.emitted(&watcher.rule.name);
+                self.metrics.emitted((&*watcher.rule).into());
             }
         }
         Ok(())

@@ -14,17 +14,21 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::bounded::{Bounded, Named};
+use self::owner::OfTenant;
 use self::process::Process;
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost};
 use crate::model::delivery::State;
+use crate::model::id::TenantId;
 use crate::record::retain::Removed;
 use crate::store::sqlite::Commits;
 
 mod bounded;
 mod observed;
+mod owner;
 mod process;
 
 pub use observed::Observed;
+pub use owner::Owned;
 
 /// Upper bounds of the buckets for accepting, in seconds.
 const ACCEPT_SECONDS: [f64; 11] = [
@@ -101,12 +105,16 @@ impl Change {
 struct OfChange {
     endpoint: String,
     change: &'static str,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSource {
     source: String,
     duplicate: &'static str,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -124,22 +132,30 @@ struct OfClosing {
 struct OfMisfit {
     event_type: String,
     taken: &'static str,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfEndpoint {
     endpoint: String,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfRule {
     rule: String,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSkip {
     rule: String,
     reason: &'static str,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -147,6 +163,8 @@ struct OfAttempt {
     endpoint: String,
     outcome: &'static str,
     class: &'static str,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -164,6 +182,8 @@ struct OfFault {
 struct OfCall {
     endpoint: String,
     answer: &'static str,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -176,31 +196,34 @@ struct OfLoss {
 struct OfEnd {
     endpoint: String,
     state: &'static str,
+    #[prometheus(flatten)]
+    tenant: OfTenant,
 }
 
-/// Which of its labels is a name that people choose.
+/// Which of its labels is a name that people choose, and whether it is one of a tenant.
 macro_rules! named {
-    ($labels:ident, $name:ident) => {
+    ($labels:ident, $name:ident $(, $tenant:ident)?) => {
         impl Named for $labels {
             fn under(mut self, name: &str) -> Self {
                 name.clone_into(&mut self.$name);
+                $(self.$tenant = OfTenant(TenantId::DEFAULT);)?
                 self
             }
         }
     };
 }
 
-named!(OfChange, endpoint);
-named!(OfSource, source);
-named!(OfMisfit, event_type);
-named!(OfEndpoint, endpoint);
-named!(OfAttempt, endpoint);
+named!(OfChange, endpoint, tenant);
+named!(OfSource, source, tenant);
+named!(OfMisfit, event_type, tenant);
+named!(OfEndpoint, endpoint, tenant);
+named!(OfAttempt, endpoint, tenant);
 named!(OfPlugin, plugin);
 named!(OfFault, plugin);
-named!(OfEnd, endpoint);
-named!(OfCall, endpoint);
-named!(OfRule, rule);
-named!(OfSkip, rule);
+named!(OfEnd, endpoint, tenant);
+named!(OfCall, endpoint, tenant);
+named!(OfRule, rule, tenant);
+named!(OfSkip, rule, tenant);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -358,11 +381,12 @@ impl Metrics {
         self.accept_seconds.observe(span.as_secs_f64());
     }
 
-    /// An event came in, through this source or the API.
-    pub fn accepted(&self, source: Option<&str>, duplicate: bool) {
+    /// An event of a tenant came in, through this source or the API.
+    pub fn accepted(&self, tenant: TenantId, source: Option<&str>, duplicate: bool) {
         let labels = OfSource {
             source: source.unwrap_or(BY_API).to_owned(),
             duplicate: if duplicate { "true" } else { "false" },
+            tenant: OfTenant(tenant),
         };
         self.events.with(labels, inc);
     }
@@ -378,24 +402,27 @@ impl Metrics {
     }
 
     /// An event did not satisfy the schema of its type, one that is described.
-    pub fn misfit(&self, event_type: &str, is_refused: bool) {
+    pub fn misfit(&self, event_type: Owned<'_>, is_refused: bool) {
         let labels = OfMisfit {
-            event_type: event_type.to_owned(),
+            event_type: event_type.name.to_owned(),
             taken: if is_refused { "no" } else { "yes" },
+            tenant: OfTenant(event_type.tenant),
         };
         self.misfits.with(labels, inc);
     }
 
     /// An attempt is over.
-    pub fn attempted(&self, endpoint: &str, attempt: &Attempt) {
+    pub fn attempted(&self, endpoint: Owned<'_>, attempt: &Attempt) {
         let labels = OfAttempt {
-            endpoint: endpoint.to_owned(),
+            endpoint: endpoint.name.to_owned(),
+            tenant: OfTenant(endpoint.tenant),
             outcome: word(&attempt.outcome),
             class: attempt.outcome.class().unwrap_or(NO_FAILURE),
         };
         self.attempts.with(labels, inc);
         let labels = OfEndpoint {
-            endpoint: endpoint.to_owned(),
+            endpoint: endpoint.name.to_owned(),
+            tenant: OfTenant(endpoint.tenant),
         };
         let taken = seconds(attempt.duration_us);
         self.attempt_seconds
@@ -428,27 +455,30 @@ impl Metrics {
     }
 
     /// A delivery came to its end.
-    pub fn ended(&self, endpoint: &str, state: State) {
+    pub fn ended(&self, endpoint: Owned<'_>, state: State) {
         let labels = OfEnd {
-            endpoint: endpoint.to_owned(),
+            endpoint: endpoint.name.to_owned(),
+            tenant: OfTenant(endpoint.tenant),
             state: state.as_str(),
         };
         self.deliveries.with(labels, inc);
     }
 
     /// How an endpoint is treated has changed.
-    pub fn changed(&self, endpoint: &str, change: Change) {
+    pub fn changed(&self, endpoint: Owned<'_>, change: Change) {
         let labels = OfChange {
-            endpoint: endpoint.to_owned(),
+            endpoint: endpoint.name.to_owned(),
+            tenant: OfTenant(endpoint.tenant),
             change: change.as_str(),
         };
         self.changes.with(labels, inc);
     }
 
     /// A caller was answered: with the receiver's word, or why not.
-    pub fn called(&self, endpoint: &str, answer: &'static str) {
+    pub fn called(&self, endpoint: Owned<'_>, answer: &'static str) {
         let labels = OfCall {
-            endpoint: endpoint.to_owned(),
+            endpoint: endpoint.name.to_owned(),
+            tenant: OfTenant(endpoint.tenant),
             answer,
         };
         self.calls.with(labels, inc);
@@ -461,25 +491,28 @@ impl Metrics {
     }
 
     /// A delivery was too old to be sent.
-    pub fn expired(&self, endpoint: &str) {
+    pub fn expired(&self, endpoint: Owned<'_>) {
         let labels = OfEndpoint {
-            endpoint: endpoint.to_owned(),
+            endpoint: endpoint.name.to_owned(),
+            tenant: OfTenant(endpoint.tenant),
         };
         self.expired.with(labels, inc);
     }
 
     /// A rule emitted an event.
-    pub fn emitted(&self, rule: &str) {
+    pub fn emitted(&self, rule: Owned<'_>) {
         let labels = OfRule {
-            rule: rule.to_owned(),
+            rule: rule.name.to_owned(),
+            tenant: OfTenant(rule.tenant),
         };
         self.rule_events.with(labels, inc);
     }
 
     /// A rule wanted an event and could do nothing with it.
-    pub fn rule_skipped(&self, rule: &str, reason: &'static str) {
+    pub fn rule_skipped(&self, rule: Owned<'_>, reason: &'static str) {
         let labels = OfSkip {
-            rule: rule.to_owned(),
+            rule: rule.name.to_owned(),
+            tenant: OfTenant(rule.tenant),
             reason,
         };
         self.rule_skips.with(labels, inc);
@@ -519,12 +552,16 @@ mod tests {
     #[test]
     fn what_was_counted_is_told() {
         let metrics = Metrics::default();
-        metrics.accepted(None, false);
-        metrics.accepted(Some("shop"), true);
+        let (own, other) = (TenantId::DEFAULT, TenantId::from_raw(7));
+        let crm = |tenant| Owned { tenant, name: "crm" };
+        metrics.accepted(own, None, false);
+        metrics.accepted(own, Some("shop"), true);
         metrics.refused(401, "unauthenticated");
         metrics.closed("idle");
-        metrics.changed("crm", Change::Failing { percent: 50 });
-        metrics.expired("crm");
+        metrics.changed(crm(own), Change::Failing { percent: 50 });
+        metrics.expired(crm(own));
+        metrics.expired(crm(other));
+        let apart = format!(r#"relay_deliveries_expired_total{{endpoint="crm",tenant="{other}"}} 1"#);
         let text = metrics.text();
         for line in [
             r#"relay_events_total{source="api",duplicate="false"} 1"#,
@@ -533,6 +570,7 @@ mod tests {
             r#"relay_connections_closed_total{reason="idle"} 1"#,
             r#"relay_endpoint_changes_total{endpoint="crm",change="failing_50"} 1"#,
             r#"relay_deliveries_expired_total{endpoint="crm"} 1"#,
+            apart.as_str(),
             concat!("relay_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "# EOF",
         ] {

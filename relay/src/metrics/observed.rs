@@ -4,15 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric as _, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric as _, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
+use super::owner::OfTenant;
 use crate::directory::Directories;
 use crate::http::server::Connections;
 use crate::http::tls::Failure;
+use crate::model::endpoint::Endpoint;
 use crate::queue::{LaneLoad, Queue};
 use crate::store::Store;
 
@@ -118,18 +122,18 @@ impl Observed {
         let directory = self.directories.current();
         let mut lanes = self.queue.lanes();
         lanes.sort_unstable_by_key(|lane| std::cmp::Reverse(urgency(lane)));
-        let named: Vec<(&str, LaneLoad)> = lanes
+        let named: Vec<(Labels<'_>, LaneLoad)> = lanes
             .into_iter()
             .filter_map(|lane| {
                 let target = directory.target(lane.endpoint)?;
-                Some((target.endpoint.name.as_str(), lane))
+                Some((labels(&target.endpoint), lane))
             })
             .take(ENDPOINTS_MAX)
             .collect();
         let of = |value: fn(&LaneLoad) -> Option<f64>| {
             named
                 .iter()
-                .filter_map(move |(name, lane)| Some((*name, value(lane)?)))
+                .filter_map(move |(labels, lane)| Some((labels, value(lane)?)))
         };
         page.gauges(
             "endpoint_deliveries",
@@ -161,11 +165,10 @@ impl Observed {
             Some(&Unit::Seconds),
             of(|lane| lane.overdue.map(|late| late.as_secs_f64())),
         )?;
-        let waits = named.iter().map(|(name, lane)| (*name, lane.rate_limit_waits));
+        let waits = named.iter().map(|(labels, lane)| (labels, lane.rate_limit_waits));
         page.counters(
             "endpoint_rate_limit_waits",
             "Times that an endpoint's rate limit made deliveries wait",
-            "endpoint",
             waits,
         )
     }
@@ -191,13 +194,9 @@ impl Observed {
             "TLS handshakes that led to a connection",
             tls.handshakes(),
         )?;
-        let failures = Failure::ALL.map(|why| (why.as_str(), tls.failures(why)));
-        page.counters(
-            "tls_handshake_failures",
-            "TLS handshakes that failed",
-            "reason",
-            failures.into_iter(),
-        )?;
+        let failures = Failure::ALL.map(|why| ([("reason", why.as_str())], tls.failures(why)));
+        let failures = failures.iter().map(|(labels, count)| (labels, *count));
+        page.counters("tls_handshake_failures", "TLS handshakes that failed", failures)?;
         let ends = tls.identity().ends.as_millis() as f64 / 1000.0;
         page.gauge(
             "tls_certificate_expiry_timestamp",
@@ -206,6 +205,13 @@ impl Observed {
             ends,
         )
     }
+}
+
+/// The labels of what is told of an endpoint.
+type Labels<'n> = ([(&'static str, &'n str); 1], OfTenant);
+
+fn labels(endpoint: &Endpoint) -> Labels<'_> {
+    ([("endpoint", &endpoint.name)], OfTenant(endpoint.tenant))
 }
 
 /// What is worth a series, the largest most: an alert that loses its series is taken for resolved.
@@ -246,32 +252,29 @@ impl Page<'_> {
         encoder.encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
-    fn gauges<'v>(
+    fn gauges<'l, L: EncodeLabelSet + 'l>(
         &mut self,
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        values: impl Iterator<Item = (&'v str, f64)>,
+        values: impl Iterator<Item = (&'l L, f64)>,
     ) -> fmt::Result {
         let mut encoder = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-        for (endpoint, value) in values {
-            let labels = [("endpoint", endpoint)];
-            ConstGauge::new(value).encode(encoder.encode_family(&labels)?)?;
+        for (labels, value) in values {
+            ConstGauge::new(value).encode(encoder.encode_family(labels)?)?;
         }
         Ok(())
     }
 
-    fn counters<'v>(
+    fn counters<'l, L: EncodeLabelSet + 'l>(
         &mut self,
         name: &str,
         help: &str,
-        label: &'static str,
-        values: impl Iterator<Item = (&'v str, u64)>,
+        values: impl Iterator<Item = (&'l L, u64)>,
     ) -> fmt::Result {
         let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (value, count) in values {
-            let labels = [(label, value)];
-            ConstCounter::new(count).encode(encoder.encode_family(&labels)?)?;
+        for (labels, count) in values {
+            ConstCounter::new(count).encode(encoder.encode_family(labels)?)?;
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ use crate::http::server::Service;
 use crate::ingest::decode::{CloudEvent, NewEvent};
 use crate::ingest::refuse::Refusal;
 use crate::ingest::{self, Post};
+use crate::metrics::Owned;
 use crate::model::id::TenantId;
 use crate::model::schema::Mismatch;
 use crate::model::source::Source;
@@ -231,7 +232,11 @@ impl Gate {
     ) -> Result<(), Refusal> {
         for misfit in self.flow.misfits(tenant, posts).await {
             let event_type = misfit.event_type.name.as_str();
-            self.flow.metrics.misfit(event_type, misfit.is_refused());
+            let of = Owned {
+                tenant,
+                name: event_type,
+            };
+            self.flow.metrics.misfit(of, misfit.is_refused());
             if !misfit.is_refused() {
                 self.refusals
                     .taken_anyway(door, event_type, misfit.mismatches.first());

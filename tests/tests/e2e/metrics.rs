@@ -65,6 +65,40 @@ async fn u14_v16_events_attempts_plugins_and_refusals_are_counted() {
 }
 
 #[tokio::test]
+async fn u14_w12_what_two_tenants_call_the_same_is_counted_apart() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&receiver.endpoint("crm", "")).await;
+    let tenant = relay
+        .admin(Method::POST, "/v1/tenants", Some(json!({"name": "acme"})))
+        .await;
+    let tenant = tenant.json()["id"].as_str().expect("an id").to_owned();
+    let bearer = format!("Bearer {ADMIN_KEY}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("relay-tenant", "acme"),
+    ];
+    for (path, body) in [
+        ("/v1/endpoints", json!({"name": "crm", "url": receiver.url()})),
+        ("/v1/events", json!({"type": "a.b"})),
+    ] {
+        let answer = relay.send(Method::POST, path, &headers, body.to_string()).await;
+        assert!(answer.status < 300, "{}", answer.text());
+    }
+    relay.event("a.b", json!(1)).await;
+    relay.event("a.b", json!(2)).await;
+    for line in [
+        r#"relay_deliveries_total{endpoint="crm",state="succeeded"} 2"#.to_owned(),
+        format!(r#"relay_deliveries_total{{endpoint="crm",state="succeeded",tenant="{tenant}"}} 1"#),
+        format!(r#"relay_events_total{{source="api",duplicate="false",tenant="{tenant}"}} 1"#),
+        r#"relay_endpoint_enabled{endpoint="crm"} 1.0"#.to_owned(),
+        format!(r#"relay_endpoint_enabled{{endpoint="crm",tenant="{tenant}"}} 1.0"#),
+    ] {
+        told(&relay, &line).await;
+    }
+}
+
+#[tokio::test]
 async fn u14_to_ask_whether_something_is_there_is_no_refusal() {
     let relay = Relay::start("").await;
     assert_eq!(
@@ -85,7 +119,7 @@ async fn u14_to_ask_whether_something_is_there_is_no_refusal() {
     let refused = relay
         .log()
         .lines()
-        .filter(|line| line.contains("refused"))
+        .filter(|line| line.contains("not_found"))
         .count();
     assert_eq!(refused, 1, "{}", relay.log());
 }

@@ -210,7 +210,7 @@ impl Flow {
                 .map(|question| flow.under_way.begin(question.delivery));
             let receipts = flow.commit(offered).await;
             if let Ok(receipts) = &receipts {
-                flow.count(watch.elapsed(), source.as_deref(), receipts);
+                flow.count(watch.elapsed(), tenant, source.as_deref(), receipts);
             }
             let Some((receipts, question)) = receipts.as_ref().ok().zip(question) else {
                 drop(tell.send(receipts.map(|receipts| Told {
@@ -248,7 +248,8 @@ impl Flow {
         let answer = came
             .answer
             .or_else(|missed| fall_back(target, &question.event, missed));
-        self.metrics.called(&target.endpoint.name, record::word(&answer));
+        self.metrics
+            .called((&*target.endpoint).into(), record::word(&answer));
         let record = delivery.map(|_| self.recorded(target, &question, came.attempted, &answer));
         let told = Told {
             receipts,

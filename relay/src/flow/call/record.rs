@@ -23,7 +23,7 @@ impl Flow {
             Some((attempted, timed)) => self.attempted(target, question, attempted, timed, answer),
             None => unattempted(answer),
         };
-        self.metrics.ended(&endpoint.name, progress.state);
+        self.metrics.ended((&**endpoint).into(), progress.state);
         match &progress.attempt {
             Some(attempt) => self.stats.attempted(event, endpoint.id, attempt, progress.state),
             None => self.stats.ended(event, endpoint.id, progress.state),
@@ -65,7 +65,7 @@ impl Flow {
             plugins: attempted.plugins,
             log: attempted.log,
         };
-        self.metrics.attempted(&target.endpoint.name, &attempt);
+        self.metrics.attempted((&*target.endpoint).into(), &attempt);
         let of = (&*question.event, question.delivery);
         self.end_span(timed.step, target, of, &attempt, state);
         Progress {
