@@ -17,7 +17,7 @@ const LENGTH_MIN: usize = 10;
 /// Lines of a key in PEM are longer; what stands in its frame is not.
 const PEM_LINE_MIN: usize = 24;
 /// Settings whose values are secrets.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "secret",
     "secrets",
     "password",
@@ -25,6 +25,7 @@ const SETTINGS: [&str; 9] = [
     "admin_key",
     "master_key",
     "headers",
+    "query",
     "otlp_headers",
     "key",
 ];

@@ -10,7 +10,7 @@ use super::reply;
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::address::{Guard, UrlError};
 use crate::deliver::header::check_header;
-use crate::model::endpoint::{Endpoint, Format, RateLimit, RetryPolicy, Signatures};
+use crate::model::endpoint::{Endpoint, Format, RateLimit, RetryPolicy, Signatures, with_query};
 use crate::model::event_type::Pattern;
 use crate::model::id::{EndpointId, TenantId};
 use crate::model::plugin::{Limits, OnFault};
@@ -21,6 +21,9 @@ use crate::route::filter::Filter;
 const CONCURRENCY_DEFAULT: u32 = 64;
 /// How long a receiver may do nothing but fail, if its endpoint does not say otherwise.
 const DISABLE_AFTER_DEFAULT: Duration = Duration::from_secs(5 * 24 * 3600);
+/// Parameters that an endpoint may have beside its URL's, and the bytes of the name of one.
+const PARAMETERS_MAX: usize = 16;
+const PARAMETER_NAME_BYTES_MAX: usize = 128;
 /// Delays that a retry schedule may have.
 const SCHEDULE_MAX: usize = 50;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -77,6 +80,7 @@ pub(super) fn read<'a>(
             ],
         ),
         headers: headers(section, "headers"),
+        query: query(section, url.as_ref(), guard),
         secrets: secrets(section),
         signatures: signatures(section),
         timeout: timeout(section),
@@ -155,13 +159,14 @@ fn previous_url(section: &Section<'_>) {
 }
 
 /// What says how something is sent, which has no meaning where nothing is.
-const OF_SENDING: [&str; 15] = [
+const OF_SENDING: [&str; 16] = [
     "url",
     "method",
     "plugins",
     "on_fault",
     "format",
     "headers",
+    "query",
     "secret",
     "signatures",
     "timeout",
@@ -269,6 +274,43 @@ pub(super) fn headers(section: &Section<'_>, key: &'static str) -> Vec<(String, 
             Ok(_) => list.push((name.to_ascii_lowercase(), secret)),
             Err(error) => headers.fault(name, error.to_string(), ""),
         }
+    }
+    list
+}
+
+/// Parameters of the operator's own, which may be credentials, for receivers that look for them in
+/// the address.
+fn query(section: &Section<'_>, url: Option<&url::Url>, guard: &Guard) -> Vec<(String, Secret)> {
+    let Some(query) = section.section("query") else {
+        return Vec::new();
+    };
+    let mut list = Vec::new();
+    for (name, value) in query.entries() {
+        let Some(secret) = query.read_secret(name, value) else {
+            continue;
+        };
+        let is_given = || url.is_some_and(|url| url.query_pairs().any(|(given, _)| given == name));
+        if name.is_empty() || name.len() > PARAMETER_NAME_BYTES_MAX {
+            let problem = format!("has a name of {} bytes", name.len());
+            query.fault(name, problem, format!("use 1 to {PARAMETER_NAME_BYTES_MAX}"));
+        } else if is_given() {
+            query.fault(name, "stands in the url, too", "take it out of the url");
+        } else {
+            list.push((name.to_owned(), secret));
+        }
+    }
+    if list.len() > PARAMETERS_MAX {
+        let problem = format!("has {} parameters", list.len());
+        section.fault("query", problem, format!("use at most {PARAMETERS_MAX}"));
+    }
+    if let Some(url) = url.filter(|_| !list.is_empty())
+        && let Err(error) = guard.check_url(&with_query(url, &list))
+    {
+        section.fault(
+            "query",
+            format!("makes of the url one that cannot be: {error}"),
+            "",
+        );
     }
     list
 }

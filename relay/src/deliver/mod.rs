@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use url::form_urlencoded::byte_serialize;
 
 use crate::clock::Clock;
 use crate::crypto::standard_webhooks::KeyError;
@@ -36,6 +37,8 @@ use sign::Signer;
 /// The way out to one endpoint: everything that stays the same from attempt to attempt.
 pub struct Outlet {
     target: send::Target,
+    /// The address as it may be shown, if there is more in the real one than that.
+    shown: Option<Box<str>>,
     own_headers: Vec<Parsed>,
     signer: Signer,
     method: http::Method,
@@ -76,7 +79,8 @@ impl Outlet {
         sender: &Sender,
     ) -> Result<Self, OutletError> {
         Ok(Self {
-            target: sender.target(&endpoint.url)?,
+            target: sender.target(&endpoint.address())?,
+            shown: shown(endpoint),
             own_headers: header::parse_own(&endpoint.headers)?,
             signer: Signer::new(secrets)?.beside(retiring)?,
             method: endpoint.method.clone(),
@@ -92,9 +96,12 @@ impl Outlet {
         self.consent.as_ref()?.granted()
     }
 
-    /// Where it leads.
-    pub const fn target(&self) -> &send::Target {
-        &self.target
+    /// Where it leads, with no secret in it.
+    pub fn url(&self) -> String {
+        match &self.shown {
+            Some(shown) => shown.to_string(),
+            None => self.target.uri().to_string(),
+        }
     }
 
     /// With what it asks.
@@ -254,4 +261,20 @@ impl Outlet {
         }
         last
     }
+}
+
+/// The address of an endpoint that has parameters of its own, without their values.
+fn shown(endpoint: &Endpoint) -> Option<Box<str>> {
+    if endpoint.query.is_empty() {
+        return None;
+    }
+    let mut url = endpoint.url.clone();
+    url.set_fragment(None);
+    let mut shown = String::from(url);
+    for (name, _) in &endpoint.query {
+        shown.push(if shown.contains('?') { '&' } else { '?' });
+        shown.extend(byte_serialize(name.as_bytes()));
+        shown.push_str("=(hidden)");
+    }
+    Some(shown.into())
 }

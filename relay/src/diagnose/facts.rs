@@ -89,6 +89,7 @@ pub(super) mod tests {
             retry: RetryPolicy::default(),
             rate_limit: None,
             concurrency: NonZeroU32::MIN,
+            query: Vec::new(),
             consent_origin: None,
             sample: None,
             success_statuses: Vec::new(),

@@ -1,5 +1,6 @@
 //! An endpoint: where a consumer receives, and how it wants to be treated.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Endpoint {
     /// `None`: `standard` for events from the API, `raw` for events from a source.
     pub format: Option<Format>,
     pub headers: Vec<(String, Secret)>,
+    /// Parameters that are sent behind the URL's own, which may hold credentials.
+    pub query: Vec<(String, Secret)>,
     /// What it signs with; several while a secret rotates. Empty: the relay made its own.
     pub secrets: Vec<Secret>,
     /// Which of its own secrets the relay signs with, when `secrets` is empty.
@@ -55,6 +58,24 @@ pub struct Endpoint {
     pub enabled: bool,
     /// How often it is told what should have come; `None`: never.
     pub digest: Option<Duration>,
+}
+
+impl Endpoint {
+    /// Where requests go: the URL with the endpoint's own parameters. Not to be shown.
+    pub fn address(&self) -> Cow<'_, url::Url> {
+        if self.query.is_empty() {
+            return Cow::Borrowed(&self.url);
+        }
+        Cow::Owned(with_query(&self.url, &self.query))
+    }
+}
+
+/// A URL with more parameters behind its own.
+pub fn with_query(url: &url::Url, query: &[(String, Secret)]) -> url::Url {
+    let mut url = url.clone();
+    let parameters = query.iter().map(|(name, value)| (name, value.reveal()));
+    url.query_pairs_mut().extend_pairs(parameters);
+    url
 }
 
 /// The kinds of signature of Standard Webhooks that the relay makes with its own secrets.
@@ -125,4 +146,19 @@ impl Default for RetryPolicy {
 pub struct RateLimit {
     pub count: NonZeroU32,
     pub per: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_come_behind_the_urls_own() {
+        let url = url::Url::parse("https://example.com/hook?a=%20b&c").unwrap();
+        let query = [("to ken".to_owned(), Secret::new("s&cret=".to_owned()))];
+        assert_eq!(
+            with_query(&url, &query).as_str(),
+            "https://example.com/hook?a=%20b&c&to+ken=s%26cret%3D"
+        );
+    }
 }

@@ -6,6 +6,7 @@ mod tls;
 mod trace;
 mod telemetry;
 mod secrets;
+mod credentials;
 mod senders;
 mod platforms;
 mod routing;

@@ -20,12 +20,13 @@ impl Redactor {
     /// For the requests of an endpoint.
     pub(super) fn of(target: &Target) -> Self {
         let endpoint = &target.endpoint;
-        let headers = endpoint.headers.iter().map(|(_, secret)| secret);
+        let sent = endpoint.headers.iter().chain(&endpoint.query);
+        let sent = sent.map(|(_, secret)| secret);
         let plugins = endpoint
             .plugins
             .iter()
             .flat_map(|used| used.secrets.iter().map(|(_, secret)| secret));
-        let all = endpoint.secrets.iter().chain(headers).chain(plugins);
+        let all = endpoint.secrets.iter().chain(sent).chain(plugins);
         Self {
             secrets: all
                 .map(Secret::reveal)

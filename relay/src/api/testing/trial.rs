@@ -83,7 +83,7 @@ impl Request {
     ) -> Self {
         Self {
             method: outlet.method().to_string(),
-            url: outlet.target().uri().to_string(),
+            url: outlet.url(),
             headers: redactor.headers(headers),
             body: redactor.text(body, BODY_SHOWN_MAX),
             bytes,

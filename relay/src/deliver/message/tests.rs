@@ -34,6 +34,7 @@ fn endpoint(format: Option<Format>) -> Endpoint {
         retry: RetryPolicy::default(),
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
+        query: Vec::new(),
         consent_origin: None,
         sample: None,
         success_statuses: Vec::new(),

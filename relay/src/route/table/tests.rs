@@ -35,6 +35,7 @@ fn endpoint(id: i64, event_types: &[&str]) -> Endpoint {
         retry: RetryPolicy::default(),
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
+        query: Vec::new(),
         consent_origin: None,
         sample: None,
         success_statuses: Vec::new(),
