@@ -17,6 +17,7 @@ use crate::deliver::{Outlet, OutletError};
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{EndpointId, SourceId, TenantId};
+use crate::model::path::Paths;
 use crate::model::policy::Policy;
 use crate::model::rule::Rule;
 use crate::model::secret::Secret;
@@ -38,6 +39,33 @@ pub struct Door {
     pub redactor: Chain,
     /// Plugins that filter or reshape before the event is stored.
     pub chain: Chain,
+    /// Where it is reached, if that is no longer by its id and name alone.
+    pub paths: Option<Paths>,
+}
+
+impl Door {
+    /// The same source, reached by other paths.
+    pub fn moved(&self, paths: Paths) -> Self {
+        Self {
+            source: self.source.clone(),
+            authenticators: self.authenticators.clone(),
+            redactor: self.redactor.clone(),
+            chain: self.chain.clone(),
+            paths: Some(paths),
+        }
+    }
+
+    /// The last segment of the path that its sender is told.
+    pub fn path(&self) -> String {
+        match &self.paths {
+            Some(paths) => paths.current.reveal().to_owned(),
+            None => self.source.id.to_string(),
+        }
+    }
+
+    fn is_open(&self, path: Option<&str>, now: Timestamp) -> bool {
+        self.paths.as_ref().is_none_or(|paths| paths.is_open(path, now))
+    }
 }
 
 /// An endpoint in use.
@@ -181,6 +209,8 @@ pub struct Directory {
 struct Doors {
     by_id: HashMap<SourceId, Arc<Door>>,
     named: HashMap<(TenantId, String), Arc<Door>>,
+    /// Those whose paths were rotated.
+    by_path: HashMap<String, Arc<Door>>,
 }
 
 #[derive(Clone, Default)]
@@ -242,8 +272,17 @@ impl Directory {
     pub fn with_doors(mut self, doors: Vec<Arc<Door>>) -> Self {
         let name = |door: &Door| (door.source.tenant, door.source.name.clone());
         let named = doors.iter().map(|door| (name(door), Arc::clone(door))).collect();
+        let by_path = doors.iter().flat_map(|door| {
+            let paths = door.paths.iter().flat_map(Paths::all);
+            paths.map(|path| (path.reveal().to_owned(), Arc::clone(door)))
+        });
+        let by_path = by_path.collect();
         let by_id = doors.into_iter().map(|door| (door.source.id, door)).collect();
-        self.doors = Arc::new(Doors { by_id, named });
+        self.doors = Arc::new(Doors {
+            by_id,
+            named,
+            by_path,
+        });
         self
     }
 
@@ -372,14 +411,25 @@ impl Directory {
         own.into_iter()
     }
 
-    /// The source that `/in/{word}` leads to: one of any tenant by its id, which nobody guesses,
-    /// or one of the default tenant by its name.
-    pub fn door(&self, word: &str) -> Option<&Arc<Door>> {
+    /// The source that `/in/{word}` leads to: by a path that it was given, which nobody guesses; else
+    /// one of any tenant by its id, or one of the default tenant by its name.
+    pub fn door(&self, word: &str, now: Timestamp) -> Option<&Arc<Door>> {
+        if let Some(door) = self.doors.by_path.get(word) {
+            return Some(door).filter(|door| door.is_open(Some(word), now));
+        }
         let by_id = word
             .parse()
             .ok()
             .and_then(|id: SourceId| self.doors.by_id.get(&id));
-        by_id.or_else(|| self.source(TenantId::DEFAULT, word))
+        let door = by_id.or_else(|| self.source(TenantId::DEFAULT, word));
+        door.filter(|door| door.is_open(None, now))
+    }
+
+    /// What `/in/{word}` is called where it may be seen: a path that a source was given is told to
+    /// its sender alone.
+    pub fn door_called<'a>(&'a self, word: &'a str) -> &'a str {
+        let door = self.doors.by_path.get(word);
+        door.map_or(word, |door| door.source.name.as_str())
     }
 
     /// The name of a source.

@@ -219,7 +219,7 @@ impl Asked {
 }
 
 /// What only the relay says: passed over in a body, so that what was read can be sent back.
-pub(super) const READ_ONLY: [&str; 12] = [
+pub(super) const READ_ONLY: [&str; 13] = [
     "id",
     "managed_by",
     "created_at",
@@ -232,6 +232,7 @@ pub(super) const READ_ONLY: [&str; 12] = [
     "state",
     "firing",
     "path",
+    "path_overlap_until",
 ];
 
 /// The body of a request that has to be a JSON object.
@@ -432,7 +433,7 @@ pub(super) fn problem(kind: Kind, refused: Refused) -> Failure {
             409,
             "still_rotating",
             "Still rotating",
-            format!("{max} secrets that were replaced still sign; wait until one's overlap is over"),
+            format!("{max} that were replaced are still in use; wait until the overlap of one is over"),
         ),
         Refused::Store(error) => errors::of_store(&error),
     })

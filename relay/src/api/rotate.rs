@@ -1,5 +1,5 @@
-//! `/v1/endpoints/{id}/secret/rotate`: another signing secret, beside which the old one signs for a
-//! while.
+//! `/v1/endpoints/{id}/secret/rotate`, `/v1/sources/{id}/rotate-path`: another signing secret, beside
+//! which the old one signs for a while; another path, beside which the old one leads there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::body::Body;
 use super::errors::Failure;
 use super::managed;
 use super::params::PathId;
-use super::{Api, audit, endpoints};
+use super::{Api, audit, endpoints, sources};
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::http::problem::{Flaw, Problem};
 use crate::manage;
@@ -25,7 +25,9 @@ use crate::model::secret::Secret;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(rotate))
+    OpenApiRouter::new()
+        .routes(routes!(rotate))
+        .routes(routes!(rotate_path))
 }
 
 /// How a secret rotates.
@@ -96,9 +98,63 @@ fn read(asked: Asked) -> Result<(Option<Secret>, Duration), Failure> {
     match overlap {
         Some(overlap) if flaws.is_empty() => Ok((given, overlap)),
         _ => {
-            let detail = "this secret cannot rotate so: see each error";
+            let detail = "it cannot rotate so: see each error";
             let problem = Problem::new(422, "invalid_rotation", "Invalid rotation", detail);
             Err(problem.with_errors(flaws).into())
         }
     }
+}
+
+/// How a path rotates.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PathRotation)]
+struct AskedOfPath {
+    /// A span of time from `0s` to `30d`; `24h` if not given.
+    overlap: Option<String>,
+}
+
+/// Replaces the path that a source is reached by
+///
+/// What it was reached by before, its name and its id included, leads there until the overlap is
+/// over. Answers the path to post to from now on.
+#[utoipa::path(
+    post,
+    path = "/v1/sources/{id}/rotate-path",
+    operation_id = "rotate_path",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+    ),
+    request_body = Option<AskedOfPath>,
+    responses(
+        (status = 200, body = sources::Address),
+        (status = 409, description = "`still_rotating`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 422, description = "`invalid_rotation`, or `unusable`: its definition cannot be used"),
+    )
+)]
+async fn rotate_path(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    Body(AskedOfPath { overlap }): Body<AskedOfPath>,
+) -> Result<Json<sources::Address>, Failure> {
+    let entry = managed::find(&api, &caller, Kind::Source, &id)?;
+    let (_, overlap) = read(Asked {
+        overlap,
+        secret: None,
+    })?;
+    let handle = managed::handle(&entry.resource, &headers)?;
+    let (manager, by) = (Arc::clone(&api.manager), caller.by());
+    let rotated = managed::undisturbed(
+        &api,
+        async move { manager.rotate_path(handle, overlap, by).await },
+    );
+    let entry = rotated
+        .await?
+        .map_err(|refused| managed::problem(Kind::Source, refused))?;
+    tracing::info!(by = %caller.key, source = entry.resource.name, ?overlap, "path rotated");
+    Ok(Json(sources::Address::of(&api, &entry)))
 }

@@ -10,6 +10,7 @@ use super::resource::{self, Request, Served};
 use crate::manage::Entry;
 use crate::model::id::SourceId;
 use crate::model::resource::Kind;
+use crate::model::time::Timestamp;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -23,6 +24,22 @@ pub(super) struct Address {
     /// Where senders post; left out of those deleted.
     #[schema(required = false)]
     path: String,
+    /// Until when what the path replaced leads there, too; `null` if nothing does.
+    #[schema(required = false)]
+    path_overlap_until: Option<Timestamp>,
+}
+
+impl Address {
+    /// Where a source is reached.
+    pub(super) fn of(api: &Api, entry: &Entry) -> Self {
+        let id = || SourceId::from_raw(entry.resource.id).to_string();
+        let path = entry.door().map_or_else(id, |door| door.path());
+        let paths = entry.door().and_then(|door| door.paths.as_ref());
+        Self {
+            path: format!("/in/{path}"),
+            path_overlap_until: paths.and_then(|paths| paths.overlap_until(api.clock.now())),
+        }
+    }
 }
 
 /// Sources, each with the path that nobody guesses beside the one that everybody may know.
@@ -33,12 +50,9 @@ impl Served for Sources {
     type Reader = Reader;
     type Manager = Manager;
 
-    fn show(_: &Api, entry: &Entry) -> Shown {
+    fn show(api: &Api, entry: &Entry) -> Shown {
         let mut shown = Shown::of(entry);
-        let id = SourceId::from_raw(entry.resource.id);
-        shown.add(&Address {
-            path: format!("/in/{id}"),
-        });
+        shown.add(&Address::of(api, entry));
         shown
     }
 }

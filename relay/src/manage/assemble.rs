@@ -267,12 +267,14 @@ impl Workshop {
             .filter(|bound| bound.hooks().authenticate)
             .cloned()
             .collect();
+        let paths = self.store.paths(source.id).await?;
         // A plugin that breaks here has no delivery to be retried: the sender is told instead.
         Ok(Door {
             redactor: Chain::new(redactor, OnFault::Retry),
             chain: Chain::new(bound, OnFault::Retry),
             authenticators,
             source,
+            paths,
         })
     }
 

@@ -55,6 +55,14 @@ impl Entry {
         }
     }
 
+    /// The source as it is in force.
+    pub fn door(&self) -> Option<&Arc<Door>> {
+        match &self.made {
+            Made::Door(door) => Some(door),
+            _ => None,
+        }
+    }
+
     /// Why nothing is sent to an endpoint that is no target.
     pub fn why_unsent(&self) -> &str {
         let polled = "nothing is sent to it: it is polled";

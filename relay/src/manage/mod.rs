@@ -12,6 +12,7 @@ mod change;
 mod entry;
 mod forget;
 mod installed;
+mod paths;
 mod plan;
 mod plugins;
 mod schema;

@@ -20,8 +20,9 @@ use crate::model::id::EndpointId;
 use crate::model::secret::Secret;
 use crate::store::{Retiring, Rotation, SigningSecrets};
 
-/// Secrets of one endpoint that retire at once: each is a signature more on every message.
-const RETIRING_MAX: usize = 4;
+/// Secrets of one endpoint that retire at once, each a signature more on every message; and paths of
+/// one source.
+pub(super) const RETIRING_MAX: usize = 4;
 /// How long what was replaced signs, if nothing else is said.
 const OVERLAP_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);

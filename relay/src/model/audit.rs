@@ -12,12 +12,13 @@ use super::time::Timestamp;
 /// What is done to a resource of any kind.
 const CHANGES: [&str; 4] = ["created", "changed", "deleted", "restored"];
 /// What else is done.
-const OTHERS: [&str; 20] = [
+const OTHERS: [&str; 21] = [
     "endpoint.enabled",
     "endpoint.disabled",
     "endpoint.purged",
     "endpoint.secret_revealed",
     "endpoint.secret_rotated",
+    "source.path_rotated",
     "plugin.uploaded",
     "plugin.promoted",
     "plugin.rolled_back",

@@ -19,6 +19,7 @@ pub mod json;
 pub mod key;
 pub mod message;
 pub mod page;
+pub mod path;
 pub mod plugin;
 pub mod policy;
 pub mod quota;

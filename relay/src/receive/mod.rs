@@ -139,7 +139,7 @@ async fn create(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Re
     path = "/in/{source}",
     tag = "in",
     security(()),
-    params(("source" = String, Path, description = "a source's name or id")),
+    params(("source" = String, Path, description = "a source's name or id, or the path that it was given")),
     request_body(content = [u8], content_type = "*/*"),
     responses(
         (status = 200, description = "the answer to what a sender asks first"),
@@ -162,7 +162,10 @@ async fn post(gate: &Gate, request: Request<Incoming>, peer: SocketAddr) -> Resp
     let name = request.uri().path().strip_prefix("/in/").unwrap_or_default();
     let name = name.to_owned();
     let answered = gate.source(&name, request, peer).await;
-    answered.unwrap_or_else(|refused| gate.refuse(&name, peer, refused))
+    answered.unwrap_or_else(|refused| {
+        let directory = gate.directories.current();
+        gate.refuse(directory.door_called(&name), peer, refused)
+    })
 }
 
 /// Why a request is not answered with a success.

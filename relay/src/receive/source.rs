@@ -32,7 +32,9 @@ impl Gate {
         peer: SocketAddr,
     ) -> Result<Response<Body>, Refused> {
         let directory = self.directories.current();
-        let door = directory.door(name).ok_or(Refusal::UnknownSource)?;
+        let door = directory
+            .door(name, self.clock.now())
+            .ok_or(Refusal::UnknownSource)?;
         let (head, body) = request.into_parts();
         ingest::coding::check(&head.headers)?;
         let body = self.body(body, door.source.body_bytes_max).await?;
@@ -63,7 +65,8 @@ impl Gate {
             set_attribute(&mut post.envelope, name, value);
         }
         let posts = reshape(door, &door.chain, post, self.clock.now(), &self.flow.metrics).await?;
-        self.conform(name, door.source.tenant, &posts, |_| String::new())
+        let called = directory.door_called(name);
+        self.conform(called, door.source.tenant, &posts, |_| String::new())
             .await?;
         if let Some(synchronous) = &door.source.synchronous
             && let Some(asked) = asked(&directory, &door.source, synchronous)

@@ -41,6 +41,7 @@ mod keys;
 pub mod memory;
 pub mod monitoring;
 mod plugins;
+mod paths;
 mod replies;
 pub mod rules;
 pub mod seal;
@@ -54,6 +55,7 @@ pub use insight::{Activity, Insight, Recent};
 pub use jobs::{Bite, Deliveries, Job, JobState, Jobs, Member, Span, Started, Step, Stepped, Walked, Work};
 pub use keys::{Key, KeyCount, KeyFilter, KeyRing, Role};
 pub use monitoring::Monitoring;
+pub use paths::SourcePaths;
 pub use plugins::{NewVersion, PluginChange, Uploaded, UploadedVersion, Uploads};
 pub use state::{PluginState, STATE_BYTES_MAX, Scope, Written};
 pub use usage::{Metering, Owned, Usage};
@@ -65,6 +67,7 @@ pub trait Store:
     + DeliveryQueue
     + Jobs
     + Registry
+    + SourcePaths
     + KeyRing
     + Resources
     + Metering
@@ -84,6 +87,7 @@ impl<T> Store for T where
         + DeliveryQueue
         + Jobs
         + Registry
+        + SourcePaths
         + KeyRing
         + Resources
         + Metering

@@ -12,9 +12,12 @@ use relay::model::audit::{Deed, Entry};
 use relay::model::counts::Counts;
 use relay::model::delivery::Delivery;
 use relay::model::event::Event;
-use relay::model::id::{DeliveryId, EndpointId, EventId, InspectorId, JobId, KeyId, RuleId, TenantId};
+use relay::model::id::{
+    DeliveryId, EndpointId, EventId, InspectorId, JobId, KeyId, RuleId, SourceId, TenantId,
+};
 use relay::model::inspector::Inspector;
 use relay::model::page::{Listed, Page};
+use relay::model::path::Paths;
 use relay::model::plugin::Version;
 use relay::model::resource::{Kind, Resource};
 use relay::model::time::Timestamp;
@@ -28,8 +31,8 @@ use relay::store::{
     DueTimers, Error, EventFilter, EventStore, Expiry, Failing, Fingerprint, Insight, Job, Jobs, KeptKey,
     Key, KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent, Owned, PluginChange, PluginState, Pruned,
     Recent, Record, Registry, Replies, Reply, RequestName, Resources, Retiring, Retried, Rotation,
-    RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, Span, Started, Step, Stepped, TimerId,
-    UnfinishedPage, Uploaded, Uploads, Usage, Walked, Which, Written,
+    RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, SourcePaths, Span, Started, Step,
+    Stepped, TimerId, UnfinishedPage, Uploaded, Uploads, Usage, Walked, Which, Written,
 };
 
 use super::Flaw;
@@ -419,6 +422,24 @@ impl Insight for FaultyStore {
 
     async fn recent(&self, tenant: TenantId) -> Result<Recent, Error> {
         self.read("recent", self.inner.recent(tenant)).await
+    }
+}
+
+#[async_trait]
+impl SourcePaths for FaultyStore {
+    async fn paths(&self, source: SourceId) -> Result<Option<Paths>, Error> {
+        self.read("paths", self.inner.paths(source)).await
+    }
+
+    async fn set_paths(
+        &self,
+        tenant: TenantId,
+        source: SourceId,
+        paths: Paths,
+        deed: Deed,
+    ) -> Result<(), Error> {
+        self.write("set_paths", self.inner.set_paths(tenant, source, paths, deed))
+            .await
     }
 }
 

@@ -7,6 +7,7 @@ mod trace;
 mod telemetry;
 mod secrets;
 mod credentials;
+mod paths;
 mod senders;
 mod platforms;
 mod routing;

@@ -238,6 +238,7 @@ fn call(method: &str, path: &str, own: &Own) -> Option<(&'static str, Value, Tol
             "/v1/endpoints/{id}/diagnose" | "/v1/endpoints/{id}/purge" | "/v1/endpoints/{id}/url/rollback",
         ) => found("endpoint", none),
         ("POST", "/v1/endpoints/{id}/secret/rotate") => found("endpoint", none),
+        ("POST", "/v1/sources/{id}/rotate-path") => found("source", none),
         ("POST", "/v1/endpoints/{id}/call") => found("endpoint", event),
         ("POST", "/v1/endpoints/{id}/test") => found("endpoint", json!({"type": "a.b"})),
         ("POST", "/v1/endpoints/{id}/recover" | "/v1/endpoints/{id}/replay") => {

@@ -16,6 +16,7 @@ mod keys;
 mod kit;
 mod monitoring;
 mod plugins;
+mod paths;
 mod pruning;
 mod queue;
 mod registry;
@@ -101,6 +102,8 @@ where
         registry::an_endpoint_is_disabled_until_it_is_enabled,
         registry::what_a_receiver_has_failed_at_is_kept_until_it_is_forgotten,
         registry::secrets_rotate_with_what_retires,
+        paths::paths_are_kept_with_their_deed,
+        paths::paths_go_with_their_source,
         keys::keys_are_revoked_once,
         keys::keys_are_listed_newest_first_in_pages,
         keys::a_key_belongs_to_one_tenant,

@@ -14,9 +14,10 @@ use crate::model::attempt::{Attempt, Trigger};
 use crate::model::counts::Counts;
 use crate::model::delivery::{Delivery, State};
 use crate::model::event::Event;
-use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, JobId, KeyId, TenantId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, IdMaker, JobId, KeyId, SourceId, TenantId};
 use crate::model::inspector::Inspector;
 use crate::model::message::Messages;
+use crate::model::path::Paths;
 use crate::model::resource::Resource;
 use crate::model::time::Timestamp;
 
@@ -29,6 +30,7 @@ mod jobs;
 mod monitoring;
 mod keys;
 mod plugins;
+mod paths;
 mod registry;
 mod replies;
 mod resources;
@@ -69,6 +71,7 @@ struct Tables {
     names: HashMap<(TenantId, Named, String), i64>,
     secrets: HashMap<EndpointId, (TenantId, SigningSecrets)>,
     retiring: HashMap<EndpointId, (TenantId, Vec<Retiring>)>,
+    paths: HashMap<SourceId, Paths>,
     disabled: BTreeMap<EndpointId, Disabled>,
     failing: BTreeMap<EndpointId, Failing>,
     keys: BTreeMap<KeyId, Key>,
@@ -100,6 +103,7 @@ impl Default for Tables {
             names: HashMap::new(),
             secrets: HashMap::new(),
             retiring: HashMap::new(),
+            paths: HashMap::new(),
             disabled: BTreeMap::new(),
             failing: BTreeMap::new(),
             keys: BTreeMap::new(),

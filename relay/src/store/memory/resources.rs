@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{MemoryStore, Tables};
 use crate::model::audit::Deed;
-use crate::model::id::{EndpointId, TenantId};
+use crate::model::id::{EndpointId, SourceId, TenantId};
 use crate::model::page::{LIMIT_MAX, Listed, Page};
 use crate::model::resource::{Kind, Resource};
 use crate::model::time::Timestamp;
@@ -131,6 +131,7 @@ impl Tables {
         let endpoint = EndpointId::from_raw(id);
         self.secrets.remove(&endpoint);
         self.retiring.remove(&endpoint);
+        self.paths.remove(&SourceId::from_raw(id));
         self.disabled.remove(&endpoint);
         self.failing.remove(&endpoint);
         self.state.retain(|scope, _| scope.owner != id);

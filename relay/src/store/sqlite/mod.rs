@@ -49,6 +49,7 @@ mod measure;
 mod measure_search;
 mod messages;
 mod monitoring;
+mod paths;
 mod plan;
 mod plugins;
 mod prune;

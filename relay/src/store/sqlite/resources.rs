@@ -149,6 +149,7 @@ fn forget_owner(session: &Session<'_>, id: i64) -> Result<(), Failure> {
     for sql in [
         "DELETE FROM signing_secrets WHERE endpoint = ?1",
         "DELETE FROM retiring_secrets WHERE endpoint = ?1",
+        "DELETE FROM source_paths WHERE source = ?1",
         "DELETE FROM disabled WHERE endpoint = ?1",
         "DELETE FROM failing WHERE endpoint = ?1",
         "DELETE FROM state WHERE owner = ?1",

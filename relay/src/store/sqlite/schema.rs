@@ -60,6 +60,7 @@ const MIGRATIONS: &[&str] = &[
         "/migrations/0011_plugins.sql"
     )),
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0012_expiry.sql")),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0013_paths.sql")),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.
