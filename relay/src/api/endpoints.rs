@@ -17,7 +17,7 @@ use super::errors::{self, Failure};
 use super::managed::{self, Keys, Shown};
 use super::params::{Params, PathId};
 use super::resource::{self, Request, Served};
-use super::schemas::{self, EndpointPatch, NewEndpoint};
+use super::schemas::{self, EndpointDefinition, EndpointPatch, NewEndpoint};
 use super::{Api, audit, conditions, testing};
 use crate::diagnose::lint::Finding;
 use crate::directory::Target;
@@ -36,10 +36,10 @@ const HOST_CHARS_MAX: usize = 50;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    let usual = [Request::List, Request::Replace, Request::Delete, Request::Restore];
+    let usual = [Request::List, Request::Delete, Request::Restore];
     resource::routes::<Endpoints>(&usual)
         .routes(routes!(create))
-        .routes(routes!(one, patch))
+        .routes(routes!(one, replace, patch))
         .routes(routes!(secret))
 }
 
@@ -137,7 +137,7 @@ impl Served for Endpoints {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Verifying {
-    /// An event type: the endpoint is made only if its receiver takes a sample of it.
+    /// An event type: this is done only if the receiver takes a sample of it.
     verify: Option<String>,
 }
 
@@ -212,6 +212,45 @@ async fn one(
     }))
 }
 
+/// Replaces the definition of an endpoint
+///
+/// What only the relay says is passed over, so that what was read can be sent back.
+#[utoipa::path(
+    put,
+    path = "/v1/endpoints/{id}",
+    params(
+        ("id" = String, Path, description = "name or id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+        Verifying,
+    ),
+    request_body = EndpointDefinition,
+    responses(
+        (status = 200, body = schemas::Endpoint, headers(("ETag" = String))),
+        (status = 403, description = "`forbidden`, or `quota_reached`: the tenant has as many as it may have"),
+        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`; with `verify` `unusable`"),
+        (status = 412, description = "`changed_meanwhile`"),
+        (status = 413, description = "`body_too_large` or `definition_too_large`"),
+        (status = 422, description = "`invalid_definition`, `unusable`, `invalid_test` or `not_verified`"),
+        (status = 429, description = "`too_many_tests`: as many are under way as may"),
+    )
+)]
+async fn replace(
+    Manager(caller): Manager,
+    State(api): State<Api>,
+    PathId(id): PathId,
+    Params(asked): Params<Verifying>,
+    mut headers: HeaderMap,
+    Keys(keys): Keys,
+) -> Result<Response, Failure> {
+    let write = Write::Replace(keys);
+    if let Some(event_type) = asked.verify {
+        let entry = managed::find(&api, &caller, KIND, &id)?;
+        let meant = (&headers, write.clone());
+        headers = testing::verified::before_change(&api, &caller, &entry, meant, &event_type).await?;
+    }
+    resource::write::<Endpoints>(&api, &caller, &id, &headers, write).await
+}
+
 /// Changes an endpoint, by a JSON Merge Patch (RFC 7396)
 ///
 /// `enabled` also decides whether anything is sent: `true` takes back that the relay, or someone
@@ -222,26 +261,33 @@ async fn one(
     params(
         ("id" = String, Path, description = "name or id"),
         ("If-Match" = Option<String>, Header, description = "the `ETag` of what was read"),
+        Verifying,
     ),
     request_body(content((EndpointPatch = "application/merge-patch+json"), (EndpointPatch = "application/json"))),
     responses(
         (status = 200, body = schemas::Endpoint, headers(("ETag" = String))),
         (status = 403, description = "`forbidden`, or `quota_reached`: the tenant has as many as it may have"),
-        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`"),
+        (status = 409, description = "`name_taken`, `declared_in_file` or `too_many`; with `verify` `unusable`"),
         (status = 412, description = "`changed_meanwhile`"),
         (status = 413, description = "`body_too_large` or `definition_too_large`"),
-        (status = 422, description = "`invalid_definition` or `unusable`"),
+        (status = 422, description = "`invalid_definition`, `unusable`, `invalid_test` or `not_verified`"),
+        (status = 429, description = "`too_many_tests`: as many are under way as may"),
     )
 )]
 async fn patch(
     Manager(caller): Manager,
     State(api): State<Api>,
     PathId(id): PathId,
-    headers: HeaderMap,
+    Params(asked): Params<Verifying>,
+    mut headers: HeaderMap,
     Keys(patch): Keys,
 ) -> Result<Response, Failure> {
     let entry = managed::find(&api, &caller, KIND, &id)?;
     let enabled = enabled(&patch)?;
+    if let Some(event_type) = asked.verify {
+        let meant = (&headers, Write::Patch(patch.clone()));
+        headers = testing::verified::before_change(&api, &caller, &entry, meant, &event_type).await?;
+    }
     if entry.origin == Origin::File {
         return switch(&api, &caller, &entry, &headers, (&patch, enabled)).await;
     }
@@ -374,6 +420,6 @@ pub(super) fn target(api: &Api, caller: &Caller, asked: &str) -> Result<Arc<Targ
     usable(&entry).cloned()
 }
 
-fn usable(entry: &Entry) -> Result<&Arc<Target>, Failure> {
+pub(super) fn usable(entry: &Entry) -> Result<&Arc<Target>, Failure> {
     entry.target().ok_or_else(|| errors::unusable(entry.why_unsent()))
 }

@@ -28,6 +28,7 @@ macro_rules! names {
 }
 
 names!(
+    EndpointDefinition,
     EndpointPatch,
     NewEndpoint,
     Endpoint,

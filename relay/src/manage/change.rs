@@ -38,6 +38,22 @@ pub enum Write {
     Patch(Map<String, Value>),
 }
 
+impl Write {
+    /// The keys that it makes of a definition; secrets that it leaves sealed stay as they are.
+    fn apply(self, before: &Definition) -> Map<String, Value> {
+        let mut keys = match self {
+            Self::Replace(keys) => keys,
+            Self::Patch(patch) => {
+                let mut keys = before.keys.clone();
+                merge(&mut keys, patch);
+                keys
+            }
+        };
+        before.lend_secrets(&mut keys);
+        keys
+    }
+}
+
 /// What is noted of a change.
 #[derive(Clone, Copy)]
 pub(super) struct Done<'a> {
@@ -148,21 +164,24 @@ impl Manager {
         let config = self.lock().await;
         let entry = self.of_the_api(handle)?;
         let before = &entry.resource.definition;
-        let mut keys = match write {
-            Write::Replace(keys) => keys,
-            Write::Patch(patch) => {
-                let mut keys = before.keys.clone();
-                merge(&mut keys, patch);
-                keys
-            }
-        };
-        before.lend_secrets(&mut keys);
+        let keys = write.apply(before);
         let done = Done {
             by,
             change: Change::Changed,
             before: Some(before),
         };
         self.write(&config, entry.resource.clone(), keys, done).await
+    }
+
+    /// What a change would make of one, checked as the change itself would be; keeps nothing.
+    ///
+    /// # Errors
+    /// Why the change would not be made.
+    pub async fn would_be(&self, handle: Handle, write: Write) -> Result<Entry, Refused> {
+        let config = self.lock().await;
+        let entry = self.of_the_api(handle)?;
+        let keys = write.apply(&entry.resource.definition);
+        self.ready(&config, entry.resource.clone(), keys).await
     }
 
     /// Deletes one: it is no longer in force, and can be restored.
@@ -240,6 +259,35 @@ impl Manager {
         keys: Map<String, Value>,
         done: Done<'_>,
     ) -> Result<Arc<Entry>, Refused> {
+        let before = self.find(resource.tenant, resource.kind, Some(resource.id), "");
+        let entry = Arc::new(self.ready(config, resource, keys).await?);
+        let next = entry.resource.clone();
+        let reach = reach(&next, before.as_deref());
+        let shelf = if reach == Reach::Others {
+            let prepared = self.prepare_with(config, Some(&next)).await;
+            let prepared = prepared.map_err(|fault| Refused::Unusable(format!("{fault:#}")))?;
+            prepared.shelf
+        } else {
+            let mut shelf = Shelf::clone(&self.shelf());
+            shelf.insert(Arc::clone(&entry));
+            shelf
+        };
+        let deed = audit::of_change(done.by, done.change, &next, done.before);
+        self.keep(next, shelf, deed, reach).await?;
+        if let Some(rule) = entry.rule() {
+            self.forget_rule(rule.id, rule.enabled.then_some(rule.version))
+                .await;
+        }
+        Ok(entry)
+    }
+
+    /// Checks a definition and makes what it describes, as the next revision of a resource.
+    async fn ready(
+        &self,
+        config: &Config,
+        resource: Resource,
+        keys: Map<String, Value>,
+    ) -> Result<Entry, Refused> {
         let bytes = serde_json::to_vec(&keys).map_or(usize::MAX, |json| json.len());
         if bytes > DEFINITION_BYTES_MAX {
             return Err(Refused::TooLarge(bytes));
@@ -269,29 +317,12 @@ impl Manager {
         self.check_plugins(next.tenant, before.as_deref(), checked.plugin_uses())?;
         let made = self.workshop.make(config, checked, &tenant).await;
         let made = made.map_err(|fault| Refused::Unusable(format!("{fault:#}")))?;
-        let entry = Arc::new(Entry {
-            resource: next.clone(),
+        Ok(Entry {
+            resource: next,
             origin: Origin::Api,
             made,
             unusable: None,
-        });
-        let reach = reach(&next, before.as_deref());
-        let shelf = if reach == Reach::Others {
-            let prepared = self.prepare_with(config, Some(&next)).await;
-            let prepared = prepared.map_err(|fault| Refused::Unusable(format!("{fault:#}")))?;
-            prepared.shelf
-        } else {
-            let mut shelf = Shelf::clone(&self.shelf());
-            shelf.insert(Arc::clone(&entry));
-            shelf
-        };
-        let deed = audit::of_change(done.by, done.change, &next, done.before);
-        self.keep(next, shelf, deed, reach).await?;
-        if let Some(rule) = entry.rule() {
-            self.forget_rule(rule.id, rule.enabled.then_some(rule.version))
-                .await;
-        }
-        Ok(entry)
+        })
     }
 
     /// What an alert looks at and is not there: it would never tell anything. What it has named before

@@ -2,8 +2,8 @@
 
 use http::Method;
 use relay_tests::instance::Relay;
-use relay_tests::receiver::{Receiver, endpoint};
-use serde_json::json;
+use relay_tests::receiver::{Receiver, Reply, endpoint};
+use serde_json::{Value, json};
 
 const TOKEN: &str = "t0ken&of=the receiver";
 /// As it stands in an address.
@@ -92,4 +92,59 @@ async fn m14_a_parameter_is_kept_while_all_else_changes() {
         let problem = refused.problem();
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
+}
+
+#[tokio::test]
+async fn u18_a_change_counts_only_if_the_receiver_takes_a_sample() {
+    let provider = Receiver::answering(|request, _| match request.header("x-token") {
+        "right-t0ken" => Reply::Status(204),
+        _ => Reply::with_body(401, "no such application"),
+    });
+    let relay = Relay::start("").await;
+    let keys = |token: &str| json!({"name": "crm", "url": provider.url(), "headers": {"x-token": token}});
+    let made = relay
+        .admin(Method::POST, "/v1/endpoints", Some(keys("right-t0ken")))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let before = relay.read("/v1/endpoints/crm").await;
+    let path = "/v1/endpoints/crm?verify=email.bounced";
+    let wrong = json!({"headers": {"x-token": "wrong-t0ken"}});
+    for (method, body) in [(Method::PUT, keys("wrong-t0ken")), (Method::PATCH, wrong)] {
+        let refused = relay.admin(method, path, Some(body)).await;
+        let problem = refused.problem();
+        assert_eq!((refused.status, &problem["code"]), (422, &json!("not_verified")));
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(
+            detail.starts_with("nothing was changed") && detail.contains("no such application"),
+            "{detail}"
+        );
+    }
+    assert_eq!(
+        relay.read("/v1/endpoints/crm").await["updated_at"],
+        before["updated_at"]
+    );
+    relay.event("a.b", json!(1)).await;
+    let sent = provider.received(3).await.remove(2);
+    assert_eq!(sent.header("x-token"), "right-t0ken", "nothing was changed");
+
+    let right = json!({"headers": {"x-token": {"sealed": true}}, "timeout": "7s"});
+    let changed = relay.admin(Method::PATCH, path, Some(right)).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    assert_eq!(changed.json()["timeout"], "7s");
+    let sample = provider.received(4).await.remove(3);
+    assert_eq!(sample.json()["type"], "email.bounced");
+    let replaced = relay.admin(Method::PUT, path, Some(keys("right-t0ken"))).await;
+    assert_eq!(
+        (replaced.status, &replaced.json()["timeout"]),
+        (200, &Value::Null)
+    );
+    // What would be refused is refused before anything is sent.
+    for (body, code) in [
+        (json!({"timeout": 5}), "invalid_definition"),
+        (json!({"plugins": [{"use": "nonesuch"}]}), "unusable"),
+    ] {
+        let refused = relay.admin(Method::PATCH, path, Some(body)).await;
+        assert_eq!(refused.problem()["code"], code, "{}", refused.text());
+    }
+    assert_eq!(provider.requests().len(), 5);
 }
