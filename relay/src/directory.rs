@@ -171,23 +171,30 @@ impl Target {
 
     /// `whsec_…`, if it signs with one.
     pub fn shared_secret(&self) -> Option<String> {
-        self.secrets
-            .iter()
-            .map(Secret::reveal)
-            .find(|text| text.starts_with("whsec_"))
-            .map(str::to_owned)
+        shared_secret(&self.secrets)
     }
 
     /// `whpk_…`, if it signs with a key pair.
     pub fn public_key(&self) -> Option<String> {
-        self.secrets
-            .iter()
-            .filter_map(|secret| SigningKey::parse(secret).ok())
-            .find_map(|key| key.public())
+        public_key(&self.secrets)
     }
 }
 
-fn own_secrets(endpoint: &Endpoint, own: &SigningSecrets) -> Vec<Secret> {
+/// The first `whsec_…` of these.
+pub fn shared_secret(secrets: &[Secret]) -> Option<String> {
+    let mut secrets = secrets.iter().map(Secret::reveal);
+    let shared = secrets.find(|text| text.starts_with("whsec_"));
+    shared.map(str::to_owned)
+}
+
+/// The `whpk_…` of the first key pair of these.
+pub fn public_key(secrets: &[Secret]) -> Option<String> {
+    let keys = secrets.iter().filter_map(|secret| SigningKey::parse(secret).ok());
+    keys.into_iter().find_map(|key| key.public())
+}
+
+/// What an endpoint signs with that has no secrets but those that the relay made for it.
+pub fn own_secrets(endpoint: &Endpoint, own: &SigningSecrets) -> Vec<Secret> {
     let v1 = endpoint.signatures.v1.then(|| own.symmetric.clone());
     let v1a = endpoint.signatures.v1a.then(|| own.asymmetric.clone());
     v1.into_iter().chain(v1a).collect()

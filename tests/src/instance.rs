@@ -205,6 +205,25 @@ impl Process {
     }
 }
 
+/// Interrupts a command, as Ctrl-C does.
+pub fn interrupt(child: &Child) {
+    send_signal(child, libc::SIGINT);
+}
+
+/// A child that has ended is left alone.
+fn send_signal(child: &Child, signal: libc::c_int) {
+    let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) else {
+        return;
+    };
+    #[expect(
+        unsafe_code,
+        reason = "sends a signal to a child that has not been waited for"
+    )]
+    // SAFETY: `kill` touches no memory of ours, and the child still owns its number.
+    let sent = unsafe { libc::kill(pid, signal) };
+    assert_eq!(sent, 0, "a child can be sent a signal");
+}
+
 fn listening_address(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("listening on http")?;
     let rest = rest.trim_start_matches('s').strip_prefix("://")?;
@@ -314,16 +333,7 @@ impl Relay {
     }
 
     fn signal(&self, signal: libc::c_int) {
-        let Some(pid) = self.process.child.id().and_then(|pid| i32::try_from(pid).ok()) else {
-            return;
-        };
-        #[expect(
-            unsafe_code,
-            reason = "sends a signal to a child that has not been waited for"
-        )]
-        // SAFETY: `kill` touches no memory of ours, and the child still owns its number.
-        let sent = unsafe { libc::kill(pid, signal) };
-        assert_eq!(sent, 0, "a child can be sent a signal");
+        send_signal(&self.process.child, signal);
     }
 
     /// Memory that it takes at present, in bytes.

@@ -20,10 +20,11 @@ use super::resource::{self, Request, Served};
 use super::schemas::{self, EndpointDefinition, EndpointPatch, NewEndpoint};
 use super::{Api, audit, conditions, testing};
 use crate::diagnose::lint::Finding;
-use crate::directory::Target;
+use crate::directory::{Target, public_key, shared_secret};
 use crate::flow::BY_HAND;
 use crate::http::problem::Problem;
 use crate::manage::{Entry, Origin, Refused, Write};
+use crate::model::endpoint::Endpoint;
 use crate::model::id::EndpointId;
 use crate::model::resource::Kind;
 use crate::model::time::Timestamp;
@@ -391,6 +392,20 @@ impl Secrets {
     }
 }
 
+impl Secrets {
+    /// What whoever fetches verifies with.
+    async fn of_polled(api: &Api, endpoint: &Endpoint) -> Result<Self, Failure> {
+        let (secrets, retiring) = api.manager.secrets_of(endpoint).await?;
+        let now = api.clock.now();
+        let until = retiring.iter().map(|retiring| retiring.until).max();
+        Ok(Self {
+            secret: shared_secret(&secrets),
+            public_key: public_key(&secrets),
+            overlap_until: until.filter(|until| now < *until),
+        })
+    }
+}
+
 /// Reveals what the receiver of an endpoint verifies with
 #[utoipa::path(
     get,
@@ -407,7 +422,10 @@ async fn secret(
     PathId(id): PathId,
 ) -> Result<Json<Secrets>, Failure> {
     let entry = managed::find(&api, &caller, KIND, &id)?;
-    let secrets = Secrets::of(&api, &entry)?;
+    let secrets = match entry.endpoint().filter(|endpoint| endpoint.is_polled) {
+        Some(polled) => Secrets::of_polled(&api, polled).await?,
+        None => Secrets::of(&api, &entry)?,
+    };
     let (id, name) = (KIND.id(entry.resource.id), &entry.resource.name);
     audit::note(&api, &caller, "endpoint.secret_revealed", (id, Some(name)), None).await?;
     tracing::info!(by = %caller.key, endpoint = name, "signing secret revealed");

@@ -4,10 +4,14 @@
 //! What was fetched comes again until it is acknowledged, one by one: an acknowledgement of
 //! everything up to some point could take away what was accepted late and has not been seen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -23,10 +27,12 @@ use super::managed::{self, undisturbed};
 use super::page::page;
 use super::params::{Params, PathId};
 use super::stream::too_many;
-use crate::deliver::message;
+use crate::deliver::sign::Signer;
+use crate::deliver::{fetched, message};
 use crate::feed::Wanted;
 use crate::http::problem::Problem;
-use crate::model::id::{DeliveryId, EndpointId};
+use crate::model::endpoint::Endpoint;
+use crate::model::id::DeliveryId;
 use crate::model::page::LIMIT_MAX;
 use crate::model::resource::Kind;
 use crate::model::time::{Timestamp, parse_duration};
@@ -35,6 +41,8 @@ use crate::store::monitoring::Unfetched;
 /// The longest that a call waits for something to come. What reads requests gives an answer 30
 /// seconds, if it is not told otherwise.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+/// Bytes of events in one answer, unless the first alone has more.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// Every route of this file.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -55,6 +63,9 @@ struct Asked {
     /// How long to wait if there is nothing yet, such as `20s`.
     #[param(pattern = "^([0-9]{1,5}(ms|s))+$")]
     wait: Option<String>,
+    /// `true`: with what a receiver would be sent, signed now.
+    #[param(value_type = Option<bool>)]
+    messages: Option<String>,
 }
 
 /// A delivery that waits to be fetched.
@@ -69,6 +80,18 @@ struct Fetched {
     /// The event, as CloudEvents writes it in JSON.
     #[schema(value_type = Object)]
     event: Box<RawValue>,
+    /// Where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Message>,
+}
+
+/// The request by which a receiver would get it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = FetchedMessage)]
+struct Message {
+    /// With those of the signature.
+    headers: Vec<(String, String)>,
+    body_base64: String,
 }
 
 /// What waits, oldest first.
@@ -81,7 +104,7 @@ struct Batch {
 }
 
 /// Fetches what waits for an endpoint that is polled
-#[utoipa::path(get, path = "/v1/endpoints/{id}/poll", params(("id" = String, Path, description = "name or id"), Asked), responses((status = 200, body = Batch), (status = 409, description = "`not_polled`: its deliveries are sent")))]
+#[utoipa::path(get, path = "/v1/endpoints/{id}/poll", params(("id" = String, Path, description = "name or id"), Asked), responses((status = 200, body = Batch), (status = 409, description = "`not_polled`: its deliveries are sent; `unusable`")))]
 async fn poll(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -91,6 +114,15 @@ async fn poll(
     let endpoint = polled(&api, &caller, &id)?;
     let limit = page(asked.limit.as_deref(), None)?.limit;
     let cursor = asked.cursor.as_deref().map(parse_cursor).transpose()?;
+    let with_messages = match asked.messages.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(bad("messages", &format!("is {other:?}; use true or false"))),
+    };
+    let batch = async |found| match with_messages {
+        false => Batch::of(found, |_| None),
+        true => signed(&api, &endpoint, found).await,
+    };
     let wait = match asked.wait.as_deref() {
         None => Duration::ZERO,
         Some(text) => parse_duration(text)
@@ -103,38 +135,43 @@ async fn poll(
     if !wait.is_zero() {
         let wanted = Wanted {
             tenant: caller.tenant,
-            endpoint: Some(endpoint),
+            endpoint: Some(endpoint.id),
             types: Vec::new(),
             status: None,
         };
         watching = Some(api.flow.feed.watch(wanted).ok_or_else(too_many)?);
     }
     loop {
-        let found = api.store.unfetched(endpoint, cursor, limit).await?;
+        let found = api.store.unfetched(endpoint.id, cursor, limit).await?;
         let Some(watching) = watching.as_mut().filter(|_| found.is_empty()) else {
-            return Ok(Json(Batch::of(found)?));
+            return Ok(Json(batch(found).await?));
         };
         tokio::select! {
             biased;
-            () = api.stop.cancelled() => return Ok(Json(Batch::of(found)?)),
+            () = api.stop.cancelled() => return Ok(Json(batch(found).await?)),
             _ = watching.next() => {}
             () = tokio::time::sleep_until(deadline) => {
                 // What is sent again wakes nobody.
-                let found = api.store.unfetched(endpoint, cursor, limit).await?;
-                return Ok(Json(Batch::of(found)?));
+                let found = api.store.unfetched(endpoint.id, cursor, limit).await?;
+                return Ok(Json(batch(found).await?));
             }
         }
     }
 }
 
 impl Batch {
-    fn of(found: Vec<Unfetched>) -> Result<Self, Failure> {
+    fn of(
+        mut found: Vec<Unfetched>,
+        message: impl Fn(&Unfetched) -> Option<Message>,
+    ) -> Result<Self, Failure> {
+        found.truncate(fitting(&found));
         let last = found.last().map(|last| (last.due, last.delivery));
         let data = found.into_iter().map(|one| {
             let text = message::as_cloudevent(&one.event);
             let text = String::from_utf8_lossy(&text).into_owned();
             let event = RawValue::from_string(text).map_err(|error| errors::broken(&error.to_string()))?;
             Ok(Fetched {
+                message: message(&one),
                 id: one.delivery,
                 webhook_id: message::webhook_id(one.delivery),
                 received_at: one.event.received_at,
@@ -148,6 +185,38 @@ impl Batch {
     }
 }
 
+/// How many of these an answer has room for: one at least.
+fn fitting(found: &[Unfetched]) -> usize {
+    let mut bytes = 0;
+    let fits = |one: &&Unfetched| {
+        bytes += one.event.data.len();
+        bytes <= ANSWER_BYTES_MAX
+    };
+    found.iter().take_while(fits).count().max(1)
+}
+
+/// The same, each with what a receiver would be sent.
+async fn signed(api: &Api, endpoint: &Endpoint, found: Vec<Unfetched>) -> Result<Batch, Failure> {
+    if found.is_empty() {
+        return Batch::of(found, |_| None);
+    }
+    let (secrets, retiring) = api.manager.secrets_of(endpoint).await?;
+    let signer = Signer::new(&secrets).and_then(|signer| signer.beside(&retiring));
+    let signer = signer.map_err(|error| errors::unusable(&format!("its signing secret: {error}")))?;
+    let now = api.clock.now();
+    Batch::of(found, |one| {
+        let (headers, body) = fetched::request(endpoint, &one.event, one.delivery, &signer, now)?;
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Some(Message {
+            headers: headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), text(value)))
+                .collect(),
+            body_base64: STANDARD.encode(&body),
+        })
+    })
+}
+
 fn parse_cursor(text: &str) -> Result<(Timestamp, DeliveryId), Failure> {
     let read = |digits| i64::from_str_radix(digits, 16).ok();
     let parts = text.split_once('-');
@@ -157,10 +226,10 @@ fn parse_cursor(text: &str) -> Result<(Timestamp, DeliveryId), Failure> {
 }
 
 /// The endpoint, if it is one that is polled.
-fn polled(api: &Api, caller: &Caller, asked: &str) -> Result<EndpointId, Failure> {
+fn polled(api: &Api, caller: &Caller, asked: &str) -> Result<Arc<Endpoint>, Failure> {
     let entry = managed::find(api, caller, Kind::Endpoint, asked)?;
-    if entry.endpoint().is_some_and(|endpoint| endpoint.is_polled) {
-        return Ok(EndpointId::from_raw(entry.resource.id));
+    if let Some(endpoint) = entry.endpoint().filter(|endpoint| endpoint.is_polled) {
+        return Ok(Arc::clone(endpoint));
     }
     let detail = "its deliveries are sent; `expected` beside this tells what should have come";
     Err(Problem::new(409, "not_polled", "Not polled", detail).into())
@@ -189,7 +258,7 @@ async fn acknowledge(
     PathId(id): PathId,
     Body(Acknowledgement { ids }): Body<Acknowledgement>,
 ) -> Result<Json<Acknowledged>, Failure> {
-    let endpoint = polled(&api, &caller, &id)?;
+    let endpoint = polled(&api, &caller, &id)?.id;
     if ids.len() > LIMIT_MAX {
         let detail = format!("ids has {} entries; send up to {LIMIT_MAX} at once", ids.len());
         return Err(Problem::new(422, "too_many_ids", "Too many ids", detail).into());

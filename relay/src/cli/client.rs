@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 
 /// The relay that is talked to where none is named.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-/// Largest answer that is read.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Largest answer that is read: an event of 64 MiB that is fetched comes as JSON and as base64.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// How long a whole exchange may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same of one that something has to be compiled for.

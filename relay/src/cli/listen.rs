@@ -1,4 +1,5 @@
-//! `relay listen`: a receiver for trying things out.
+//! `relay listen`: a receiver for trying things out; with `--from` what it gets is fetched
+//! ([`super::tunnel`]).
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -17,7 +18,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use url::Url;
 
+use super::client::Access;
+use super::tunnel::Tunnel;
 use crate::clock::{Clock as _, SystemClock};
 use crate::crypto::standard_webhooks::{self, VerifyingKey};
 use crate::model::secret::Secret;
@@ -38,8 +42,31 @@ pub(super) struct Listen {
     secret: Vec<String>,
     /// How to answer, whether it verifies or not: a status such as 204, 500 or 429, slow:3s,
     /// redirect:URL, reset, or bad-tls; 204 if not given
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     respond: Option<Respond>,
+    /// Fetches the webhooks of a relay elsewhere instead of listening: this machine need not be
+    /// reachable
+    #[arg(long, value_name = "URL", conflicts_with = "port")]
+    from: Option<Url>,
+    /// A key of that relay that may manage
+    #[arg(long, value_name = "KEY", env = "RELAY_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The tenant it is about, by name or id; for keys of admins
+    #[arg(long, value_name = "TENANT", env = "RELAY_TENANT")]
+    tenant: Option<String>,
+    /// The endpoint whose webhooks are fetched: one that is polled, or one that is made, and removed
+    /// at the end
+    #[arg(long, value_name = "NAME", default_value = "listen")]
+    endpoint: String,
+    /// Which events an endpoint that is made gets, such as message.*; may be given several times
+    #[arg(long, value_name = "TYPE", requires = "from")]
+    event_types: Vec<String>,
+    /// The sources that it gets them from, by name; may be given several times
+    #[arg(long, value_name = "SOURCE", requires = "from")]
+    source: Vec<String>,
+    /// Where each webhook is posted as the relay would have; without it they are printed
+    #[arg(long, value_name = "URL", requires = "from")]
+    forward: Option<Url>,
 }
 
 /// How the receiver answers.
@@ -138,6 +165,24 @@ impl Listen {
             .iter()
             .map(|secret| VerifyingKey::parse(&Secret::new(secret.clone())))
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(url) = self.from {
+            // What only verifies signs nothing.
+            let signs = |secret: &String| !secret.starts_with("whpk_");
+            let tunnel = Tunnel {
+                access: Access {
+                    url,
+                    key: self.key,
+                    tenant: self.tenant,
+                },
+                endpoint: self.endpoint,
+                event_types: self.event_types,
+                sources: self.source,
+                secrets: self.secret.into_iter().filter(signs).collect(),
+                forward: self.forward,
+                keys,
+            };
+            return tunnel.run().await;
+        }
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
         let listener = TcpListener::bind(address)
             .await
@@ -218,7 +263,7 @@ async fn answer(
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
-fn show(arrival: &Arrival, verified: Option<&Result<(), standard_webhooks::VerifyError>>) {
+pub(super) fn show(arrival: &Arrival, verified: Option<&Result<(), standard_webhooks::VerifyError>>) {
     println!("\n{} {} {}", SystemClock.now(), arrival.method, arrival.path);
     for (name, value) in &arrival.headers {
         println!("  {name}: {}", String::from_utf8_lossy(value.as_bytes()));

@@ -27,6 +27,7 @@ mod samples;
 mod send;
 mod serve;
 mod tail;
+mod tunnel;
 
 /// `sysexits.h`: something was found in an unconfigured or misconfigured state.
 const EXIT_CONFIG: u8 = 78;
@@ -70,11 +71,12 @@ enum Command {
         after_help = "Example:\n  relay replay evt_…\n  relay replay --endpoint crm --since 24h --type invoice.paid --dry-run"
     )]
     Replay(Box<replay::Replay>),
-    /// Receives webhooks, prints them and verifies their signatures
+    /// Receives webhooks, prints them and verifies their signatures; or brings those of a relay
+    /// elsewhere to this machine
     #[command(
-        after_help = "Example:\n  relay listen --port 9000 --secret whsec_…\n  relay listen --port 9000 --respond 500"
+        after_help = "Example:\n  relay listen --port 9000 --secret whsec_…\n  relay listen --port 9000 --respond 500\n  relay listen --from https://relay.example.com --forward http://127.0.0.1:3000/hook"
     )]
-    Listen(listen::Listen),
+    Listen(Box<listen::Listen>),
     /// Shows what a relay does, as it does it
     #[command(after_help = "Example:\n  relay tail --endpoint crm --status failed")]
     Tail(tail::Tail),

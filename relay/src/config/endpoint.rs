@@ -158,17 +158,15 @@ fn previous_url(section: &Section<'_>) {
     }
 }
 
-/// What says how something is sent, which has no meaning where nothing is.
-const OF_SENDING: [&str; 16] = [
+/// What says how something is sent, which has no meaning where nothing is. Messages that are fetched
+/// are made and signed as those that are sent.
+const OF_SENDING: [&str; 13] = [
     "url",
     "method",
     "plugins",
     "on_fault",
-    "format",
     "headers",
     "query",
-    "secret",
-    "signatures",
     "timeout",
     "success_statuses",
     "retry",

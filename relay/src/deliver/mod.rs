@@ -22,6 +22,7 @@ use crate::store::Retiring;
 pub mod address;
 mod consent;
 pub mod decide;
+pub mod fetched;
 pub mod header;
 pub mod message;
 pub mod outcome;

@@ -14,11 +14,12 @@ use super::shelf::Shelf;
 use crate::config::Config;
 use crate::config::reader::parse_duration;
 use crate::crypto::standard_webhooks::{SigningKey, generate_symmetric};
-use crate::directory::Target;
+use crate::directory::{Target, own_secrets};
 use crate::model::audit::By;
+use crate::model::endpoint::Endpoint;
 use crate::model::id::EndpointId;
 use crate::model::secret::Secret;
-use crate::store::{Retiring, Rotation, SigningSecrets};
+use crate::store::{Error, Retiring, Rotation, SigningSecrets};
 
 /// Secrets of one endpoint that retire at once, each a signature more on every message; and paths of
 /// one source.
@@ -34,6 +35,21 @@ pub fn overlap(text: Option<&str>) -> Option<Duration> {
 }
 
 impl Manager {
+    /// What an endpoint signs with, whether or not anything is sent to it, and what retires beside.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn secrets_of(&self, endpoint: &Endpoint) -> Result<(Vec<Secret>, Vec<Retiring>), Error> {
+        let store = &self.workshop.store;
+        let retiring = store.retiring_secrets(endpoint.id).await?;
+        if !endpoint.secrets.is_empty() {
+            return Ok((endpoint.secrets.clone(), retiring));
+        }
+        let (tenant, fresh) = (endpoint.tenant, SigningKey::generate());
+        let own = store.signing_secrets(tenant, endpoint.id, fresh).await?;
+        Ok((own_secrets(endpoint, &own), retiring))
+    }
+
     /// Replaces what an endpoint signs with by a `given` secret or a fresh one; what it signed with
     /// goes on beside it for so long.
     ///

@@ -44,6 +44,7 @@ mod stats;
 mod alerts;
 mod digests;
 mod poll;
+mod tunnel;
 mod stream;
 mod policy;
 mod tenants;
