@@ -9,6 +9,11 @@ fn every_promise_is_kept() {
     assert!(first.is_none(), "{}\n{}", first.unwrap_or_default(), sum.line());
     let went_wrong = (sum.passed.crashes, sum.passed.clock_jumps);
     assert!(went_wrong > (250, 250), "too little went wrong: {went_wrong:?}");
+    assert!(
+        sum.passed.together > 1000,
+        "too few went together: {}",
+        sum.line()
+    );
     assert!(sum.passed.timers > 1000, "too few timers fired: {}", sum.line());
 }
 

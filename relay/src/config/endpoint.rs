@@ -10,7 +10,7 @@ use super::reply;
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::address::{Guard, UrlError};
 use crate::deliver::header::check_header;
-use crate::model::endpoint::{Endpoint, Format, RateLimit, RetryPolicy, Signatures, with_query};
+use crate::model::endpoint::{Batch, Endpoint, Format, RateLimit, RetryPolicy, Signatures, with_query};
 use crate::model::event_type::Pattern;
 use crate::model::id::{EndpointId, TenantId};
 use crate::model::plugin::{Limits, OnFault};
@@ -21,6 +21,12 @@ use crate::route::filter::Filter;
 const CONCURRENCY_DEFAULT: u32 = 64;
 /// How long a receiver may do nothing but fail, if its endpoint does not say otherwise.
 const DISABLE_AFTER_DEFAULT: Duration = Duration::from_secs(5 * 24 * 3600);
+/// Events of one request: their ids have to fit into a header.
+const BATCH_EVENTS_MAX: u64 = 250;
+const BATCH_EVENTS_DEFAULT: usize = 100;
+const BATCH_WAIT_DEFAULT: Duration = Duration::from_secs(1);
+/// How long a delivery may wait for others.
+const BATCH_WAIT_MAX: Duration = Duration::from_secs(300);
 /// Parameters that an endpoint may have beside its URL's, and the bytes of the name of one.
 const PARAMETERS_MAX: usize = 16;
 const PARAMETER_NAME_BYTES_MAX: usize = 128;
@@ -99,6 +105,7 @@ pub(super) fn read<'a>(
         reply: section.section("reply").map(reply::read),
         enabled: section.boolean("enabled").unwrap_or(true),
         digest: digest(section),
+        batch: section.section("batch").map(|batch| read_batch(section, batch)),
         url: match url {
             Some(url) => url,
             None => return (name, None),
@@ -160,7 +167,7 @@ fn previous_url(section: &Section<'_>) {
 
 /// What says how something is sent, which has no meaning where nothing is. Messages that are fetched
 /// are made and signed as those that are sent.
-const OF_SENDING: [&str; 13] = [
+const OF_SENDING: [&str; 14] = [
     "url",
     "method",
     "plugins",
@@ -174,6 +181,7 @@ const OF_SENDING: [&str; 13] = [
     "concurrency",
     "consent_origin",
     "disable_after",
+    "batch",
 ];
 
 /// `delivery`: `push`, or `poll` for an endpoint whose deliveries are fetched.
@@ -195,6 +203,24 @@ fn nowhere(section: &Section<'_>) -> Option<url::Url> {
         }
     }
     url::Url::parse("relay:poll").ok()
+}
+
+fn read_batch(endpoint: &Section<'_>, section: Section<'_>) -> Batch {
+    let events_max = section.integer("events_max", 2..=BATCH_EVENTS_MAX);
+    let events_max = events_max.and_then(|count| usize::try_from(count).ok());
+    let wait = section.duration("wait", Duration::from_millis(1)..=BATCH_WAIT_MAX);
+    section.finish();
+    if endpoint.string("format") == Some("cloudevents-binary") {
+        endpoint.fault(
+            "batch",
+            "has no form in which several events go by headers",
+            "use format = \"cloudevents\", or leave it out",
+        );
+    }
+    Batch {
+        events_max: events_max.unwrap_or(BATCH_EVENTS_DEFAULT),
+        wait: wait.unwrap_or(BATCH_WAIT_DEFAULT),
+    }
 }
 
 /// How often a digest is sent; the spans begin with the day.

@@ -90,6 +90,7 @@ pub(super) mod tests {
             rate_limit: None,
             concurrency: NonZeroU32::MIN,
             query: Vec::new(),
+            batch: None,
             consent_origin: None,
             sample: None,
             success_statuses: Vec::new(),

@@ -3,11 +3,10 @@
 //! [`Flow::accept`] takes an event from a post to the disk; [`Flow::work`] takes a delivery
 //! from the queue to a recorded attempt.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -40,6 +39,7 @@ use crate::rules::alarm::Alarm;
 use crate::stats::Stats;
 use crate::store::{self, Accepted, Begins, NewEvent, Planned, Record, RuleEffects, Store};
 
+mod batch;
 pub mod call;
 pub mod capture;
 pub mod conform;
@@ -56,7 +56,7 @@ use call::{Asked, Places, UnderWay};
 use capture::Captures;
 use prepare::{Prepared, prepare};
 use traced::{Timed, hide, show};
-use turned::{changes, say};
+use turned::{changes, say, sign};
 pub use watch::BY_HAND;
 
 /// See the module.
@@ -360,7 +360,12 @@ impl Flow {
     async fn deliver(self: &Arc<Self>, mut job: Job) {
         let endpoint = job.endpoint;
         let directory = self.directories.current();
-        let Some(target) = directory.target(endpoint) else {
+        let target = directory.target(endpoint);
+        if job.leads() && target.is_none_or(|target| target.endpoint.batch.is_none()) {
+            // It wants them otherwise since just now.
+            Box::pin(self.scatter(&job)).await;
+        }
+        let Some(target) = target else {
             // Taken out of the configuration just now: it waits, as for any lane without terms.
             self.queue.release(endpoint, Sign::Nothing);
             if let Some(job) = self.queue.put_back(job) {
@@ -368,6 +373,9 @@ impl Flow {
             }
             return;
         };
+        if target.endpoint.batch.is_some() {
+            return Box::pin(self.deliver_batch(&directory, target, job)).await;
+        }
         if job.event.is_test() {
             self.queue.release(endpoint, Sign::Nothing);
             return self.recorder.hand_in(end::of_a_test(job)).await;
@@ -395,7 +403,7 @@ impl Flow {
                 .turn(target, turned, &attempted.outcome)
                 .instrument(about(&job))
                 .await;
-        let finished = self.conclude(target, job, attempted, disabled, timed);
+        let finished = self.conclude(target, job, attempted, disabled, timed, self.jitter());
         self.recorder.hand_in(finished).await;
     }
 
@@ -444,14 +452,10 @@ impl Flow {
         attempted: Attempted,
         disabled: bool,
         timed: Timed,
+        jitter: f64,
     ) -> Finished<Settled> {
         let (now, steady) = (self.clock.now(), self.clock.steady());
         let attempts = job.attempts + 1;
-        let jitter = self
-            .random
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .random::<f64>();
         let endpoint = &target.endpoint;
         let next = if disabled {
             Next::Disable
@@ -578,21 +582,4 @@ fn call<'a>(directory: &'a Directory, job: &Job) -> Call<'a> {
 fn about(job: &Job) -> Span {
     let event = &job.event;
     tracing::info_span!("attempt", delivery = %job.delivery, event = %event.id, trace = event.trace_id())
-}
-
-/// What an outcome says of the receiver. One that the guard does not let through is as good as
-/// one that does not answer.
-fn sign(outcome: &Outcome) -> Sign {
-    match outcome {
-        outcome if outcome.is_success() => Sign::Took,
-        Outcome::Responded {
-            status: 429 | 503,
-            retry_after_ms,
-            ..
-        } => Sign::Busy(Duration::from_millis(retry_after_ms.unwrap_or(0))),
-        Outcome::Responded { status: 410, .. } => Sign::Gone,
-        Outcome::Responded { .. } => Sign::Declined,
-        Outcome::Unreachable { .. } | Outcome::Refused { .. } => Sign::Silent,
-        Outcome::Dropped { .. } | Outcome::PluginFault { .. } => Sign::Nothing,
-    }
 }

@@ -16,6 +16,7 @@ use super::prepare::{Prepared, prepare};
 use super::{Attempted, Flow};
 use crate::deliver::Outlet;
 use crate::deliver::header::Parsed;
+use crate::deliver::message;
 use crate::directory::{Directory, Door, Target};
 use crate::ingest::Request;
 use crate::ingest::map::Reader;
@@ -172,6 +173,9 @@ impl Flow {
             Ok(prepared) => prepared,
             Err(ended) => return ended,
         };
+        if target.endpoint.batch.is_some() {
+            messages = message::batch::join_all(target.endpoint.format, &messages);
+        }
         let show = |message: &Message, headers: &[Parsed]| {
             sent.push(Sent {
                 headers: headers.to_vec(),

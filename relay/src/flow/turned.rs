@@ -1,10 +1,30 @@
-//! What an attempt has changed in how its receiver is treated, for counting and for the log.
+//! What an attempt says of its receiver, and what that has changed in how it is treated, for counting
+//! and for the log.
+
+use std::time::Duration;
 
 use crate::directory::Target;
 use crate::metrics::Change;
 use crate::model::attempt::Outcome;
 use crate::queue::health::Verdict;
-use crate::queue::{Turn, Turned};
+use crate::queue::{Sign, Turn, Turned};
+
+/// What an outcome says of the receiver. One that the guard does not let through is as good as
+/// one that does not answer.
+pub(super) fn sign(outcome: &Outcome) -> Sign {
+    match outcome {
+        outcome if outcome.is_success() => Sign::Took,
+        Outcome::Responded {
+            status: 429 | 503,
+            retry_after_ms,
+            ..
+        } => Sign::Busy(Duration::from_millis(retry_after_ms.unwrap_or(0))),
+        Outcome::Responded { status: 410, .. } => Sign::Gone,
+        Outcome::Responded { .. } => Sign::Declined,
+        Outcome::Unreachable { .. } | Outcome::Refused { .. } => Sign::Silent,
+        Outcome::Dropped { .. } | Outcome::PluginFault { .. } => Sign::Nothing,
+    }
+}
 
 /// What has changed in how a receiver is treated.
 pub(super) fn changes(turned: Turned) -> impl Iterator<Item = Change> {

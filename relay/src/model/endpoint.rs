@@ -58,6 +58,15 @@ pub struct Endpoint {
     pub enabled: bool,
     /// How often it is told what should have come; `None`: never.
     pub digest: Option<Duration>,
+    /// How its deliveries are put together into requests; `None`: each goes by itself.
+    pub batch: Option<Batch>,
+}
+
+/// How many deliveries go in one request, and how long the first of them waits for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    pub events_max: usize,
+    pub wait: Duration,
 }
 
 impl Endpoint {

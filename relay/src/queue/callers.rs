@@ -144,6 +144,7 @@ mod tests {
             enabled: true,
             asks_consent: false,
             disable_after: Duration::from_secs(3600),
+            batch: None,
         };
         queue.configure([(ENDPOINT, terms)]);
         queue

@@ -15,7 +15,7 @@ use super::health::Health;
 use super::throttle::{Meter, Throttle};
 use super::{Condition, Denied, Due, Job, LaneLoad, Sign, Terms, Turn, Turned};
 use crate::clock::TokioClock;
-use crate::model::endpoint::RateLimit;
+use crate::model::endpoint::{Batch, RateLimit};
 use crate::model::id::{DeliveryId, EndpointId};
 use crate::model::time::Timestamp;
 
@@ -83,6 +83,10 @@ pub(super) struct Lane {
     pub(super) health: Health,
     /// Kept from the last look at the clock: whether the breaker lets a probe pass.
     probe_due: bool,
+    /// The same: whether what waits to go together has waited for long enough.
+    pub(super) is_ripe: bool,
+    /// What goes with deliveries that were given just now.
+    pub(super) trains: Vec<(DeliveryId, Vec<Job>)>,
 }
 
 impl Lane {
@@ -109,6 +113,7 @@ impl Lane {
                 enabled: false,
                 asks_consent: false,
                 disable_after: Duration::MAX,
+                batch: None,
             },
             has_consented: true,
             allowed: None,
@@ -123,6 +128,8 @@ impl Lane {
             breaker: Breaker::CLOSED,
             health: Health::default(),
             probe_due: false,
+            is_ripe: false,
+            trains: Vec::new(),
         }
     }
 
@@ -174,6 +181,11 @@ impl Lane {
             self.limiter = now.map(|(interval, burst)| limiter(interval, burst));
             self.blocked_until = None;
         }
+    }
+
+    /// How many deliveries go in one request, if several may.
+    pub(super) const fn batch(&self) -> Option<Batch> {
+        self.terms.batch
     }
 
     pub(super) const fn pause(&mut self) {
@@ -276,7 +288,7 @@ impl Lane {
     /// Whether there is a delivery that could go, rate limit aside.
     pub(super) fn can_give(&self) -> bool {
         self.is_enabled()
-            && !(self.ready.is_empty() && self.callers.is_empty())
+            && (!self.callers.is_empty() || !self.ready.is_empty() && self.is_enough())
             && self.in_flight < if self.has_consented { self.width } else { 1 }
             && self.blocked_until.is_none()
             && (!self.breaker.is_open() || (self.probe_due && self.in_flight == 0))
@@ -342,8 +354,11 @@ impl Lane {
         let given = if self.admit_caller() {
             Given::Permit
         } else {
-            let job = self.ready.pop_front()?;
+            let mut job = self.ready.pop_front()?;
             self.held.insert(job.delivery);
+            if let Some(batch) = self.batch() {
+                self.gather(&mut job, batch, now);
+            }
             Given::Delivery(job)
         };
         self.in_flight += 1;
@@ -425,7 +440,10 @@ impl Lane {
         if self.is_crowded {
             return self.holds_nothing();
         }
-        let is_low = self.ready.len() < if self.breaker.is_open() { 1 } else { REFILL_BELOW };
+        let usual = self
+            .batch()
+            .map_or(REFILL_BELOW, |batch| batch.events_max.max(REFILL_BELOW));
+        let is_low = self.ready.len() < if self.breaker.is_open() { 1 } else { usual };
         is_low && self.room() > 0
     }
 
@@ -449,7 +467,11 @@ impl Lane {
             .breaker
             .probes_at()
             .filter(|_| !self.probe_due && self.in_flight == 0 && !self.ready.is_empty());
-        [self.blocked_until, stored, probe].into_iter().flatten().min()
+        let ripe = self.ripens_at().filter(|_| !self.is_enough());
+        [self.blocked_until, stored, probe, ripe]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Lets the rate limit be asked again, or a probe pass, if its time has come.
@@ -458,6 +480,7 @@ impl Lane {
             self.blocked_until = None;
         }
         self.probe_due = self.breaker.lets_pass(self.in_flight, now);
+        self.ripen(now);
     }
 
     /// Takes in what was read back, as far as there is room for it: `bytes_max` in memory, but
@@ -482,6 +505,7 @@ impl Lane {
                     owed_since: due.owed_since,
                     messages: due.messages,
                     has_row: true,
+                    leads: false,
                     since: now,
                 });
             }

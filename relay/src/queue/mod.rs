@@ -24,6 +24,7 @@ use crate::model::message::Messages;
 use crate::model::time::Timestamp;
 use crate::store::{Disabled, Due, Store};
 
+mod along;
 mod breaker;
 mod call_off;
 mod callers;
@@ -36,6 +37,7 @@ mod tend;
 mod terms;
 mod throttle;
 
+pub use along::TOGETHER_BYTES_MAX;
 pub use call_off::Backlog;
 pub use callers::Denied;
 use checkpoint::Checkpoint;
@@ -71,6 +73,7 @@ pub struct Job {
     pub messages: Option<Messages>,
     /// Whether the store has a pending row for it.
     has_row: bool,
+    leads: bool,
     /// When it came into memory.
     since: Timestamp,
 }
@@ -79,6 +82,11 @@ impl Job {
     /// Whether the store has a pending row for it.
     pub const fn has_row(&self) -> bool {
         self.has_row
+    }
+
+    /// Whether others go with it: see [`Queue::take_along`].
+    pub const fn leads(&self) -> bool {
+        self.leads
     }
 }
 
@@ -306,8 +314,13 @@ impl Queue {
                         owed_since: event.received_at,
                         messages: None,
                         has_row: false,
+                        leads: false,
                         since: now,
                     });
+                    // The first of several sets an alarm, which the queue's own loop keeps.
+                    if lane.batch().is_some() {
+                        self.chores.notify_one();
+                    }
                 }
             }
             if lane.is_retired() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::health::Health;
 use super::{Inner, Queue};
-use crate::model::endpoint::{Endpoint, RateLimit};
+use crate::model::endpoint::{Batch, Endpoint, RateLimit};
 use crate::model::id::EndpointId;
 use crate::store::{Disabled, Failing};
 
@@ -20,6 +20,8 @@ pub struct Terms {
     pub asks_consent: bool,
     /// How long its receiver may do nothing but fail.
     pub disable_after: Duration,
+    /// How many deliveries go in one request, if several may.
+    pub batch: Option<Batch>,
 }
 
 impl Terms {
@@ -31,6 +33,7 @@ impl Terms {
             enabled: endpoint.enabled,
             asks_consent: endpoint.consent_origin.is_some(),
             disable_after: endpoint.disable_after,
+            batch: endpoint.batch,
         }
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::clock::ManualClock;
 use crate::model::delivery::{Progress, State};
+use crate::model::endpoint::Batch;
 use crate::model::event::Envelope;
 use crate::model::id::TenantId;
 use crate::store::memory::MemoryStore;
@@ -29,6 +30,7 @@ const fn terms(concurrency: usize) -> Terms {
         enabled: true,
         asks_consent: false,
         disable_after: Duration::from_secs(5 * 24 * 3600),
+        batch: None,
     }
 }
 
@@ -428,4 +430,66 @@ fn until_a_receiver_consents_one_delivery_at_a_time_asks_it() {
     bench.queue.configure([(endpoint(1), asking)]);
     bench.queue.consented(endpoint(1), None);
     assert_eq!(bench.take_all().len(), 2, "it takes as many as may go");
+}
+
+fn batched(events_max: usize) -> Terms {
+    Terms {
+        batch: Some(Batch {
+            events_max,
+            wait: Duration::from_secs(10),
+        }),
+        ..terms(10)
+    }
+}
+
+fn deliveries(jobs: &[Job]) -> Vec<DeliveryId> {
+    jobs.iter().map(|job| job.delivery).collect()
+}
+
+#[test]
+fn deliveries_go_together_once_there_are_enough() {
+    let mut bench = Bench::new([(endpoint(1), batched(2))]);
+    let accepted: Vec<DeliveryId> = (0..3).map(|_| bench.accept(&[1]).0.id.delivery(0)).collect();
+    let taken = bench.take_all();
+    assert_eq!(deliveries(&taken), accepted[..1], "the third waits for a fourth");
+    assert!(taken[0].leads());
+    let along = bench.queue.take_along(&taken[0]);
+    assert_eq!(deliveries(&along), accepted[1..2]);
+    assert!(bench.queue.take_along(&taken[0]).is_empty(), "handed out once");
+    bench.queue.release(endpoint(1), Sign::Took);
+    for job in taken.iter().chain(&along) {
+        bench.queue.settle(job, None);
+    }
+    assert_eq!(bench.queue.in_flight(), 0, "one permit for both");
+    bench.accept(&[1]);
+    assert_eq!(deliveries(&bench.take_all()), accepted[2..]);
+}
+
+#[test]
+fn what_did_not_go_comes_back_in_front() {
+    let mut bench = Bench::new([(endpoint(1), batched(2))]);
+    let accepted: Vec<DeliveryId> = (0..2).map(|_| bench.accept(&[1]).0.id.delivery(0)).collect();
+    let taken = bench.take_all();
+    let along = bench.queue.take_along(&taken[0]);
+    assert!(bench.queue.give_back(along).is_empty());
+    bench.accept(&[1]);
+    let next = bench.take_all();
+    assert_eq!(deliveries(&next), accepted[1..]);
+    let along = bench.queue.take_along(&next[0]);
+    bench.queue.retire(endpoint(1));
+    assert_eq!(bench.queue.give_back(along).len(), 1, "its endpoint is gone");
+}
+
+#[tokio::test]
+async fn a_delivery_waits_for_others_only_for_a_while() {
+    let mut bench = Bench::new([(endpoint(1), batched(3))]);
+    bench.accept(&[1]);
+    bench.accept(&[1]);
+    assert!(bench.take_all().is_empty());
+    bench.clock.advance(Duration::from_secs(10));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    tended(&bench, &store).await;
+    let taken = bench.take_all();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(bench.queue.take_along(&taken[0]).len(), 1);
 }

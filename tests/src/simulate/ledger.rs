@@ -360,6 +360,31 @@ impl Ledger {
         now: Timestamp,
     ) -> Kept {
         let under_way: usize = self.sides.iter().map(|side| side.under_way).sum();
+        if let Some(side) = self.sides.get_mut(endpoint) {
+            side.under_way += 1;
+        }
+        self.message_came(endpoint, wire_id, body, now)?;
+        let side = &mut self.sides[endpoint];
+        check(side.under_way <= side.terms.concurrency, || {
+            format!("e{endpoint} has {} requests under way", side.under_way)
+        })?;
+        check(under_way < self.concurrency_max, || {
+            format!("{under_way} requests were under way already")
+        })?;
+        let has_room = side.bucket.as_mut().is_none_or(|bucket| bucket.take(now));
+        check(has_room, || {
+            format!("e{endpoint} gets more than its rate limit allows")
+        })
+    }
+
+    /// A message is in a request that arrives.
+    pub(super) fn message_came(
+        &mut self,
+        endpoint: usize,
+        wire_id: &str,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Kept {
         let steady = moved(now, self.skew_ms);
         let id = self
             .by_wire_id
@@ -368,7 +393,6 @@ impl Ledger {
         let (Some(duty), Some(side)) = (self.duties.get_mut(id), self.sides.get_mut(endpoint)) else {
             return Err(format!("{wire_id} was sent to nobody"));
         };
-        side.under_way += 1;
         let before = duty.attempt.replace(Unrecorded {
             terms: Arc::clone(&side.terms),
             began_at: now,
@@ -393,16 +417,6 @@ impl Ledger {
         let digest = digest.finish();
         check(*duty.body.get_or_insert(digest) == digest, || {
             format!("{id} was sent with other bytes")
-        })?;
-        check(side.under_way <= side.terms.concurrency, || {
-            format!("e{endpoint} has {} requests under way", side.under_way)
-        })?;
-        check(under_way < self.concurrency_max, || {
-            format!("{under_way} requests were under way already")
-        })?;
-        let has_room = side.bucket.as_mut().is_none_or(|bucket| bucket.take(now));
-        check(has_room, || {
-            format!("e{endpoint} gets more than its rate limit allows")
         })
     }
 
@@ -414,7 +428,7 @@ impl Ledger {
         }
     }
 
-    /// A request is over, answered or not.
+    /// A request is over, answered or not; known by its first message.
     pub(super) fn request_ended(&mut self, endpoint: usize, wire_id: &str) {
         if let Some(attempt) = self.attempt(wire_id).filter(|attempt| attempt.is_under_way) {
             attempt.is_under_way = false;
@@ -488,6 +502,7 @@ impl Ledger {
         for (id, duty) in due.into_iter().filter(|(_, duty)| duty.attempt.is_none()) {
             let side = &self.sides[duty.endpoint];
             let latest = duty.due.max(since) + slack + turns + side.terms.drain(side.waiting_max);
+            let latest = latest + side.terms.together;
             check(now <= latest, || {
                 format!(
                     "{id} for e{} was due at {} and still waits",

@@ -59,6 +59,8 @@ pub struct Passed {
     pub span: Duration,
     pub events: u64,
     pub attempts: u64,
+    /// Attempts that went in a request with another one, and not first.
+    pub together: u64,
     /// Timers of rules that emitted their event.
     pub timers: u64,
     pub crashes: u64,

@@ -225,6 +225,12 @@ impl Side {
             && (!self.wants_even || n.is_multiple_of(2))
     }
 
+    /// Whether it wants several events in one request: told by what is drawn for other reasons, so
+    /// that seeds go on drawing what they did.
+    const fn is_batched(&self) -> bool {
+        self.concurrency == 8 && self.timeout_s != 5
+    }
+
     fn write(&self, number: usize, text: &mut String) {
         let pattern = match PATTERNS[self.pattern].0 {
             "" => String::new(),
@@ -232,6 +238,10 @@ impl Side {
         };
         let filter = match self.wants_even {
             true => "filter = { data = { even = [true] } }",
+            false => "",
+        };
+        let batch = match self.is_batched() {
+            true => "batch = { events_max = 3, wait = \"2s\" }",
             false => "",
         };
         let rate = self
@@ -249,7 +259,7 @@ impl Side {
             text,
             "[[endpoint]]\nname = \"e{number}\"\nurl = \"http://e{number}.test/hook\"\n\
              secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n\
-             {pattern}\n{filter}\n{rate}\n\
+             {pattern}\n{filter}\n{rate}\n{batch}\n\
              retry = {{ schedule = {schedule:?}, jitter = {jitter} }}\n\
              timeout = \"{timeout_s}s\"\nconcurrency = {concurrency}\nenabled = {is_enabled}\n"
         );

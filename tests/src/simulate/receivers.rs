@@ -1,5 +1,6 @@
 //! Receivers that follow a script.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use rand::rngs::StdRng;
 use relay::deliver::outcome::Failure;
 use relay::deliver::send::{Answer, Outgoing, Wire};
 use relay::model::attempt::Cause;
+use serde_json::value::RawValue;
 
 use super::world::World;
 
@@ -116,13 +118,23 @@ impl Wire for Receivers {
     async fn exchange(&self, request: &Outgoing<'_>) -> Result<Answer, Failure> {
         let world = &self.0;
         let endpoint = endpoint(request);
-        let id = webhook_id(request);
-        world.trace(format_args!("e{endpoint} gets {id}"));
-        world.count(|counts| counts.attempts += 1);
-        let began = world
-            .ledger()
-            .request_began(endpoint, id, &request.body, world.time.now());
+        let messages = messages(request);
+        let (id, body) = messages.first().expect("a request has a message");
+        world.trace(format_args!(
+            "e{endpoint} gets {id} and {} others",
+            messages.len() - 1
+        ));
+        world.count(|counts| {
+            counts.attempts += messages.len() as u64;
+            counts.together += messages.len() as u64 - 1;
+        });
+        let now = world.time.now();
+        let began = world.ledger().request_began(endpoint, id, body, now);
         world.expect(began);
+        for (id, body) in &messages[1..] {
+            let came = world.ledger().message_came(endpoint, id, body, now);
+            world.expect(came);
+        }
         let _under_way = UnderWay { world, endpoint, id };
         let (answering, after) = world.answer(endpoint, request.timeout);
         tokio::time::sleep(after).await;
@@ -135,7 +147,9 @@ impl Wire for Receivers {
                 return Err(Failure::new(Cause::Reset, "simulated"));
             }
         };
-        world.ledger().answered(id, status, retry_after);
+        for (id, _) in &messages {
+            world.ledger().answered(id, status, retry_after);
+        }
         let mut headers = HeaderMap::new();
         headers.extend(retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
         Ok(Answer {
@@ -167,7 +181,20 @@ fn endpoint(request: &Outgoing<'_>) -> usize {
         .expect("hosts are e0.test, e1.test …")
 }
 
-fn webhook_id<'a>(request: &'a Outgoing<'_>) -> &'a str {
-    let id = request.headers.iter().find(|(name, _)| name == "webhook-id");
-    id.and_then(|(_, value)| value.to_str().ok()).unwrap_or_default()
+/// The messages of a request: id and body.
+fn messages<'a>(request: &'a Outgoing<'_>) -> Vec<(&'a str, Cow<'a, [u8]>)> {
+    let Some(ids) = header_of(request, "relay-message-ids") else {
+        let id = header_of(request, "webhook-id").unwrap_or_default();
+        return vec![(id, Cow::Borrowed(&request.body))];
+    };
+    let bodies: Vec<Box<RawValue>> = serde_json::from_slice(&request.body).expect("a list");
+    let bodies = bodies
+        .into_iter()
+        .map(|body| Cow::Owned(body.get().as_bytes().to_vec()));
+    ids.split(',').zip(bodies).collect()
+}
+
+fn header_of<'a>(request: &'a Outgoing<'_>, name: &str) -> Option<&'a str> {
+    let (_, value) = request.headers.iter().find(|(known, _)| known == name)?;
+    value.to_str().ok()
 }

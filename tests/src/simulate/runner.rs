@@ -105,6 +105,7 @@ impl Sum {
                 self.passed.span += passed.span;
                 self.passed.events += passed.events;
                 self.passed.attempts += passed.attempts;
+                self.passed.together += passed.together;
                 self.passed.timers += passed.timers;
                 self.passed.crashes += passed.crashes;
                 self.passed.clock_jumps += passed.clock_jumps;
@@ -119,6 +120,7 @@ impl Sum {
             span,
             events,
             attempts,
+            together,
             timers,
             crashes,
             clock_jumps,
@@ -127,7 +129,7 @@ impl Sum {
         let days = span.as_secs() / Duration::from_secs(86400).as_secs();
         format!(
             "{} seeds, {} broken: {days} simulated days, {events} events, {attempts} attempts, \
-             {timers} timers, {crashes} crashes, {clock_jumps} clock jumps",
+             {together} of them together, {timers} timers, {crashes} crashes, {clock_jumps} clock jumps",
             self.seeds,
             self.broken.len()
         )

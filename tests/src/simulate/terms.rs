@@ -17,6 +17,8 @@ pub(super) struct Terms {
     pub(super) concurrency: usize,
     /// So many in such a span.
     pub(super) rate: Option<(u32, Duration)>,
+    /// How long a delivery waits for others to go with.
+    pub(super) together: Duration,
 }
 
 impl Terms {
@@ -26,6 +28,7 @@ impl Terms {
             jitter: endpoint.retry.jitter,
             concurrency: endpoint.concurrency.get() as usize,
             rate: endpoint.rate_limit.map(|limit| (limit.count.get(), limit.per)),
+            together: endpoint.batch.map_or(Duration::ZERO, |batch| batch.wait),
         }
     }
 
@@ -46,6 +49,7 @@ impl Terms {
         (slot * STRETCH_MAX)
             .min(WAIT_ASKED_MAX)
             .max(slot.mul_f64(1.0 + self.jitter))
+            + self.together
     }
 
     /// How long so many deliveries take at the rate limit.

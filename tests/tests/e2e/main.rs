@@ -12,6 +12,7 @@ mod senders;
 mod platforms;
 mod routing;
 mod deliver;
+mod batch;
 mod consent;
 mod retry;
 mod failures;

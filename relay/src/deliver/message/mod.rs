@@ -16,6 +16,8 @@ use crate::model::id::DeliveryId;
 use crate::model::message::{Message, Messages};
 use crate::model::trace;
 
+pub mod batch;
+
 /// What wire ids begin with.
 const WIRE_ID_PREFIX: &str = "msg_";
 /// Room for what stands around the data in a body, in bytes.

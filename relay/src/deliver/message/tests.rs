@@ -35,6 +35,7 @@ fn endpoint(format: Option<Format>) -> Endpoint {
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
         query: Vec::new(),
+        batch: None,
         consent_origin: None,
         sample: None,
         success_statuses: Vec::new(),

@@ -36,6 +36,7 @@ fn endpoint(id: i64, event_types: &[&str]) -> Endpoint {
         rate_limit: None,
         concurrency: NonZeroU32::MIN,
         query: Vec::new(),
+        batch: None,
         consent_origin: None,
         sample: None,
         success_statuses: Vec::new(),
