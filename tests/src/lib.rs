@@ -9,6 +9,7 @@ pub mod binary;
 pub mod client;
 pub mod fuzz;
 pub mod disk;
+pub mod egress_proxy;
 pub mod instance;
 pub mod output;
 pub mod receiver;

@@ -65,7 +65,7 @@ mod tenants;
 pub mod testing;
 mod usage;
 
-use egress::Egress;
+use egress::Told as EgressTold;
 use errors::Failure;
 pub use idempotency::InProgress;
 
@@ -89,7 +89,7 @@ pub struct Api {
     /// What `/openapi.json` answers.
     pub document: Bytes,
     /// What `/v1/egress` answers.
-    pub egress: Arc<Egress>,
+    pub egress: Arc<EgressTold>,
     pub testing: Arc<testing::Bench>,
     pub inspectors: Arc<Inspectors>,
     /// Whether a caller is told that an id is another tenant's.

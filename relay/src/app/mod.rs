@@ -273,6 +273,7 @@ impl App {
                 sqlite: sqlite.clone(),
                 tls,
                 certificates_changed: Arc::default(),
+                sender: Arc::clone(&sender),
                 clock: Arc::clone(&clock),
                 store: Arc::clone(&store),
             }),
@@ -314,7 +315,7 @@ impl App {
                     ids,
                     in_progress: Arc::default(),
                     document: receive::document(),
-                    egress: api::egress::told(&app.config.outbound.egress, &app.config.outbound.bind),
+                    egress: api::egress::Told::of(&app.config.outbound.egress, &app.config.outbound.bind),
                     testing: Arc::default(),
                     inspectors,
                     stop: app.stop.clone(),
@@ -549,6 +550,7 @@ fn sender_settings(
         idle_per_origin: outbound.idle_connections_max,
         extra_roots: extra_roots(outbound)?,
         bind: outbound.bind.clone(),
+        proxy: outbound.proxy.clone(),
         ..SenderSettings::new(guard, Arc::clone(clock))
     })
 }

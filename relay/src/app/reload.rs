@@ -1,5 +1,5 @@
-//! Puts another configuration in force while the relay runs: what it declares, the certificates
-//! and the master keys. What cannot be used leaves the old one in force.
+//! Puts another configuration in force while the relay runs: what it declares, the certificates,
+//! the egress proxy and the master keys. What cannot be used leaves the old one in force.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 
 use super::certificates;
 use crate::clock::Clock;
-use crate::config::{Config, Declared, Server, StoreSettings};
+use crate::config::{Config, Declared, Outbound, Server, StoreSettings};
+use crate::deliver::send::Sender;
 use crate::http::tls::Tls;
 use crate::manage::Manager;
 use crate::model::audit::{By, Deed};
@@ -27,12 +28,14 @@ pub(super) struct Reload {
     pub(super) tls: Option<Arc<Tls>>,
     /// Rings when the files of the certificate may have changed.
     pub(super) certificates_changed: Arc<Notify>,
+    /// What goes through the proxy, if there is one.
+    pub(super) sender: Arc<Sender>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) store: Arc<dyn Store>,
 }
 
 impl Reload {
-    /// Puts the sources, endpoints, certificates and master keys of `new` in force, and names
+    /// Puts the sources, endpoints, certificates, proxy and master keys of `new` in force, and names
     /// the sections of it that differ otherwise and are only read at the start.
     ///
     /// # Errors
@@ -50,6 +53,10 @@ impl Reload {
             store: StoreSettings {
                 master_keys: new.store.master_keys.clone(),
                 ..config.store.clone()
+            },
+            outbound: Outbound {
+                proxy: new.outbound.proxy.clone(),
+                ..config.outbound.clone()
             },
             server: Server {
                 // Whether TLS is spoken at all is settled at the start.
@@ -70,6 +77,9 @@ impl Reload {
         if let Some((tls, identity)) = self.tls.as_ref().zip(identity) {
             certificates::show(tls, identity);
             self.certificates_changed.notify_one();
+        }
+        if merged.outbound.proxy != config.outbound.proxy {
+            self.sender.set_proxy(merged.outbound.proxy.clone());
         }
         self.manager.put_in_force(prepared).await;
         *config = merged;

@@ -10,7 +10,7 @@ use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
     Config, Declared, ForeignIds, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server,
-    StoreSettings, alert, endpoint, event_type, plugin, quota, rule, source, telemetry,
+    StoreSettings, alert, endpoint, event_type, outbound, plugin, quota, rule, source, telemetry,
 };
 use crate::deliver::address::Guard;
 use crate::http::tls::{ClientAuth, Files, Identity};
@@ -35,7 +35,7 @@ pub(super) fn check(
     let root = Section::root(table, findings, surroundings);
     let plugins = plugins(root.section("plugins"));
     let server = server(root.section("server"));
-    let outbound = outbound(root.section("outbound"));
+    let outbound = outbound::read(root.section("outbound"));
     let guard = guard(&outbound, &server);
     let usual = source::Usual {
         limits: plugins.limits,
@@ -205,7 +205,7 @@ fn tls(section: Section<'_>) -> Option<Files> {
     files
 }
 
-fn size(number: Option<u64>) -> Option<usize> {
+pub(super) fn size(number: Option<u64>) -> Option<usize> {
     number.and_then(|number| usize::try_from(number).ok())
 }
 
@@ -310,63 +310,8 @@ fn place(text: &str) -> Result<Place, (String, &'static str)> {
     }
 }
 
-fn outbound(section: Option<Section<'_>>) -> Outbound {
-    let mut outbound = Outbound {
-        https_only: true,
-        allow_networks: Vec::new(),
-        ca_files: Vec::new(),
-        connect_timeout: 5 * SECOND,
-        egress: Vec::new(),
-        bind: Vec::new(),
-        idle_connections_max: 64,
-    };
-    let Some(section) = section else { return outbound };
-    outbound.https_only = section.boolean("https_only").unwrap_or(true);
-    outbound.allow_networks = networks(&section, "allow_networks").unwrap_or_default();
-    outbound.ca_files = section
-        .strings("ca_files")
-        .unwrap_or_default()
-        .iter()
-        .map(Into::into)
-        .collect();
-    outbound.connect_timeout = section
-        .duration("connect_timeout", Duration::from_millis(100)..=MINUTE)
-        .unwrap_or(outbound.connect_timeout);
-    outbound.egress = networks(&section, "egress").unwrap_or_default();
-    outbound.bind = bind(&section);
-    outbound.idle_connections_max =
-        size(section.integer("idle_connections_max", 0..=10_000)).unwrap_or(outbound.idle_connections_max);
-    section.finish();
-    outbound
-}
-
-/// The addresses to connect from: at most one of each family.
-fn bind(section: &Section<'_>) -> Vec<std::net::IpAddr> {
-    let texts = section.strings("bind").unwrap_or_default();
-    let mut addresses: Vec<std::net::IpAddr> = Vec::new();
-    for text in texts {
-        match text.parse::<std::net::IpAddr>() {
-            Ok(address) if addresses.iter().any(|known| known.is_ipv4() == address.is_ipv4()) => {
-                let remedy = "give one of IPv4 and one of IPv6 at most";
-                section.fault(
-                    "bind",
-                    format!("has {text:?} beside another of its family"),
-                    remedy,
-                );
-            }
-            Ok(address) => addresses.push(address),
-            Err(_) => section.fault(
-                "bind",
-                format!("has {text:?}, which is no address"),
-                "write it as in \"192.0.2.7\"",
-            ),
-        }
-    }
-    addresses
-}
-
 /// The networks under a key; `None` if it is not there.
-fn networks(section: &Section<'_>, key: &'static str) -> Option<Vec<ipnet::IpNet>> {
+pub(super) fn networks(section: &Section<'_>, key: &'static str) -> Option<Vec<ipnet::IpNet>> {
     let texts = section.strings(key)?;
     let networks = texts.iter().filter_map(|text| {
         let network = text

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::deliver::send::Proxy;
 use crate::http::tls;
 use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
@@ -30,6 +31,7 @@ mod reply;
 pub mod key_path;
 mod label;
 mod numbers;
+mod outbound;
 mod quantity;
 pub mod reader;
 mod rule;
@@ -149,6 +151,8 @@ pub struct Outbound {
     pub egress: Vec<ipnet::IpNet>,
     /// Addresses of this machine that connections are made from, one of a family at most.
     pub bind: Vec<std::net::IpAddr>,
+    /// What connections to endpoints are made through.
+    pub proxy: Option<Proxy>,
     /// Unused connections kept for each origin.
     pub idle_connections_max: usize,
 }

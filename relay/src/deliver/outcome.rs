@@ -37,6 +37,15 @@ impl Failure {
         }
     }
 
+    /// The same, with a word in front about who it is that failed.
+    #[must_use]
+    pub fn before(self, whom: &str) -> Self {
+        Self {
+            detail: bounded(format!("{whom}: {}", self.detail)),
+            ..self
+        }
+    }
+
     /// The connection could not be made.
     pub fn of_connect(error: &io::Error) -> Self {
         match error.kind() {

@@ -20,6 +20,7 @@ mod misbehaving;
 mod health;
 mod isolation;
 mod guard;
+mod egress_proxy;
 mod reload;
 mod restart;
 mod backup;

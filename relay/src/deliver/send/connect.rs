@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::ServerName;
@@ -14,7 +16,8 @@ use tokio_rustls::TlsConnector;
 use url::Host;
 
 use super::pool::Origin;
-use super::resolve::{Lookups, Resolve};
+use super::proxy::{Proxy, Way};
+use super::resolve::{Lookup, Lookups, Resolve};
 use super::stream::{Io, Stream};
 use super::tls::Trust;
 use crate::deliver::address::{Blocked, Guard};
@@ -35,6 +38,10 @@ pub(super) struct Connector {
     timeout: Duration,
     /// Addresses to connect from.
     bind: Vec<IpAddr>,
+    /// What connections are made through; `None`: straight.
+    proxy: ArcSwapOption<Way>,
+    /// How often that has changed.
+    changes: AtomicU64,
     extra_roots: RootCertStore,
     /// Made at the first use: reading the platform's authorities takes milliseconds that a
     /// relay with plain receivers need not spend.
@@ -47,6 +54,7 @@ impl Connector {
         resolver: Arc<dyn Resolve>,
         timeout: Duration,
         bind: Vec<IpAddr>,
+        proxy: Option<Proxy>,
         extra_roots: RootCertStore,
     ) -> Self {
         Self {
@@ -54,9 +62,27 @@ impl Connector {
             lookups: Lookups::new(resolver),
             timeout,
             bind,
+            proxy: ArcSwapOption::from_pointee(proxy.map(Way::new)),
+            changes: AtomicU64::new(0),
             extra_roots,
             tls: OnceLock::new(),
         }
+    }
+
+    /// Makes connections through another proxy from now on, or through none.
+    pub(super) fn set_proxy(&self, proxy: Option<Proxy>) {
+        self.proxy.store(proxy.map(Way::new).map(Arc::new));
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often the way has changed: a connection made before goes another one.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether connections are made through a proxy.
+    pub(super) fn has_proxy(&self) -> bool {
+        self.proxy.load().is_some()
     }
 
     pub(super) const fn guard(&self) -> &Guard {
@@ -79,12 +105,16 @@ impl Connector {
 
     /// What the origin's name stands for.
     pub(super) async fn resolve(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Failure> {
-        let ips = match &origin.host {
+        self.addresses(&origin.host, origin.port, &origin.lookup).await
+    }
+
+    async fn addresses(&self, host: &Host, port: u16, lookup: &Lookup) -> Result<Vec<SocketAddr>, Failure> {
+        let ips = match host {
             Host::Ipv4(ip) => Arc::from([IpAddr::V4(*ip)]),
             Host::Ipv6(ip) => Arc::from([IpAddr::V6(*ip)]),
-            Host::Domain(name) => self.lookups.addresses(name, &origin.lookup).await?,
+            Host::Domain(name) => self.lookups.addresses(name, lookup).await?,
         };
-        Ok(ips.iter().map(|&ip| SocketAddr::new(ip, origin.port)).collect())
+        Ok(ips.iter().map(|&ip| SocketAddr::new(ip, port)).collect())
     }
 
     /// The addresses in the order they are tried, every one of them checked. If one is refused, all
@@ -99,28 +129,48 @@ impl Connector {
         Ok(interleaved(addresses))
     }
 
-    /// The first address that answers. Each has a head start over the next, which is tried at
-    /// once when it fails and beside it when it is slow (RFC 8305), so that one address, or one
-    /// of the two families, that swallows packets costs a moment and not the deadline.
+    /// The first address that answers, through the proxy if there is one.
     pub(super) async fn connect_any(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
-        let mut failure = Failure::new(Cause::Dns, "the name has no addresses");
-        let mut waiting = addresses.into_iter().take(ADDRESSES_MAX);
-        let mut racing = FuturesUnordered::new();
-        racing.extend(waiting.next().map(|address| self.connect_one(address)));
-        while !racing.is_empty() {
-            tokio::select! {
-                Some(connected) = racing.next() => match connected {
-                    Ok(stream) => return Ok(stream),
-                    Err(failed) => failure = failed,
-                },
-                () = tokio::time::sleep(HEAD_START), if waiting.len() > 0 => {}
+        match self.proxy.load_full() {
+            None => race(addresses, |address| self.connect_one(address)).await,
+            // On the heap, because it is rare: what is part of an attempt is moved with it.
+            Some(way) => {
+                let way = &*way;
+                Box::pin(race(addresses, |address| self.tunnel(way, address))).await
             }
-            racing.extend(waiting.next().map(|address| self.connect_one(address)));
         }
-        Err(failure)
+    }
+
+    /// The first address of the operator's own server that answers: neither the guard nor a proxy
+    /// stands in between.
+    pub(super) async fn connect_own(
+        &self,
+        host: &Host,
+        port: u16,
+        lookup: &Lookup,
+    ) -> Result<TcpStream, Failure> {
+        let addresses = self.addresses(host, port, lookup).await?;
+        race(interleaved(addresses), |address| self.open(address)).await
+    }
+
+    async fn tunnel(&self, way: &Way, to: SocketAddr) -> Result<TcpStream, Failure> {
+        let Proxy { host, port, .. } = &way.proxy;
+        let connected = self.connect_own(host, *port, &way.lookup).await;
+        let mut tcp = connected.map_err(|failure| failure.before("the egress proxy"))?;
+        way.open(&mut tcp, to).await?;
+        Ok(tcp)
     }
 
     async fn connect_one(&self, address: SocketAddr) -> Result<TcpStream, Failure> {
+        let stream = self.open(address).await?;
+        if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
+            let checked = self.guard.check_connection(local, peer);
+            checked.map_err(|blocked| Failure::refused(blocked.to_string()))?;
+        }
+        Ok(stream)
+    }
+
+    async fn open(&self, address: SocketAddr) -> Result<TcpStream, Failure> {
         let stream = self
             .dial(address)
             .await
@@ -129,10 +179,6 @@ impl Connector {
         stream
             .set_nodelay(true)
             .map_err(|error| Failure::of_connect(&error))?;
-        if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
-            let checked = self.guard.check_connection(local, peer);
-            checked.map_err(|blocked| Failure::refused(blocked.to_string()))?;
-        }
         Ok(stream)
     }
 
@@ -155,6 +201,33 @@ impl Connector {
         made.as_ref()
             .map_err(|error| Failure::new(Cause::Tls, error.to_string()))
     }
+}
+
+/// The first address that answers. Each has a head start over the next, which is tried at
+/// once when it fails and beside it when it is slow (RFC 8305), so that one address, or one
+/// of the two families, that swallows packets costs a moment and not the deadline.
+async fn race<Connecting>(
+    addresses: Vec<SocketAddr>,
+    connect: impl Fn(SocketAddr) -> Connecting,
+) -> Result<TcpStream, Failure>
+where
+    Connecting: Future<Output = Result<TcpStream, Failure>>,
+{
+    let mut failure = Failure::new(Cause::Dns, "the name has no addresses");
+    let mut waiting = addresses.into_iter().take(ADDRESSES_MAX);
+    let mut racing = FuturesUnordered::new();
+    racing.extend(waiting.next().map(&connect));
+    while !racing.is_empty() {
+        tokio::select! {
+            Some(connected) = racing.next() => match connected {
+                Ok(stream) => return Ok(stream),
+                Err(failed) => failure = failed,
+            },
+            () = tokio::time::sleep(HEAD_START), if waiting.len() > 0 => {}
+        }
+        racing.extend(waiting.next().map(&connect));
+    }
+    Err(failure)
 }
 
 /// Speaks TLS on a connection, to whoever proves to have that name.

@@ -89,12 +89,17 @@ pub(super) enum Connected {
     Http2(Http2),
 }
 
-/// Speaks the protocol that the TLS handshake chose.
-pub(super) async fn handshake(stream: Stream, tasks: &TaskTracker) -> Result<Connected, Failure> {
+/// Speaks the protocol that the TLS handshake chose. The way had changed so many times when the
+/// connection was begun.
+pub(super) async fn handshake(
+    stream: Stream,
+    changes: u64,
+    tasks: &TaskTracker,
+) -> Result<Connected, Failure> {
     let made = if stream.is_http2() {
         Http2::new(stream, tasks).await.map(Connected::Http2)
     } else {
-        Http1::new(stream)
+        Http1::new(stream, changes)
             .await
             .map(|connection| Connected::Http1(Box::new(connection)))
     };
@@ -126,10 +131,12 @@ pub(super) struct Http1 {
     io: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
     heard: Heard,
     was_used: bool,
+    /// How many times the way had changed when it was made.
+    pub(super) changes: u64,
 }
 
 impl Http1 {
-    async fn new(stream: Stream) -> Result<Self, hyper::Error> {
+    async fn new(stream: Stream, changes: u64) -> Result<Self, hyper::Error> {
         let heard = stream.heard.clone();
         let (requests, io) = http1::Builder::new()
             .max_header_size(HEAD_BYTES_MAX)
@@ -141,6 +148,7 @@ impl Http1 {
             io: Some(io),
             heard,
             was_used: false,
+            changes,
         })
     }
 

@@ -3,12 +3,14 @@
 //! This is the hottest code of the relay. Connections are kept per origin; an HTTP/1.1
 //! connection is polled by the task that uses it, so a request costs no hand-over to another
 //! task. Redirects are not followed, proxy variables are not read and answers are not
-//! decompressed: what the guard checked is what is spoken to.
+//! decompressed: what the guard checked is what is spoken to. Where the operator names a proxy,
+//! every connection goes through it.
 
 mod connect;
 mod exchange;
 mod pool;
 pub mod probe;
+mod proxy;
 pub mod resolve;
 mod stream;
 mod tls;
@@ -36,6 +38,7 @@ use crate::clock::Clock;
 use crate::model::attempt::{Cause, Outcome};
 
 pub use self::exchange::Answer;
+pub use self::proxy::Proxy;
 pub use self::wire::Wire;
 
 /// Why no sender can be made.
@@ -57,6 +60,8 @@ pub struct SenderSettings {
     /// Addresses of this machine that connections are made from; the system's choice for a family
     /// that has none.
     pub bind: Vec<IpAddr>,
+    /// What connections are made through.
+    pub proxy: Option<Proxy>,
     /// Certificate authorities to trust beside the platform's, as PEM.
     pub extra_roots: Vec<u8>,
     /// Connections kept idle for one origin, at most.
@@ -81,6 +86,7 @@ impl SenderSettings {
             resolver: Arc::new(SystemResolver),
             connect_timeout: Duration::from_secs(5),
             bind: Vec::new(),
+            proxy: None,
             extra_roots: Vec::new(),
             idle_per_origin: 64,
             idle_total: 1024,
@@ -155,6 +161,7 @@ impl Sender {
                 settings.resolver,
                 settings.connect_timeout,
                 settings.bind,
+                settings.proxy,
                 roots,
             ),
             clock: settings.clock,
@@ -267,9 +274,12 @@ impl Sender {
             if let Some(shared) = origin.shared() {
                 return Ok(shared);
             }
+            let changes = self.connector.changes();
             let stream = self.connector.connect(origin).await?;
-            let connected = exchange::handshake(stream, &self.tasks).await?;
-            origin.remember(&connected);
+            let connected = exchange::handshake(stream, changes, &self.tasks).await?;
+            if self.connector.changes() == changes {
+                origin.remember(&connected);
+            }
             Ok(connected)
         };
         let limit = self.connector.timeout();
@@ -287,10 +297,29 @@ impl Sender {
         request: &Outgoing<'_>,
     ) -> Result<Answer, exchange::Failed> {
         let (answer, reusable) = connection.exchange(request).await?;
-        if let Some(connection) = reusable {
+        if let Some(connection) = reusable
+            && connection.changes == self.connector.changes()
+        {
             self.idle.keep(&request.target.origin, connection);
         }
         Ok(answer)
+    }
+
+    /// Sends through another proxy from now on, or through none. What is under way ends as it
+    /// began; no connection made before is used again.
+    pub fn set_proxy(&self, proxy: Option<Proxy>) {
+        self.connector.set_proxy(proxy);
+        // Later than the last use of any.
+        let all = tokio::time::Instant::now() + Duration::from_secs(1);
+        let origins: Vec<_> = self.lock_origins().values().cloned().collect();
+        for origin in origins {
+            origin.sweep(all);
+        }
+    }
+
+    /// Whether requests go through a proxy.
+    pub fn has_proxy(&self) -> bool {
+        self.connector.has_proxy()
     }
 
     /// Closes connections that have been idle for too long or that the receiver closed, and

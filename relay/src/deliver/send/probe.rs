@@ -148,9 +148,13 @@ impl Sender {
             })
         };
         let tcp = way.within(connecting).await?;
-        let peer = tcp
-            .peer_addr()
-            .map_or_else(|_| String::new(), |peer| format!(" to {peer}"));
+        // Where the proxy is, is the operator's to know.
+        let peer = match self.connector.has_proxy() {
+            true => " through the egress proxy".to_owned(),
+            false => tcp
+                .peer_addr()
+                .map_or_else(|_| String::new(), |peer| format!(" to {peer}")),
+        };
         way.pass("connect", format!("connected{peer}"));
         match &origin.server_name {
             Some(_) => self.speak_tls(target, tcp, way).await,
@@ -197,7 +201,7 @@ impl Sender {
         let Some(stream) = stream else {
             return Ok(self.exchange(&request).await?.status.as_u16());
         };
-        let connected = exchange::handshake(stream, &self.tasks).await?;
+        let connected = exchange::handshake(stream, 0, &self.tasks).await?;
         let answered = connected.exchange(&request).await;
         let (answer, _) = answered.map_err(|failed| failed.failure)?;
         Ok(answer.status.as_u16())

@@ -2,6 +2,7 @@
 
 mod kit;
 mod resolving;
+mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr};
 
