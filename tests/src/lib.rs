@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod disk;
 pub mod egress_proxy;
 pub mod instance;
+pub mod mail_server;
 pub mod output;
 pub mod receiver;
 pub mod secrets;

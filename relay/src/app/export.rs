@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use rand::rngs::StdRng;
 
-use super::extra_roots;
+use super::outbound::extra_roots;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;

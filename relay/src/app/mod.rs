@@ -2,7 +2,6 @@
 //! stop.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,8 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::auth::{Keys, fresh_key, key_record};
 use crate::api::{self, Api};
 use crate::clock::{Clock, Resumed, SystemClock};
-use crate::config::{Config, ForeignIds, Outbound, Place, StoreSettings};
-use crate::deliver::address::Guard;
+use crate::config::{Config, ForeignIds, Place, StoreSettings};
 use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
 use crate::flow::call::{Places, UnderWay};
@@ -48,11 +46,13 @@ use crate::stats::Stats;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{PluginState, Role, Store};
+use outbound::sender_settings;
 use reload::Reload;
 
 mod background;
 mod certificates;
 mod export;
+mod outbound;
 mod recover;
 mod reload;
 
@@ -536,37 +536,6 @@ const fn queue_settings(config: &Config) -> queue::Settings {
         memory_bytes_max: config.queue.memory_bytes_max,
         concurrency_max: config.queue.concurrency_max,
     }
-}
-
-fn sender_settings(
-    config: &Config,
-    own: &[SocketAddr],
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<SenderSettings> {
-    let outbound = &config.outbound;
-    let guard = Guard::new(outbound.allow_networks.clone(), outbound.https_only, own.to_vec());
-    Ok(SenderSettings {
-        connect_timeout: outbound.connect_timeout,
-        idle_per_origin: outbound.idle_connections_max,
-        extra_roots: extra_roots(outbound)?,
-        bind: outbound.bind.clone(),
-        proxy: outbound.proxy.clone(),
-        ..SenderSettings::new(guard, Arc::clone(clock))
-    })
-}
-
-/// The further certificate authorities, as PEM.
-fn extra_roots(outbound: &Outbound) -> anyhow::Result<Vec<u8>> {
-    let mut pem = Vec::new();
-    for file in &outbound.ca_files {
-        pem.extend(read_file(file)?);
-        pem.push(b'\n');
-    }
-    Ok(pem)
-}
-
-fn read_file(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Puts the keys in force; on the first start without a configured one, makes an admin key.

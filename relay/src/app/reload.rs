@@ -135,6 +135,7 @@ fn read_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server", old.server == new.server),
         ("store", old.store == new.store),
         ("outbound", old.outbound == new.outbound),
+        ("mail", old.mail == new.mail),
         ("queue", old.queue == new.queue),
         ("plugins", old.plugins == new.plugins),
         ("log", old.log == new.log),

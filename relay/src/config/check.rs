@@ -10,9 +10,10 @@ use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
     Config, Declared, ForeignIds, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server,
-    StoreSettings, alert, endpoint, event_type, outbound, plugin, quota, rule, source, telemetry,
+    StoreSettings, alert, endpoint, event_type, mail, outbound, plugin, quota, rule, source, telemetry,
 };
 use crate::deliver::address::Guard;
+use crate::deliver::mail::Settings as Mail;
 use crate::http::tls::{ClientAuth, Files, Identity};
 use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
@@ -36,7 +37,8 @@ pub(super) fn check(
     let plugins = plugins(root.section("plugins"));
     let server = server(root.section("server"));
     let outbound = outbound::read(root.section("outbound"));
-    let guard = guard(&outbound, &server);
+    let mail = mail::read(root.section("mail"));
+    let guard = guard(&outbound, mail.as_ref(), &server);
     let usual = source::Usual {
         limits: plugins.limits,
         body_bytes_max: server.body_bytes_max,
@@ -57,6 +59,7 @@ pub(super) fn check(
         alerts: alerts(&root),
         server,
         outbound,
+        mail,
         plugins,
     };
     check_sources_exist(&config, findings);
@@ -66,12 +69,13 @@ pub(super) fn check(
 }
 
 /// What endpoints may reach.
-pub(super) fn guard(outbound: &Outbound, server: &Server) -> Guard {
+pub(super) fn guard(outbound: &Outbound, mail: Option<&Mail>, server: &Server) -> Guard {
     Guard::new(
         outbound.allow_networks.clone(),
         outbound.https_only,
         server.listen.clone(),
     )
+    .with_mail(mail.map(|mail| mail.recipients.clone()))
 }
 
 fn server(section: Option<Section<'_>>) -> Server {

@@ -21,7 +21,7 @@ pub type Read<T> = Result<Declared<T>, Vec<Fault>>;
 /// # Errors
 /// Every fault of it.
 pub fn endpoint(config: &Config, table: &Map<String, Value>) -> Read<Endpoint> {
-    let guard = check::guard(&config.outbound, &config.server);
+    let guard = check::guard(&config.outbound, config.mail.as_ref(), &config.server);
     read(table, |section| {
         endpoint::read(section, config.plugins.limits, &guard).1
     })
@@ -66,7 +66,7 @@ pub fn endpoint_schema() -> Value {
     let Some(config) = unconfigured() else {
         return json!({});
     };
-    let guard = check::guard(&config.outbound, &config.server);
+    let guard = check::guard(&config.outbound, config.mail.as_ref(), &config.server);
     let read = |section: &Section<'_>| {
         endpoint::read(section, config.plugins.limits, &guard);
     };

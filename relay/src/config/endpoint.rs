@@ -10,6 +10,7 @@ use super::reply;
 use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::address::{Guard, UrlError};
 use crate::deliver::header::check_header;
+use crate::deliver::mail::{is_mail, mailto};
 use crate::model::endpoint::{Batch, Endpoint, Format, RateLimit, RetryPolicy, Signatures, with_query};
 use crate::model::event_type::Pattern;
 use crate::model::id::{EndpointId, TenantId};
@@ -48,6 +49,9 @@ pub(super) fn read<'a>(
     } else {
         url(section, guard)
     };
+    if url.as_ref().is_some_and(is_mail) {
+        refuse_what_mail_has_not(section);
+    }
     label::check(section);
     previous_url(section);
     let endpoint = Endpoint {
@@ -184,6 +188,31 @@ const OF_SENDING: [&str; 14] = [
     "batch",
 ];
 
+/// What says how a request is made or answered, which has no meaning for mail.
+const NOT_OF_MAIL: [&str; 10] = [
+    "method",
+    "query",
+    "batch",
+    "format",
+    "headers",
+    "secret",
+    "signatures",
+    "success_statuses",
+    "consent_origin",
+    "reply",
+];
+
+fn refuse_what_mail_has_not(section: &Section<'_>) {
+    for key in NOT_OF_MAIL.into_iter().filter(|key| section.has(key)) {
+        let remedy = "leave it out; a plugin can write the mail";
+        section.fault(
+            key,
+            "says how a request is made, but this endpoint gets mail",
+            remedy,
+        );
+    }
+}
+
 /// `delivery`: `push`, or `poll` for an endpoint whose deliveries are fetched.
 fn is_polled(section: &Section<'_>) -> bool {
     let modes = [("push", false), ("poll", true)];
@@ -240,6 +269,9 @@ fn digest(section: &Section<'_>) -> Option<Duration> {
 const fn url_remedy(error: &UrlError) -> &'static str {
     match error {
         UrlError::Blocked(_) => "to reach a network of your own, list it in outbound.allow_networks",
+        UrlError::Mail(mailto::Error::NoServer) => "the operator names a mail server in [mail]",
+        UrlError::Mail(mailto::Error::Recipient(_)) => "to allow it, list its domain in mail.recipients",
+        UrlError::Mail(_) => "write it as in \"mailto:ops@example.com\"",
         _ => "",
     }
 }

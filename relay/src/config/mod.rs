@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::deliver::mail::Settings as Mail;
 use crate::deliver::send::Proxy;
 use crate::http::tls;
 use crate::model::alert::Alert;
@@ -30,6 +31,7 @@ mod tenant;
 mod reply;
 pub mod key_path;
 mod label;
+mod mail;
 mod numbers;
 mod outbound;
 mod quantity;
@@ -53,6 +55,8 @@ pub struct Config {
     pub server: Server,
     pub store: StoreSettings,
     pub outbound: Outbound,
+    /// The server that mail is sent by; without one there is none.
+    pub mail: Option<Mail>,
     pub queue: QueueSettings,
     pub plugins: PluginSettings,
     pub log: Log,

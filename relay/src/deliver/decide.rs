@@ -86,6 +86,12 @@ pub fn decide(
     let wait = match outcome {
         outcome if outcome.is_success() => return Next::Done,
         Outcome::Dropped { .. } => return Next::Dropped,
+        // What SMTP calls permanent: the same mail would be refused again.
+        Outcome::Responded {
+            status: 500..,
+            by_mail: true,
+            ..
+        } => return Next::DeadLetter,
         Outcome::PluginFault { fault, .. } if is_final(*fault, on_fault) => {
             return Next::DeadLetter;
         }
@@ -181,6 +187,7 @@ mod tests {
             excerpt: String::new(),
             retry_after_ms,
             declined: false,
+            by_mail: false,
         }
     }
 
@@ -241,6 +248,22 @@ mod tests {
             (dropped, Next::Dropped),
         ] {
             assert_eq!(decided(1, &outcome, OnFault::Retry), next, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_mail_server_refuses_for_good_is_not_tried_again() {
+        for (code, next) in [
+            (250, Next::Done),
+            (421, after(5)),
+            (451, after(5)),
+            (550, Next::DeadLetter),
+        ] {
+            let mut outcome = responded(code, None);
+            if let Outcome::Responded { by_mail, .. } = &mut outcome {
+                *by_mail = true;
+            }
+            assert_eq!(decided(1, &outcome, OnFault::Retry), next, "{code}");
         }
     }
 

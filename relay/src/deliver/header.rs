@@ -118,6 +118,14 @@ pub fn head(message: &Message, own: &[Parsed], timestamp: i64, signature: String
     head
 }
 
+/// The headers of a mail: the message's, and its id. Who sends it is for its server to prove.
+pub fn of_mail(message: &Message) -> Vec<Parsed> {
+    let mut head: Vec<Parsed> = message.headers.iter().filter_map(parsed).collect();
+    let id = HeaderValue::from_str(&message.id).ok();
+    head.extend(id.map(|id| (WEBHOOK_ID, id)));
+    head
+}
+
 /// A header of a message. Messages are checked when they are made; one from a store that was
 /// written otherwise loses what cannot be sent.
 fn parsed((name, value): &Header) -> Option<Parsed> {

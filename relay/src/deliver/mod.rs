@@ -24,6 +24,7 @@ mod consent;
 pub mod decide;
 pub mod fetched;
 pub mod header;
+pub mod mail;
 pub mod message;
 pub mod outcome;
 pub mod send;
@@ -99,15 +100,21 @@ impl Outlet {
 
     /// Where it leads, with no secret in it.
     pub fn url(&self) -> String {
-        match &self.shown {
-            Some(shown) => shown.to_string(),
-            None => self.target.uri().to_string(),
+        match (&self.shown, self.target.mailto()) {
+            (Some(shown), _) => shown.to_string(),
+            (None, Some(mailto)) => mailto.to_string(),
+            (None, None) => self.target.uri().to_string(),
         }
     }
 
     /// With what it asks.
     pub const fn method(&self) -> &http::Method {
         &self.method
+    }
+
+    /// Whether what leaves by it is mail.
+    pub fn is_mail(&self) -> bool {
+        self.target.mailto().is_some()
     }
 
     /// Sends the messages that the receiver has not taken yet, in order, up to the first that
@@ -193,8 +200,12 @@ impl Outlet {
         self.judged(sender.send(request).await)
     }
 
-    /// The outcome, with a 2xx that this endpoint does not count as success marked as declined.
+    /// The outcome, with a 2xx that this endpoint does not count as success marked as declined, and
+    /// what a mail server said as such.
     fn judged(&self, mut outcome: Outcome) -> Outcome {
+        if let Outcome::Responded { by_mail, .. } = &mut outcome {
+            *by_mail = self.is_mail();
+        }
         if let Outcome::Responded {
             status: status @ 200..=299,
             declined,
@@ -208,6 +219,9 @@ impl Outlet {
 
     /// The head of a request, with its time and signature.
     fn head(&self, message: &Message, clock: &dyn Clock) -> Vec<Parsed> {
+        if self.is_mail() {
+            return header::of_mail(message);
+        }
         let timestamp = clock.now().as_secs();
         let signature = self.signer.sign(&message.id, timestamp, &message.body);
         header::head(message, &self.own_headers, timestamp, signature)
@@ -225,6 +239,10 @@ impl Outlet {
     ) -> Answered {
         if let Some(refused) = self.refused_by(policy) {
             return (refused, None);
+        }
+        if self.is_mail() {
+            let reason = "nobody answers a mail: a call needs an endpoint with a URL of http".to_owned();
+            return (Outcome::Refused { reason }, None);
         }
         let left = || deadline.saturating_duration_since(Instant::now());
         if let Some(consent) = &self.consent {

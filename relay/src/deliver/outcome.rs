@@ -117,6 +117,7 @@ pub fn responded(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) 
         excerpt: excerpt(body),
         retry_after_ms: retry_after_ms(headers, now),
         declined: false,
+        by_mail: false,
     }
 }
 

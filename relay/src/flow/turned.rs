@@ -17,6 +17,7 @@ pub(super) fn sign(outcome: &Outcome) -> Sign {
         Outcome::Responded {
             status: 429 | 503,
             retry_after_ms,
+            by_mail: false,
             ..
         } => Sign::Busy(Duration::from_millis(retry_after_ms.unwrap_or(0))),
         Outcome::Responded { status: 410, .. } => Sign::Gone,

@@ -104,6 +104,9 @@ pub enum Outcome {
         /// Whether it is a 2xx that the endpoint does not count as success.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         declined: bool,
+        /// Whether a mail server answered: the status is a code of RFC 5321.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_mail: bool,
     },
     /// No complete answer came.
     Unreachable { cause: Cause, detail: String },
@@ -126,7 +129,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every [class](Self::class).
-    pub const CLASSES: [&str; 15] = [
+    pub const CLASSES: [&str; 17] = [
         "dns",
         "connect",
         "tls",
@@ -139,6 +142,8 @@ impl Outcome {
         "http_4xx",
         "http_5xx",
         "http_other",
+        "smtp_4xx",
+        "smtp_5xx",
         "blocked",
         "dropped",
         "plugin",
@@ -159,7 +164,7 @@ impl Outcome {
     /// The error class, for filters, counts and alerts; `None` for success.
     ///
     /// `dns`, `connect`, `tls`, `timeout`, `reset`, `protocol`, `too_large`, `http_2xx`, `http_3xx`,
-    /// `http_4xx`, `http_5xx`, `http_other`, `blocked`, `dropped`, `plugin`.
+    /// `http_4xx`, `http_5xx`, `http_other`, `smtp_4xx`, `smtp_5xx`, `blocked`, `dropped`, `plugin`.
     pub const fn class(&self) -> Option<&'static str> {
         match self {
             Self::Responded {
@@ -167,6 +172,12 @@ impl Outcome {
                 declined: false,
                 ..
             } => None,
+            Self::Responded {
+                status: 500..,
+                by_mail: true,
+                ..
+            } => Some("smtp_5xx"),
+            Self::Responded { by_mail: true, .. } => Some("smtp_4xx"),
             Self::Responded {
                 status: 200..=299, ..
             } => Some("http_2xx"),
@@ -203,6 +214,15 @@ impl Outcome {
                 declined: true,
                 ..
             } => format!("the receiver answered {status}, which is no success for this endpoint"),
+            Self::Responded {
+                status,
+                excerpt,
+                by_mail: true,
+                ..
+            } => {
+                let said = excerpt.replace(['\r', '\n'], " ");
+                format!("the mail server answered {status} {said}")
+            }
             Self::Responded { status, .. } => format!("the receiver answered {status}"),
             Self::Unreachable { cause, detail } => format!("{}: {detail}", cause.as_str()),
             Self::Refused { reason } => format!("blocked: {reason}"),

@@ -194,6 +194,7 @@ mod tests {
                 excerpt: String::new(),
                 retry_after_ms: None,
                 declined: false,
+                by_mail: false,
             },
             plugins: Vec::new(),
             log: Vec::new(),

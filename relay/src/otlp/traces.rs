@@ -15,6 +15,7 @@ use super::collector::{SPANS, Why};
 use super::proto::{KeyValue, Span, SpanKind, Status, StatusCode};
 use super::sample::Sampler;
 use crate::deliver::address::LOCAL_SCHEME;
+use crate::deliver::mail::is_mail;
 use crate::metrics::Metrics;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::State;
@@ -166,6 +167,7 @@ impl Traces {
         attributes.extend(
             outcome
                 .status()
+                .filter(|_| !is_mail(&endpoint.url))
                 .map(|status| KeyValue::int("http.response.status_code", status)),
         );
         let is_error = !outcome.is_success() && !matches!(outcome, Outcome::Dropped { .. });
@@ -296,6 +298,9 @@ fn about_event(event: &Event, name: &str, kind: &str, destination: &str) -> Vec<
 /// The host alone: paths and queries of webhooks hold tokens, and so does the host of an inspector.
 fn about_request(endpoint: &Endpoint, attempt: &Attempt) -> Vec<KeyValue> {
     let url = &endpoint.url;
+    if is_mail(url) {
+        return vec![KeyValue::text("url.scheme", url.scheme())];
+    }
     let mut attributes = vec![
         KeyValue::text("http.request.method", endpoint.method.as_str()),
         KeyValue::text("url.scheme", url.scheme()),

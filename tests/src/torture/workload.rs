@@ -220,6 +220,7 @@ impl Workload {
                 excerpt: String::new(),
                 retry_after_ms: None,
                 declined: false,
+                by_mail: false,
             },
             plugins: Vec::new(),
             log: Vec::new(),

@@ -44,6 +44,7 @@ mod event_types;
 mod apply;
 mod stats;
 mod alerts;
+mod mail;
 mod digests;
 mod poll;
 mod tunnel;

@@ -62,6 +62,7 @@ pub(super) struct Tested {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = SentRequest)]
 pub(super) struct Request {
+    /// `MAIL` for mail.
     method: String,
     url: String,
     /// In the order they were sent; `(hidden)` stands where a value may be a secret.
@@ -82,7 +83,10 @@ impl Request {
         bytes: usize,
     ) -> Self {
         Self {
-            method: outlet.method().to_string(),
+            method: match outlet.is_mail() {
+                true => "MAIL".to_owned(),
+                false => outlet.method().to_string(),
+            },
             url: outlet.url(),
             headers: redactor.headers(headers),
             body: redactor.text(body, BODY_SHOWN_MAX),
@@ -115,6 +119,18 @@ pub(super) async fn test(
     tracing::info!(by = %caller.key, endpoint = target.endpoint.name, r#type = sample.kind, "tested");
     if !asked.forge {
         return Ok(Json(try_out(&api, target, None, sample).await?));
+    }
+    if target.outlet.is_mail() {
+        let flaw = Flaw::new(
+            "/forge",
+            "invalid",
+            "a mail has no signature that could be forged",
+        );
+        return Err(
+            Problem::new(422, "invalid_test", "Invalid test", "see each error")
+                .with_errors([flaw])
+                .into(),
+        );
     }
     let forger = target.forger(&api.flow.sender);
     let forger = forger.map_err(|error| errors::unusable(&error.to_string()))?;

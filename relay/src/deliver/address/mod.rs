@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 use url::{Host, Position, Url};
 
+use super::mail::{Recipients, SCHEME as MAIL_SCHEME, mailto};
+
 /// Longest URL of an endpoint, in bytes.
 pub const URL_BYTES_MAX: usize = 4 << 10;
 
@@ -82,6 +84,8 @@ pub enum UrlError {
     #[error("the URL is longer than {URL_BYTES_MAX} bytes")]
     TooLong,
     #[error(transparent)]
+    Mail(#[from] mailto::Error),
+    #[error(transparent)]
     Blocked(#[from] Blocked),
 }
 
@@ -93,6 +97,8 @@ pub struct Guard {
     https_only: bool,
     /// Where the relay itself listens: never allowed, so that no event goes in circles.
     own: Vec<SocketAddr>,
+    /// Whom mail may be sent to; `None`: nobody.
+    recipients: Option<Recipients>,
 }
 
 impl Guard {
@@ -103,7 +109,14 @@ impl Guard {
             allow_networks,
             https_only,
             own,
+            recipients: None,
         }
+    }
+
+    /// The same, which lets through mail to these.
+    #[must_use]
+    pub fn with_mail(self, recipients: Option<Recipients>) -> Self {
+        Self { recipients, ..self }
     }
 
     /// Checks a URL as far as it can be done without resolving its name.
@@ -116,6 +129,10 @@ impl Guard {
             "http" if self.https_only => return Err(UrlError::PlainHttp),
             "http" => {}
             LOCAL_SCHEME => return check_local(url),
+            MAIL_SCHEME if url.as_str().len() <= URL_BYTES_MAX => {
+                return Ok(mailto::check(url, self.recipients.as_ref())?);
+            }
+            MAIL_SCHEME => return Err(UrlError::TooLong),
             other => return Err(UrlError::Scheme(other.chars().take(32).collect())),
         }
         if url.as_str().len() > URL_BYTES_MAX {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::header;
+use super::{header, mail};
 use crate::model::draft::Draft;
 use crate::model::endpoint::{Endpoint, Format};
 use crate::model::event::{Event, Header, is_json};
@@ -40,6 +40,9 @@ pub fn build(endpoint: &Endpoint, event: &Event, delivery: DeliveryId, drafts: V
     let is_single = drafts.len() == 1;
     let message = |(index, draft): (usize, Draft)| {
         let id = wire_id(delivery, (!is_single).then_some(index + 1));
+        if mail::is_mail(&endpoint.url) {
+            return mail::text::freeze(id, &endpoint.url, &draft);
+        }
         freeze(id, step(delivery, index), format(endpoint, event, &draft), draft)
     };
     Messages {

@@ -1,4 +1,4 @@
-//! Sends one request and reads the beginning of its answer, within a deadline.
+//! Sends one request, or a mail, and reads the beginning of the answer, within a deadline.
 //!
 //! This is the hottest code of the relay. Connections are kept per origin; an HTTP/1.1
 //! connection is polled by the task that uses it, so a request costs no hand-over to another
@@ -12,6 +12,7 @@ mod pool;
 pub mod probe;
 mod proxy;
 pub mod resolve;
+mod smtp;
 mod stream;
 mod tls;
 mod wire;
@@ -33,6 +34,8 @@ use self::pool::{IdleLimits, Origin};
 use self::resolve::{Resolve, SystemResolver};
 use super::address::{self, Guard, UrlError};
 use super::header::Parsed;
+use super::mail::mailto::{self, Mailto};
+use super::mail::{self, Settings as Mail};
 use super::outcome::{self, Failure};
 use crate::clock::Clock;
 use crate::model::attempt::{Cause, Outcome};
@@ -62,6 +65,8 @@ pub struct SenderSettings {
     pub bind: Vec<IpAddr>,
     /// What connections are made through.
     pub proxy: Option<Proxy>,
+    /// The server that mail is sent by.
+    pub mail: Option<Mail>,
     /// Certificate authorities to trust beside the platform's, as PEM.
     pub extra_roots: Vec<u8>,
     /// Connections kept idle for one origin, at most.
@@ -87,6 +92,7 @@ impl SenderSettings {
             connect_timeout: Duration::from_secs(5),
             bind: Vec::new(),
             proxy: None,
+            mail: None,
             extra_roots: Vec::new(),
             idle_per_origin: 64,
             idle_total: 1024,
@@ -98,6 +104,16 @@ impl SenderSettings {
     }
 }
 
+/// How what is sent gets to its receiver.
+#[derive(Debug, Clone)]
+enum By {
+    Network,
+    /// The relay itself takes it, so that nothing leaves it.
+    Local,
+    /// As mail to these.
+    Mail(Arc<Mailto>),
+}
+
 /// Where an endpoint's requests go: its URL, taken apart once.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -107,14 +123,21 @@ pub struct Target {
     /// The whole, as HTTP/2 writes it.
     uri: Uri,
     host: HeaderValue,
-    /// Whether the relay itself takes the requests, so that none leaves it.
-    is_local: bool,
+    by: By,
 }
 
 impl Target {
-    /// The whole address.
+    /// The whole address; the name of nothing for mail.
     pub const fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// Whom it names, if it is mail that goes there.
+    pub fn mailto(&self) -> Option<&Mailto> {
+        match &self.by {
+            By::Mail(mailto) => Some(mailto),
+            By::Network | By::Local => None,
+        }
     }
 }
 
@@ -139,6 +162,7 @@ pub struct Sender {
     clock: Arc<dyn Clock>,
     wire: Option<Arc<dyn Wire>>,
     local: Option<Arc<dyn Wire>>,
+    mail: Option<smtp::Server>,
     idle_timeout: Duration,
     idle: IdleLimits,
     /// One for each origin in use; an unused one goes once its last idle connection has gone.
@@ -167,6 +191,7 @@ impl Sender {
             clock: settings.clock,
             wire: settings.wire,
             local: settings.local,
+            mail: settings.mail.map(smtp::Server::new),
             idle_timeout: settings.idle_timeout,
             idle: IdleLimits::new(settings.idle_per_origin, settings.idle_total),
             origins: Mutex::default(),
@@ -180,6 +205,9 @@ impl Sender {
     /// As [`Guard::check_url`].
     pub fn target(&self, url: &Url) -> Result<Target, UrlError> {
         self.connector.guard().check_url(url)?;
+        if mail::is_mail(url) {
+            return self.mail_target(url);
+        }
         let path = address::path_and_query(url)?;
         let key = pool::Key::of(url)?;
         let authority = key.authority(url);
@@ -191,8 +219,21 @@ impl Sender {
             uri: uri.build().map_err(|_| UrlError::Host)?,
             host: HeaderValue::try_from(authority).map_err(|_| UrlError::Host)?,
             path: Uri::from(path),
-            is_local: url.scheme() == address::LOCAL_SCHEME,
+            by: match url.scheme() {
+                address::LOCAL_SCHEME => By::Local,
+                _ => By::Network,
+            },
             origin: self.origin(key)?,
+        })
+    }
+
+    fn mail_target(&self, url: &Url) -> Result<Target, UrlError> {
+        Ok(Target {
+            uri: Uri::from_static("/"),
+            host: HeaderValue::from_static(""),
+            path: Uri::from_static("/"),
+            by: By::Mail(Arc::new(mailto::read(url)?)),
+            origin: self.origin(pool::Key::of_mail())?,
         })
     }
 
@@ -240,11 +281,15 @@ impl Sender {
     }
 
     async fn exchange(&self, request: &Outgoing<'_>) -> Result<Answer, Failure> {
-        if request.target.is_local {
-            return match &self.local {
-                Some(local) => local.exchange(request).await,
-                None => Err(Failure::refused("there are no inspectors here")),
-            };
+        match &request.target.by {
+            By::Network => {}
+            By::Local => {
+                return match &self.local {
+                    Some(local) => local.exchange(request).await,
+                    None => Err(Failure::refused("there are no inspectors here")),
+                };
+            }
+            By::Mail(mailto) => return Box::pin(self.mail(mailto, request)).await,
         }
         if let Some(wire) = &self.wire {
             return wire.exchange(request).await;

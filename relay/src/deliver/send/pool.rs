@@ -32,6 +32,15 @@ impl Key {
         })
     }
 
+    /// One that no connection is kept by: mail has its own.
+    pub(super) fn of_mail() -> Self {
+        Self {
+            is_tls: false,
+            host: Host::Domain(String::new()),
+            port: 0,
+        }
+    }
+
     /// Host and port as `Host` writes them: no port if it is the scheme's own.
     pub(super) fn authority(&self, url: &Url) -> String {
         match url.port() {

@@ -18,7 +18,8 @@ use x509_parser::extensions::GeneralName;
 use super::connect::shake_hands;
 use super::stream::{Io, Stream};
 use super::tls::Seen;
-use super::{Outgoing, Sender, Target, exchange};
+use super::{By, Outgoing, Sender, Target, exchange};
+use crate::deliver::mail;
 use crate::deliver::outcome::Failure;
 use crate::model::attempt::{Cause, Outcome};
 use crate::model::time::Timestamp;
@@ -44,7 +45,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = ProbeStep)]
 pub struct Step {
-    /// `url`, `dns`, `guard`, `connect`, `tls`, `http`.
+    /// `url`, `dns`, `guard`, `connect`, `tls`, `http`; for mail `url`, `connect`, `smtp`.
     pub step: &'static str,
     pub outcome: Verdict,
     pub duration_us: u64,
@@ -84,11 +85,17 @@ pub struct Probe {
 
 /// Every step, in order.
 const STEPS: [&str; 6] = ["url", "dns", "guard", "connect", "tls", "http"];
+/// Every step of mail: the way to the server is the operator's to look at.
+const STEPS_OF_MAIL: [&str; 3] = ["url", "connect", "smtp"];
 
 impl Sender {
     /// Goes the way to a URL, as far as it leads.
     pub async fn probe(&self, url: &Url) -> Probe {
         let mut way = Way {
+            all: match mail::is_mail(url) {
+                true => &STEPS_OF_MAIL,
+                false => &STEPS,
+            },
             until: Instant::now() + PROBE_MAX,
             since: Instant::now(),
             probe: Probe::default(),
@@ -98,7 +105,7 @@ impl Sender {
             way.fail(failure);
         }
         let done = way.probe.steps.len();
-        for step in &STEPS[done..] {
+        for step in &way.all[done..] {
             way.skip(step, "an earlier step failed");
         }
         way.probe
@@ -108,8 +115,13 @@ impl Sender {
         let target = self
             .target(url)
             .map_err(|error| Failure::refused(error.to_string()))?;
+        if let By::Mail(mailto) = &target.by {
+            way.pass("url", format!("mail to {}", mailto.to.len()));
+            return self.go_to_mail(way).await;
+        }
         way.pass("url", describe(url));
-        let stream = match target.is_local || self.wire.is_some() {
+        let is_local = matches!(target.by, By::Local);
+        let stream = match is_local || self.wire.is_some() {
             true => {
                 for step in &STEPS[1..5] {
                     way.skip(step, "the way does not lead over the network");
@@ -121,6 +133,15 @@ impl Sender {
         let answer = way.within(self.head(&target, stream)).await?;
         way.probe.status = Some(answer);
         way.pass("http", format!("HEAD was answered with {answer}"));
+        Ok(())
+    }
+
+    /// No mail is sent: the server is only asked whether it would take one of this relay.
+    async fn go_to_mail(&self, way: &mut Way) -> Result<(), Failure> {
+        let stream = way.within(self.open_mail()).await?;
+        way.pass("connect", "connected to the mail server");
+        way.within(self.try_mail(stream)).await?;
+        way.pass("smtp", "the mail server lets the relay in");
         Ok(())
     }
 
@@ -210,6 +231,8 @@ impl Sender {
 
 /// A way that is being gone.
 struct Way {
+    /// The steps of it.
+    all: &'static [&'static str],
     until: Instant,
     /// When the step under way began.
     since: Instant,
@@ -236,7 +259,7 @@ impl Way {
 
     /// The step under way is the first that is not over.
     fn fail(&mut self, failure: Failure) {
-        let step = STEPS.get(self.probe.steps.len()).copied().unwrap_or("http");
+        let step = self.all.get(self.probe.steps.len()).copied().unwrap_or("http");
         let outcome = Outcome::from(failure);
         self.probe.error_class = outcome.class();
         let detail = match outcome {

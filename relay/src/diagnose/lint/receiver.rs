@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Found, Severity};
 use crate::deliver::address::LOCAL_SCHEME;
+use crate::deliver::mail::is_mail;
 use crate::diagnose::{Facts, Surroundings};
 use crate::model::policy::PLAIN_HTTP;
 
@@ -67,7 +68,8 @@ pub(super) fn certificate(facts: &Facts, around: &Surroundings) -> Option<Found>
 
 pub(super) fn slow(facts: &Facts, around: &Surroundings) -> Option<Found> {
     let mut durations = facts.activity.durations.clone();
-    if durations.len() < ATTEMPTS_MIN {
+    // Mail takes its time, and nobody waits for it.
+    if durations.len() < ATTEMPTS_MIN || is_mail(&facts.endpoint.url) {
         return None;
     }
     durations.sort_unstable();
@@ -89,7 +91,8 @@ pub(super) fn slow(facts: &Facts, around: &Surroundings) -> Option<Found> {
 /// The relay signs always; whether the receiver looks is known only once somebody has sent it
 /// something forged.
 pub(super) fn signature(facts: &Facts, _: &Surroundings) -> Option<Found> {
-    if facts.endpoint.is_polled || facts.endpoint.url.scheme() == LOCAL_SCHEME {
+    let url = &facts.endpoint.url;
+    if facts.endpoint.is_polled || url.scheme() == LOCAL_SCHEME || is_mail(url) {
         return None;
     }
     match facts.refuses_forgeries {
@@ -185,6 +188,7 @@ mod tests {
             (URL, None, vec!["signature_unchecked"]),
             ("http://a.example", Some(true), vec!["plain_http"]),
             ("inspector://abc", None, vec![]),
+            ("mailto:ops@acme.example", None, vec![]),
         ] {
             let mut facts = facts(1, url);
             facts.refuses_forgeries = refuses;

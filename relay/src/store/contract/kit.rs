@@ -105,6 +105,7 @@ pub(super) fn attempt(number: u32, ms: u64, status: u16) -> Attempt {
             excerpt: "ok".to_owned(),
             retry_after_ms: None,
             declined: false,
+            by_mail: false,
         },
         plugins: Vec::new(),
         log: Vec::new(),

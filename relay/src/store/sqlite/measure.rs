@@ -78,6 +78,7 @@ fn success(event: &Event) -> Record {
             excerpt: String::new(),
             retry_after_ms: None,
             declined: false,
+            by_mail: false,
         },
         plugins: Vec::new(),
         log: Vec::new(),

@@ -81,6 +81,7 @@ fn record(new: &NewEvent, number: usize) -> Record {
                 excerpt: "busy".to_owned(),
                 retry_after_ms: None,
                 declined: false,
+                by_mail: false,
             },
         ),
         1 => (
@@ -97,6 +98,7 @@ fn record(new: &NewEvent, number: usize) -> Record {
                 excerpt: String::new(),
                 retry_after_ms: None,
                 declined: false,
+                by_mail: false,
             },
         ),
     };

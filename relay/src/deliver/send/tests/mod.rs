@@ -74,6 +74,7 @@ async fn a_request_arrives_as_it_was_made_and_its_answer_is_told() {
         excerpt: "later".to_owned(),
         retry_after_ms: Some(7000),
         declined: false,
+        by_mail: false,
     };
     assert_eq!(outcome, expected);
     let request = receiver.requests().remove(0);
