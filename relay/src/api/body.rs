@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(flaw.message, words, "{body}");
             assert_eq!((problem.status, problem.code), (400, "bad_body"));
         }
-        for body in ["{", "{} x", "\u{7f}"] {
+        for body in ["{", "{\"name\": \"a\"} x", "\u{7f}"] {
             let problem = read::<Shape>(body.as_bytes()).expect_err(body);
             assert_eq!(&*problem.errors[0].code, "invalid_json", "{body}");
         }
