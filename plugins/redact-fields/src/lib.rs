@@ -1,11 +1,9 @@
 //! Drops, masks or hashes fields of JSON payloads.
 
-mod pattern;
-mod repeated;
-
-use pattern::Pattern;
 use relay_sdk::crypto::{Digest, Encoding};
+use relay_sdk::pattern::{self, Pattern};
 use relay_sdk::prelude::*;
+use relay_sdk::repeated;
 use serde::Deserialize;
 
 /// What stands in for a masked object or array, whose text would tell its shape.

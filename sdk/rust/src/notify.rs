@@ -35,6 +35,11 @@ impl<T> Rule<T> {
         let holds = |rule: &&Self| rule.of.text(event).is_some_and(|value| rule.is.contains(&value));
         rules.iter().find(holds).map(|rule| &rule.then)
     }
+
+    /// What it chooses if it holds.
+    pub fn then(&self) -> &T {
+        &self.then
+    }
 }
 
 /// Escapes what Markdown reads as markup, so that a value stays text: it cannot hide where a

@@ -215,6 +215,24 @@ impl Template {
         Some(self.render_with(event, escape)).filter(|text| !text.trim().is_empty())
     }
 
+    /// The variable that it consists of, if it is one and nothing else, not even a default.
+    pub fn only_variable(&self) -> Option<&Variable> {
+        let is_blank = |piece: &Piece| matches!(piece, Piece::Text(text) if text.is_empty());
+        match self.pieces.as_slice() {
+            [before, Piece::Variable { variable, otherwise }, after]
+                if is_blank(before) && is_blank(after) && otherwise.is_empty() =>
+            {
+                Some(variable)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is the same for every event.
+    pub fn is_literal(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
     /// The text without its variables.
     pub fn literal_text(&self) -> String {
         let literal = |piece: &'_ Piece| match piece {

@@ -89,6 +89,13 @@ impl Host {
         self
     }
 
+    /// Says which delivery it is.
+    #[must_use]
+    pub fn delivery(mut self, id: impl Into<String>) -> Self {
+        self.context.delivery = Some(id.into());
+        self
+    }
+
     /// Says which attempt it is.
     #[must_use]
     pub fn attempt(mut self, number: u32) -> Self {

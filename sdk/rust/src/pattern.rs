@@ -1,29 +1,30 @@
-//! JSON Pointers in which `*` stands for every element or member.
+//! JSON Pointers in which `*` stands for every element or member: `/items/*/price`.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-use relay_sdk::{Edits, Event};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::repeated;
+use crate::{Edits, Event, repeated};
 
 /// A JSON Pointer, perhaps with steps `*`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Pattern(String);
+pub struct Pattern(String);
 
 /// A value that a pattern leads to.
-pub(crate) struct Found {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
     /// Its JSON Pointer.
-    pub(crate) at: String,
-    pub(crate) json: String,
+    pub at: String,
+    /// The value as JSON text.
+    pub json: String,
 }
 
 impl Pattern {
     /// Every value that it leads to. Without a `*` only that value is copied from the payload.
-    pub(crate) fn values(&self, event: &Event) -> Vec<Found> {
+    pub fn values(&self, event: &Event) -> Vec<Found> {
         let Some((stem, rest)) = self.split() else {
             let found = event.data().value(&self.0).map(|json| Found {
                 at: self.0.clone(),
@@ -47,7 +48,7 @@ impl Pattern {
 
     /// Adds the edits after which of every name that comes twice on the way, or behind a `*`, the last
     /// member alone is there. They change nothing else, and where nothing comes twice nothing at all.
-    pub(crate) fn single_out(&self, event: &Event, edits: Edits) -> Edits {
+    pub fn single_out(&self, event: &Event, edits: Edits) -> Edits {
         let stem = self.split().map_or(self.0.as_str(), |(stem, _)| stem);
         let Some(json) = event.data().value(stem) else {
             // Nothing is there; on the way to it the relay takes away what comes twice.
@@ -83,7 +84,7 @@ impl fmt::Display for Pattern {
 
 /// Pointers of values to take out, in an order in which none moves another: the last element
 /// of an array first, and a value before what it lies in.
-pub(crate) fn in_order_of_removal(patterns: &[Pattern], event: &Event) -> Vec<String> {
+pub fn in_order_of_removal(patterns: &[Pattern], event: &Event) -> Vec<String> {
     let mut pointers: Vec<String> = patterns
         .iter()
         .flat_map(|pattern| pattern.pointers(event))
@@ -165,10 +166,10 @@ fn escaped(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use relay_sdk::json;
-    use relay_sdk::testing::{Host, event};
+    use serde_json::json;
 
     use super::*;
+    use crate::testing::{Host, event};
 
     #[test]
     fn patterns_lead_to_every_value() {

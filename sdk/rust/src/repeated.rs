@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Whether some object within a JSON text has two members of one name; `None` if it is no JSON.
-pub(crate) fn is_in(json: &str) -> Option<bool> {
+pub fn is_in(json: &str) -> Option<bool> {
     serde_json::from_str::<Repeats>(json)
         .ok()
         .map(|Repeats(found)| found)
