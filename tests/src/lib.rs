@@ -6,7 +6,9 @@
 
 pub mod bench;
 pub mod binary;
+pub mod catalogue;
 pub mod client;
+pub mod fixture;
 pub mod fuzz;
 pub mod disk;
 pub mod egress_proxy;

@@ -98,9 +98,11 @@ impl Options {
     }
 }
 
-/// The other processes of a benchmark: this program again.
+/// What else it does; mostly the other processes of a benchmark, which are this program again.
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// Measures the stock plugins and writes docs/plugins.md
+    Catalogue,
     /// Receives deliveries and notes when they came
     #[command(hide = true)]
     Receiver(receiver::Options),
@@ -120,6 +122,7 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.role {
         None => on_one_thread(bench(&arguments.options)),
+        Some(Role::Catalogue) => on_one_thread(catalogue()).map(|()| Verdict::Sound),
         Some(Role::Receiver(options)) => on_one_thread(receiver::run(options)).map(|()| Verdict::Sound),
         Some(Role::Generate(options)) => on_one_thread(generate::run(options)).map(|()| Verdict::Sound),
         Some(Role::Ask(options)) => on_one_thread(ask::run(options)).map(|()| Verdict::Sound),
@@ -150,6 +153,14 @@ async fn bench(options: &Options) -> anyhow::Result<Verdict> {
         _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
         _ = terminate.recv() => anyhow::bail!("terminated"),
     }
+}
+
+/// Writes the page that lists the stock plugins, measured by this build.
+async fn catalogue() -> anyhow::Result<()> {
+    let path = crate::catalogue::path();
+    std::fs::write(&path, crate::catalogue::measured().await?)?;
+    complain(&format!("wrote {}", path.display()));
+    Ok(())
 }
 
 fn on_one_thread<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

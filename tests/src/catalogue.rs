@@ -1,0 +1,172 @@
+//! The page that lists the stock plugins, made from the components themselves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use relay::plugins::{Inspection, Plugins, stock};
+
+use crate::fixture::{self, Ready};
+
+/// By how much a component may be larger or smaller than the page says: compilers differ.
+const SIZE_TOLERANCE: f64 = 0.15;
+/// Calls before it counts, and calls that count.
+const WARM_UP: usize = 500;
+const CALLS: usize = 2_000;
+/// Interfaces that every plugin has.
+const BASIC: [&str; 5] = ["types", "call", "payload", "log", "config"];
+/// Stands for a cost that nobody has measured yet.
+const UNKNOWN: &str = "–";
+
+const HEAD: &str = "\
+# Plugins that come with the relay
+
+They are in the program: name one in the `plugins` of an endpoint or source, no file needed. Each links
+to its page, with its configuration and one event before and after; `relay plugin inspect NAME` shows
+the same in a terminal. [Your own](writing-plugins.md) stand beside them.
+
+";
+
+const TAIL: &str = "
+- Hooks: `authenticate` lets requests into a source, `filter` keeps or drops an event, `transform` makes
+  something else of it. `setup` looks at a configuration when it is saved.
+- Powers: what a plugin may ask of the relay beyond the event, its configuration and the log. `secrets`
+  and `crypto` reach the secrets that it was granted and no others; `state` is small durable state, its
+  own for each endpoint or source. None opens connections or files.
+- Size: of the component. Compiled for the machine it takes two to three times as much memory, once,
+  however many endpoints use it.
+- A call: the median of 2,000 calls in a row on one event of its fixtures, by an instance that is kept,
+  from the relay's side; most of it is reading and writing JSON. On two shared virtual cores of an Intel
+  Xeon; [performance.md](performance.md) has whole paths.
+
+This page is made by `relay-bench catalogue`; a test holds it against the components.
+";
+
+/// Where the page is.
+pub fn path() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/plugins.md"))
+}
+
+/// The page, every plugin measured anew.
+///
+/// # Errors
+/// If the folder for compiled code cannot be made.
+pub async fn measured() -> std::io::Result<String> {
+    let cache = tempfile::tempdir()?;
+    let host = fixture::host(cache.path());
+    let mut lines = Vec::new();
+    for (name, found) in inspected() {
+        let cost = cost(&host, name).await;
+        lines.push(line(name, &found, &kibibytes(found.size), &micros(cost)));
+    }
+    Ok(page(&lines))
+}
+
+/// The page as it should be: its own costs, and its own sizes as far as they are nearly right.
+pub fn corrected(present: &str) -> String {
+    let known: BTreeMap<&str, (&str, &str)> = present.lines().filter_map(figures).collect();
+    let lines: Vec<String> = inspected()
+        .map(|(name, found)| {
+            let (size, cost) = known.get(name).copied().unwrap_or_default();
+            let true_size = kibibytes(found.size);
+            let size = if is_near(size, found.size) {
+                size
+            } else {
+                &true_size
+            };
+            line(name, &found, size, if cost.is_empty() { UNKNOWN } else { cost })
+        })
+        .collect();
+    page(&lines)
+}
+
+fn inspected() -> impl Iterator<Item = (&'static str, Inspection)> {
+    stock::names().map(|name| {
+        let component = stock::find(name).unwrap_or_default();
+        let found = Plugins::inspect(component, name).expect("stock plugins can be inspected");
+        (name, found)
+    })
+}
+
+fn page(lines: &[String]) -> String {
+    let table = "| plugin | what it does | hooks | powers | secrets | size | a call |\n|---|---|---|---|---|---|---|\n";
+    format!("{HEAD}{table}{}{TAIL}", lines.concat())
+}
+
+fn line(name: &str, found: &Inspection, size: &str, cost: &str) -> String {
+    let powers = found
+        .powers
+        .iter()
+        .map(String::as_str)
+        .filter(|power| !BASIC.contains(power));
+    let quoted = |names: Vec<&str>| {
+        let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        quoted.join(", ")
+    };
+    format!(
+        "| [{name}](../plugins/{name}/README.md) | {} | {} | {} | {} | {size} | {cost} |\n",
+        found.manifest.description.as_deref().unwrap_or_default(),
+        quoted(found.hooks.names().collect()),
+        quoted(powers.collect()),
+        quoted(found.manifest.secrets.iter().map(String::as_str).collect()),
+    )
+}
+
+/// Name, size and cost in a line of the table.
+fn figures(line: &str) -> Option<(&str, (&str, &str))> {
+    let (name, _) = line.strip_prefix("| [")?.split_once(']')?;
+    let mut cells = line.trim_end_matches([' ', '|']).rsplit('|').map(str::trim);
+    let (cost, size) = (cells.next()?, cells.next()?);
+    Some((name, (size, cost)))
+}
+
+fn kibibytes(bytes: usize) -> String {
+    format!("{} KiB", bytes.div_ceil(1 << 10))
+}
+
+fn is_near(shown: &str, bytes: usize) -> bool {
+    let shown: f64 = shown
+        .strip_suffix(" KiB")
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default();
+    let bytes = bytes as f64 / 1_024.0;
+    (shown - bytes).abs() <= bytes * SIZE_TOLERANCE
+}
+
+fn micros(cost: Option<Duration>) -> String {
+    let Some(cost) = cost else {
+        return UNKNOWN.to_owned();
+    };
+    let micros = cost.as_secs_f64() * 1e6;
+    format!("{micros:.0} µs")
+}
+
+/// What a call costs, by the first fixture in which the plugin does its work.
+async fn cost(host: &Plugins, plugin: &str) -> Option<Duration> {
+    let works = ["emit", "keep", "accept"];
+    for key in works {
+        for (_, fixture) in fixture::fixtures(plugin) {
+            if fixture.expect.get(key).is_none() {
+                continue;
+            }
+            if let Ok(ready) = fixture.ready(host, plugin).await {
+                return Some(median(&ready).await);
+            }
+        }
+    }
+    None
+}
+
+async fn median(ready: &Ready) -> Duration {
+    for _ in 0..WARM_UP {
+        drop(ready.call().await);
+    }
+    let mut costs = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let begin = Instant::now();
+        drop(ready.call().await);
+        costs.push(begin.elapsed());
+    }
+    costs.sort_unstable();
+    costs[CALLS / 2]
+}
