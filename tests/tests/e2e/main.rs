@@ -32,6 +32,7 @@ mod config;
 mod plugins;
 mod plugins_api;
 mod stock;
+mod catalogue;
 mod calls;
 mod log;
 mod search;
