@@ -34,10 +34,19 @@ impl Manifest {
 struct PluginFile {
     name: Option<String>,
     description: Option<String>,
+    /// For `relay plugin`, which has plugins in several languages to build.
+    language: Option<Language>,
     #[serde(default)]
     reuse: bool,
     #[serde(default)]
     secrets: Vec<String>,
+}
+
+/// The language of what is compiled here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Language {
+    Rust,
 }
 
 /// What the relay reads.
@@ -74,6 +83,7 @@ fn section(plugin: Option<&str>, schema: Option<&str>) -> Result<String, String>
         .transpose()
         .map_err(|error| format!("{PLUGIN}: {error}"))?
         .unwrap_or_default();
+    let (None | Some(Language::Rust)) = plugin.language;
     let config: Option<Value> = schema
         .map(serde_json::from_str)
         .transpose()
@@ -116,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_the_files_say_is_what_the_relay_reads() {
-        let plugin = "name = \"tidy\"\ndescription = \"Tidies.\"\nreuse = true\nsecrets = [\"token\"]";
+        let plugin = "name = \"tidy\"\nlanguage = \"rust\"\ndescription = \"Tidies.\"\nreuse = true\nsecrets = [\"token\"]";
         let section = section(Some(plugin), Some("{ \"type\": \"object\" }")).unwrap();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
@@ -141,6 +151,7 @@ mod tests {
                 .unwrap_err()
                 .contains("plugin.toml: ")
         );
+        assert!(section(Some("language = \"cobol\""), None).is_err());
         assert!(
             section(None, Some("{"))
                 .unwrap_err()

@@ -7,9 +7,9 @@ use std::{env, fs};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::apply::{Sent, Transformed};
+use super::apply::{Replied, Sent, Transformed};
 use super::host::Host;
-use super::sample::{SampleEvent, SampleRequest, event, request};
+use super::sample::{SampleAnswer, SampleEvent, SampleRequest, answer, event, request};
 use crate::{Decision, Fault, Outcome, Plugin, Problem, Verdict};
 
 /// Runs every fixture of the crate under test, `tests/*.json`.
@@ -26,8 +26,8 @@ use crate::{Decision, Fault, Outcome, Plugin, Problem, Verdict};
 /// }
 /// ```
 ///
-/// A fixture says which `hook` it is for, the `event` (or `request`), the `config`, the granted
-/// `secrets`, and what to `expect`:
+/// A fixture says which `hook` it is for, the `event` (or `request`, and for `respond` the `answer`),
+/// the `config`, the granted `secrets`, and what to `expect`:
 ///
 /// ```json
 /// {
@@ -45,6 +45,7 @@ use crate::{Decision, Fault, Outcome, Plugin, Problem, Verdict};
 /// | `{"emit": [{"data": …, "headers": …, "attributes": …}]}` | these messages, with at least these headers and attributes; `data_text` for what is not JSON |
 /// | `{"fault": "invalid", "message": "…"}` | a fault of this case, with this text in it |
 /// | `{"accept": true}`, `{"reject": 401}` | the verdict of `authenticate` |
+/// | `{"reply": {"status": 200, "data": …, "headers": …}}` | what `respond` makes of the answer |
 /// | `{"problems": [{"at": "/x", "message": "…"}]}` | what `check` finds |
 ///
 /// # Panics
@@ -83,6 +84,7 @@ struct Fixture {
     hook: Hook,
     event: Option<EventPart>,
     request: Option<RequestPart>,
+    answer: Option<AnswerPart>,
     #[serde(default = "empty")]
     config: Value,
     #[serde(default)]
@@ -96,6 +98,7 @@ enum Hook {
     Authenticate,
     Filter,
     Transform,
+    Respond,
     Check,
 }
 
@@ -126,8 +129,23 @@ struct RequestPart {
     body: String,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnswerPart {
+    #[serde(default = "ok")]
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    data: Option<Value>,
+    data_text: Option<String>,
+}
+
 fn empty() -> Value {
     json!({})
+}
+
+fn ok() -> u16 {
+    200
 }
 
 fn run<P: Plugin>(path: &Path) -> Result<(), String> {
@@ -166,11 +184,16 @@ impl Fixture {
             .request
             .map(RequestPart::sample)
             .ok_or("the fixture has no request");
+        let answer = self
+            .answer
+            .map(AnswerPart::sample)
+            .ok_or("the fixture has no answer");
         Ok(match self.hook {
             Hook::Check => problems(&host.check::<P>()),
             Hook::Authenticate => host.authenticate::<P>(request?).map_or_else(fault, verdict),
             Hook::Filter => host.filter::<P>(event?).map_or_else(fault, decision),
             Hook::Transform => host.transform::<P>(event?).map_or_else(fault, transformed),
+            Hook::Respond => host.respond::<P>(event?, answer?).map_or_else(fault, replied),
         })
     }
 }
@@ -203,6 +226,18 @@ impl RequestPart {
         self.headers
             .into_iter()
             .fold(sample, |sample, (name, value)| sample.header(name, value))
+    }
+}
+
+impl AnswerPart {
+    fn sample(self) -> SampleAnswer {
+        let data = self.data.map(|data| data.to_string());
+        let body = self.data_text.or(data).unwrap_or_default();
+        self.headers
+            .into_iter()
+            .fold(answer(self.status).body(body), |sample, (name, value)| {
+                sample.header(name, value)
+            })
     }
 }
 
@@ -240,6 +275,12 @@ fn transformed(transformed: Transformed) -> Value {
     }
 }
 
+fn replied(replied: Replied) -> Value {
+    let mut reply = message(&replied.message);
+    reply["status"] = json!(replied.status);
+    json!({ "reply": reply })
+}
+
 fn message(sent: &Sent) -> Value {
     let data: Value = serde_json::from_slice(&sent.body).unwrap_or_default();
     let object = |fields: &[(String, String)]| fields.iter().cloned().collect::<BTreeMap<_, _>>();
@@ -261,12 +302,16 @@ fn agrees(expected: &Value, result: &Value) -> bool {
     members(expected).all(|(name, expected)| match name {
         "drop" | "message" => contains(expected, &result[name]),
         "problems" => pairs(expected, &result[name], agrees),
-        "emit" => pairs(expected, &result[name], |expected, result| {
-            members(expected).all(|(name, expected)| match name {
-                "headers" | "attributes" => members(expected).all(|(key, value)| result[name][key] == *value),
-                _ => result[name] == *expected,
-            })
-        }),
+        "emit" => pairs(expected, &result[name], agrees_in_parts),
+        "reply" => agrees_in_parts(expected, &result[name]),
+        _ => result[name] == *expected,
+    })
+}
+
+/// The same of a message: it may have more headers and attributes than are asked for.
+fn agrees_in_parts(expected: &Value, result: &Value) -> bool {
+    members(expected).all(|(name, expected)| match name {
+        "headers" | "attributes" => members(expected).all(|(key, value)| result[name][key] == *value),
         _ => result[name] == *expected,
     })
 }
