@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use relay::plugins::{Inspection, Plugins, stock};
+use relay::model::id::DeliveryId;
+use relay::model::plugin::OnFault;
+use relay::plugins::fixtures::Fixture;
+use relay::plugins::{AuthRequest, Bound, Call, Chain, Inspection, Plugins, stock};
 
-use crate::fixture::{self, Ready};
+use crate::stock::{Workbench, fixtures};
 
 /// By how much a component may be larger or smaller than the page says: compilers differ.
 const SIZE_TOLERANCE: f64 = 0.15;
@@ -52,11 +56,10 @@ pub fn path() -> PathBuf {
 /// # Errors
 /// If the folder for compiled code cannot be made.
 pub async fn measured() -> std::io::Result<String> {
-    let cache = tempfile::tempdir()?;
-    let host = fixture::host(cache.path());
+    let workbench = Workbench::new()?;
     let mut lines = Vec::new();
     for (name, found) in inspected() {
-        let cost = cost(&host, name).await;
+        let cost = cost(&workbench, name).await;
         lines.push(line(name, &found, &kibibytes(found.size), &micros(cost)));
     }
     Ok(page(&lines))
@@ -142,31 +145,61 @@ fn micros(cost: Option<Duration>) -> String {
 }
 
 /// What a call costs, by the first fixture in which the plugin does its work.
-async fn cost(host: &Plugins, plugin: &str) -> Option<Duration> {
+async fn cost(workbench: &Workbench, plugin: &str) -> Option<Duration> {
     let works = ["emit", "keep", "accept"];
+    let trial = workbench.trial(plugin);
     for key in works {
-        for (_, fixture) in fixture::fixtures(plugin) {
-            if fixture.expect.get(key).is_none() {
+        for (_, fixture) in fixtures(plugin) {
+            let expected = fixture.expect.as_ref()?;
+            if expected.get(key).is_none() {
                 continue;
             }
-            if let Ok(ready) = fixture.ready(host, plugin).await {
-                return Some(median(&ready).await);
+            if let Ok(Ok(bound)) = trial.bind(&fixture, true).await {
+                return Some(median(&fixture, bound).await);
             }
         }
     }
     None
 }
 
-async fn median(ready: &Ready) -> Duration {
-    for _ in 0..WARM_UP {
-        drop(ready.call().await);
-    }
+async fn median(fixture: &Fixture, bound: Bound) -> Duration {
     let mut costs = Vec::with_capacity(CALLS);
-    for _ in 0..CALLS {
-        let begin = Instant::now();
-        drop(ready.call().await);
-        costs.push(begin.elapsed());
+    for round in 0..WARM_UP + CALLS {
+        let took = call(fixture, &bound).await;
+        if round >= WARM_UP {
+            costs.push(took);
+        }
     }
     costs.sort_unstable();
     costs[CALLS / 2]
+}
+
+/// Makes the call that a fixture describes; how long it took.
+async fn call(fixture: &Fixture, bound: &Bound) -> Duration {
+    if let Some(request) = &fixture.request {
+        let headers = request.headers();
+        let asked = AuthRequest {
+            method: &request.method,
+            path: &request.path,
+            query: &request.query,
+            remote: None,
+            headers: &headers,
+            body: request.body(),
+        };
+        let begin = Instant::now();
+        drop(bound.authenticate(&asked).await);
+        return begin.elapsed();
+    }
+    let Some(event) = fixture.event.as_ref().map(|given| Arc::new(given.event())) else {
+        return Duration::ZERO;
+    };
+    let chain = Chain::new(vec![bound.clone()], OnFault::DeadLetter);
+    let call = Call {
+        source: None,
+        delivery: Some(DeliveryId::from_raw(1)),
+        attempt: 1,
+    };
+    let begin = Instant::now();
+    drop(chain.run(&event, call).await);
+    begin.elapsed()
 }

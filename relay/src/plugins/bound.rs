@@ -35,6 +35,8 @@ pub(super) struct Inner {
     pub(super) digest: blake3::Hash,
     /// Where instances wait, if the author allows that.
     pub(super) pool: Option<Arc<Pool>>,
+    /// The hooks that may be called.
+    pub(super) hooks: Hooks,
 }
 
 impl std::fmt::Debug for Bound {
@@ -67,7 +69,20 @@ impl Bound {
 
     /// The hooks that it has.
     pub fn hooks(&self) -> Hooks {
-        self.0.code.hooks.present()
+        self.0.hooks
+    }
+
+    /// The same plugin with no hooks but these, for whoever looks at one of them by itself.
+    #[must_use]
+    pub fn only(&self, hooks: Hooks) -> Self {
+        Self(Arc::new(Inner {
+            runtime: self.0.runtime.clone(),
+            code: self.0.code.clone(),
+            grants: self.0.grants.clone(),
+            digest: self.0.digest,
+            pool: self.0.pool.clone(),
+            hooks: self.0.hooks.and(hooks),
+        }))
     }
 
     /// Decides whether a request to a source is genuine. Whatever goes wrong is a
@@ -178,6 +193,7 @@ impl Bound {
             }),
             digest: self.0.digest,
             pool: None,
+            hooks: self.0.hooks,
         }))
     }
 

@@ -117,6 +117,18 @@ impl Library {
         Ok(loaded)
     }
 
+    /// A component at hand.
+    pub(super) async fn load_component(
+        self: &Arc<Self>,
+        name: &str,
+        bytes: Bytes,
+    ) -> Result<Loaded, BindError> {
+        let wanted = name.to_owned();
+        let read = move |library: &Self| library.read(&wanted, bytes);
+        let (bytes, inspection) = self.reading(name, read).await?;
+        self.ready(name, bytes, inspection).await
+    }
+
     /// Finds out whether a component can be used, and what it says about itself. Its code is kept
     /// in the cache.
     pub(super) async fn examine(

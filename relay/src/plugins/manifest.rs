@@ -80,6 +80,24 @@ impl Hooks {
         .filter_map(|(is_there, name)| is_there.then_some(name))
     }
 
+    /// The one of that name, if there is one.
+    pub fn of(name: &str) -> Option<Self> {
+        let mut hooks = Self::default();
+        hooks.add(name).then_some(hooks)
+    }
+
+    /// Those that both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            setup: self.setup && other.setup,
+            authenticate: self.authenticate && other.authenticate,
+            filter: self.filter && other.filter,
+            transform: self.transform && other.transform,
+            respond: self.respond && other.respond,
+        }
+    }
+
     fn add(&mut self, name: &str) -> bool {
         match name {
             "setup" => self.setup = true,

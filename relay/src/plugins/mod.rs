@@ -9,6 +9,7 @@
 //! - [`Plugins::examine`] says whether a component can be used at all.
 //! - [`Chain::run`] sends an event through the plugins of an endpoint or source.
 //! - [`Bound::authenticate`] asks one plugin whether a request is genuine.
+//! - [`fixtures`] are tests of a plugin as files, and how they are run.
 //!
 //! Inside: `manifest` reads a component without running it, `library` finds it and `compile`
 //! compiles it,
@@ -37,6 +38,7 @@ mod doors;
 mod edits;
 mod engine;
 mod fault;
+pub mod fixtures;
 #[cfg(feature = "testing")]
 pub mod fuzz;
 mod instance;
@@ -257,6 +259,21 @@ impl Plugins {
         self.bind_to(loaded.await?, used, owner).await
     }
 
+    /// The same with a component at hand, whatever there is of that name: for programs that try
+    /// one out.
+    ///
+    /// # Errors
+    /// As [`Plugins::bind`].
+    pub async fn bind_component(
+        &self,
+        component: Bytes,
+        used: &PluginUse,
+        owner: Owner,
+    ) -> Result<Bound, BindError> {
+        let loaded = self.0.library.load_component(&used.name, component).await?;
+        self.bind_to(loaded, used, owner).await
+    }
+
     async fn bind_to(&self, loaded: Loaded, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
         let shared = &*self.0;
         let manifest = &loaded.inspection.manifest;
@@ -287,6 +304,7 @@ impl Plugins {
         });
         let bound = Bound(Arc::new(bound::Inner {
             runtime: shared.runtime.clone(),
+            hooks: loaded.code.hooks.present(),
             code: loaded.code,
             grants: Arc::new(grants),
             digest: loaded.digest,

@@ -1,0 +1,69 @@
+//! The stock plugins, ready to be tried out with the fixtures beside them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use relay::clock::{Clock, SystemClock};
+use relay::model::plugin::Limits;
+use relay::plugins::fixtures::{Fixture, Trial};
+use relay::plugins::{Plugins, Settings, stock};
+use relay::store::memory::MemoryStore;
+use tempfile::TempDir;
+
+/// A machine that runs tests is busy: a plugin's share of it may come late.
+const TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A host, which keeps what it compiles as long as it lives.
+pub struct Workbench {
+    plugins: Plugins,
+    state: Arc<MemoryStore>,
+    clock: Arc<dyn Clock>,
+    _cache: TempDir,
+}
+
+impl Workbench {
+    /// One with an empty cache.
+    ///
+    /// # Errors
+    /// The folder for compiled code cannot be made.
+    pub fn new() -> std::io::Result<Self> {
+        let cache = tempfile::tempdir()?;
+        let (state, clock): (_, Arc<dyn Clock>) = (Arc::new(MemoryStore::default()), Arc::new(SystemClock));
+        let settings = Settings::new(cache.path().to_owned());
+        let plugins = Plugins::new(settings, state.clone(), clock.clone()).expect("a host");
+        Ok(Self {
+            plugins,
+            state,
+            clock,
+            _cache: cache,
+        })
+    }
+
+    /// A stock plugin on it.
+    pub fn trial(&self, plugin: &str) -> Trial {
+        Trial {
+            plugins: self.plugins.clone(),
+            state: self.state.clone(),
+            clock: self.clock.clone(),
+            name: plugin.to_owned(),
+            component: Bytes::from_static(stock::find(plugin).expect("it is there")),
+            limits: Limits {
+                time: TIME_MAX,
+                ..Limits::default()
+            },
+        }
+    }
+}
+
+/// The fixtures of a stock plugin, in the order of their files' names.
+pub fn fixtures(plugin: &str) -> Vec<(PathBuf, Fixture)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../plugins")
+        .join(plugin)
+        .join("tests");
+    let fixtures = Fixture::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!fixtures.is_empty(), "{plugin} has no fixture");
+    fixtures
+}
