@@ -15,6 +15,7 @@ mod installed;
 mod paths;
 mod plan;
 mod plugins;
+mod components;
 mod schema;
 mod secrets;
 mod shelf;

@@ -545,7 +545,7 @@ fn why(error: &BindError) -> String {
 }
 
 /// The version that a pin stands for.
-fn one_of(own: &Own, pin: &Pin) -> Result<Version, PluginRefused> {
+pub(super) fn one_of(own: &Own, pin: &Pin) -> Result<Version, PluginRefused> {
     match own.fitting(pin).as_slice() {
         [one] => Ok(*one),
         [] => Err(PluginRefused::UnknownVersion),

@@ -174,6 +174,13 @@ impl Library {
         one.await.ok().flatten()
     }
 
+    /// The bytes of the one of that name.
+    pub(super) async fn component_of(self: &Arc<Self>, name: &str) -> Result<Bytes, BindError> {
+        let wanted = name.to_owned();
+        self.reading(name, move |library: &Self| library.find(&wanted))
+            .await
+    }
+
     /// Where the plugin of that name is, if the operator has one.
     pub(super) fn place(&self, name: &str) -> Option<Place> {
         if self.path(name).is_some_and(|path| path.exists()) {

@@ -333,6 +333,14 @@ impl Plugins {
         self.0.library.offered_as(name).await
     }
 
+    /// The component of the one of that name.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub async fn component(&self, name: &str) -> Result<Bytes, BindError> {
+        self.0.library.component_of(name).await
+    }
+
     /// Where the operator has a plugin of that name, if there is one.
     pub fn place(&self, name: &str) -> Option<Place> {
         self.0.library.place(name)

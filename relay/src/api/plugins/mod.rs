@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
@@ -39,7 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list))
         .routes(routes!(one))
         .routes(routes!(versions, upload))
-        .routes(routes!(delete))
+        .routes(routes!(component, delete))
         .routes(routes!(promote))
         .routes(routes!(roll_back))
 }
@@ -102,6 +104,49 @@ async fn versions(
         data: ShownVersion::all_of(&usable),
         next_cursor: None,
     }))
+}
+
+/// Gives the component that a version of a plugin is
+///
+/// Of a plugin that comes with the relay, or is in the operator's folder, there is the one version
+/// that it has now.
+#[utoipa::path(
+    get,
+    path = "/v1/plugins/{name}/versions/{version}",
+    params(
+        ("name" = String, Path),
+        ("version" = String, Path, pattern = "^sha256:[0-9a-f]{12,64}$"),
+    ),
+    responses(
+        (status = 200, body = [u8], content_type = "application/wasm"),
+        (status = 409, description = "`ambiguous_version`"),
+        (status = 422, description = "`unusable_component`: it cannot be read"),
+    )
+)]
+async fn component(
+    Reader(caller): Reader,
+    State(api): State<Api>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Failure> {
+    let (name, pin) = named(path)?;
+    let component = api.manager.component(caller.tenant, &name, &pin).await;
+    let component = component.map_err(|why| refused(why, &name))?;
+    let headers = [
+        (header::CONTENT_TYPE, WASM),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_DISPOSITION, "attachment"),
+    ];
+    Ok((headers, component).into_response())
+}
+
+/// A plugin's name, and the version that is meant.
+fn named(path: Result<Path<(String, String)>, PathRejection>) -> Result<(String, Pin), Failure> {
+    let Path((name, version)) =
+        path.map_err(|error| Problem::new(400, "bad_path", "Bad path", error.body_text()))?;
+    let pin = version
+        .parse()
+        .map_err(|why: NoPin| Problem::not_found(format!("{version:?} {why}")))?;
+    Ok((name, pin))
 }
 
 async fn find(api: &Api, caller: &Caller, name: &str) -> Result<Usable, Failure> {
@@ -262,13 +307,10 @@ async fn roll_back(
 async fn delete(
     Manager(caller): Manager,
     State(api): State<Api>,
-    path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<StatusCode, Failure> {
-    let Path((name, version)) =
-        path.map_err(|error| Problem::new(400, "bad_path", "Bad path", error.body_text()))?;
-    let pin: Pin = version
-        .parse()
-        .map_err(|why: NoPin| Problem::not_found(format!("{version:?} {why}")))?;
+    let (name, pin) = named(path)?;
+    let version = pin.to_string();
     let (manager, wanted, by) = (Arc::clone(&api.manager), name.clone(), caller.by());
     let done = undisturbed(&api, async move {
         manager.delete_version(caller.tenant, &wanted, &pin, by).await
