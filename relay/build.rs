@@ -1,4 +1,5 @@
-//! Compiles the stock plugins to components and lists them for the relay to include.
+//! Compiles the stock plugins to components and lists them, and the files of the SDK, for the relay to
+//! include.
 //!
 //! They are built from source by a second Cargo with a target folder of its own (two Cargos
 //! cannot share one), below the folder of this build so that every profile finds them built.
@@ -35,6 +36,17 @@ const LEAKING_PREFIXES: [&str; 7] = [
     "CARGO_TARGET_",
 ];
 
+/// The plugin that does nothing, which is no stock plugin.
+const NOTHING: &str = "relay-nothing";
+/// What the SDK for Rust is built from.
+const SDK: [&str; 5] = [
+    "sdk/rust/Cargo.toml",
+    "sdk/rust/src",
+    "sdk/rust/macros/Cargo.toml",
+    "sdk/rust/macros/src",
+    "wit",
+];
+
 /// A folder in `plugins/`.
 struct Plugin {
     name: String,
@@ -49,14 +61,42 @@ fn main() -> Result<(), Box<dyn Error>> {
     watch(&root, &plugins);
     let out = PathBuf::from(variable("OUT_DIR"));
     let target = target_folder(&out).join(FOLDER);
-    if !plugins.is_empty() {
-        require_target();
-        build(&root, &target, &plugins);
-    }
+    require_target();
+    build(&root, &target, &plugins);
+    copy(&target, NOTHING, &out)?;
     write_if_changed(
         &out.join("stock.rs"),
         listing(&plugins, &target, &out)?.as_bytes(),
     )?;
+    write_if_changed(&out.join("sdk.rs"), sdk(&root)?.as_bytes())?;
+    Ok(())
+}
+
+/// An expression of type `&[(&str, &str)]`: the files that it takes to build the SDK for Rust, which
+/// go into the program for `relay plugin new`.
+fn sdk(root: &Path) -> Result<String, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for part in SDK {
+        collect(&root.join(part), &mut files)?;
+    }
+    files.sort();
+    let mut rows = String::new();
+    for file in files {
+        let name = file.strip_prefix(root)?.to_string_lossy().into_owned();
+        rows.push_str(&format!("    ({name:?}, include_str!({file:?})),\n"));
+    }
+    Ok(format!("&[\n{rows}]\n"))
+}
+
+/// All files below a folder, or the file itself.
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        collect(&entry?.path(), files)?;
+    }
     Ok(())
 }
 
@@ -88,6 +128,7 @@ fn watch(root: &Path, plugins: &[Plugin]) {
         "sdk/rust/Cargo.toml",
         "sdk/rust/src",
         "sdk/rust/macros/src",
+        "relay/nothing",
         "relay/build.rs",
     ];
     let own = ["Cargo.toml", "plugin.toml", "config.schema.json", "src"];
@@ -138,6 +179,7 @@ fn build(root: &Path, target: &Path, plugins: &[Plugin]) {
     for plugin in plugins {
         cargo.args(["--package", &plugin.name]);
     }
+    cargo.args(["--package", NOTHING]);
     for (name, _) in env::vars_os().filter(|(name, _)| leaks(name)) {
         cargo.env_remove(name);
     }
@@ -155,17 +197,20 @@ fn leaks(name: &OsStr) -> bool {
 /// An expression of type `&[(&str, &[u8])]`. Components are copied out of the shared folder,
 /// which another checkout with the same target folder may write to.
 fn listing(plugins: &[Plugin], target: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
-    let built = target.join(TARGET).join(PROFILE);
     let mut rows = String::new();
     for Plugin { name, .. } in plugins {
-        let copy = out.join(name).with_extension("wasm");
-        write_if_changed(
-            &copy,
-            &fs::read(built.join(name.replace('-', "_")).with_extension("wasm"))?,
-        )?;
+        let copy = copy(target, name, out)?;
         rows.push_str(&format!("    ({name:?}, include_bytes!({copy:?}) as &[u8]),\n"));
     }
     Ok(format!("&[\n{rows}]\n"))
+}
+
+/// Copies a component that was built to where this build alone puts files.
+fn copy(target: &Path, name: &str, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let built = target.join(TARGET).join(PROFILE).join(name.replace('-', "_"));
+    let copy = out.join(name).with_extension("wasm");
+    write_if_changed(&copy, &fs::read(built.with_extension("wasm"))?)?;
+    Ok(copy)
 }
 
 /// Leaves a file alone that is right, so that nothing is compiled for its sake.
