@@ -228,7 +228,7 @@ impl Bound {
         }
     }
 
-    async fn filter_and_transform(
+    pub(super) async fn filter_and_transform(
         &self,
         instance: &mut Instance,
         event: &Working,
@@ -285,7 +285,7 @@ impl Bound {
     }
 
     /// Goes to an instance: a waiting one if there is one, else a fresh one.
-    async fn visit(&self, subject: Subject, origin: Origin) -> Result<Visiting<'_>, Fault> {
+    pub(super) async fn visit(&self, subject: Subject, origin: Origin) -> Result<Visiting<'_>, Fault> {
         let inner = &*self.0;
         let ticking = inner.runtime.ticker.enter();
         let waiting = inner.pool.as_ref().and_then(|pool| pool.take());
@@ -303,20 +303,20 @@ impl Bound {
 }
 
 /// An instance being visited.
-struct Visiting<'b> {
+pub(super) struct Visiting<'b> {
     instance: Instance,
     pool: Option<&'b Pool>,
     _ticking: Ticking<'b>,
 }
 
 impl Visiting<'_> {
-    fn instance(&mut self) -> &mut Instance {
+    pub(super) fn instance(&mut self) -> &mut Instance {
         &mut self.instance
     }
 
     /// Goes away; answers with what is kept of the visit. Without this, as when a visit is called off
     /// in its middle, the instance is taken down.
-    fn leave(mut self) -> Notes {
+    pub(super) fn leave(mut self) -> Notes {
         let (notes, is_fit) = self.instance.leave();
         if is_fit && let Some(pool) = self.pool {
             pool.put(self.instance);

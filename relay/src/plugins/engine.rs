@@ -44,6 +44,8 @@ pub(super) struct Runtime {
     pub(super) ticker: Ticker,
     pub(super) pools: Arc<Pools>,
     pub(super) turns: Turns,
+    /// Whether instructions are counted.
+    pub(super) has_fuel: bool,
     slots: Arc<Semaphore>,
 }
 
@@ -62,6 +64,7 @@ impl Runtime {
             ticker,
             pools,
             turns: Turns::new(),
+            has_fuel: settings.fuel,
             slots,
         })
     }
@@ -95,10 +98,11 @@ fn tidy(pools: Weak<Pools>) -> impl Fn() + Send {
 /// With the pooling allocator if the machine lets it reserve its address space, else without.
 fn engine(settings: &Settings) -> Result<Engine, Error> {
     let mut pooled = config();
+    pooled.consume_fuel(settings.fuel);
     pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
     Engine::new(&pooled).or_else(|error| {
         tracing::warn!(%error, "plugins run without a pool of instances, which makes their calls slower");
-        Engine::new(&config()).map_err(Error::engine)
+        Engine::new(config().consume_fuel(settings.fuel)).map_err(Error::engine)
     })
 }
 

@@ -18,6 +18,7 @@ use super::subject::{Stamps, Subject, Working};
 use super::ticker::TICK;
 use super::v0_1::{Called, EventRecord, HookIndices, Reply, RequestLine, Transformed};
 use super::visit::{Allowance, Grants, Notes, Origin, Visit};
+use super::weigh::Weight;
 use crate::model::attempt::FaultKind;
 
 /// Visits after which an instance is replaced.
@@ -59,6 +60,9 @@ impl Instance {
     ) -> Result<Self, Fault> {
         let slot = runtime.slot().await?;
         let mut store = Store::new(&runtime.engine, Visit::new(grants.clone()));
+        if runtime.has_fuel {
+            store.set_fuel(u64::MAX).map_err(no_count)?;
+        }
         // Armed before anything of the plugin runs.
         let allowance = arm(&mut store);
         store.limiter(|visit| &mut visit.meter);
@@ -101,6 +105,14 @@ impl Instance {
         let memory = self.store.data().meter.memory();
         let is_fit = !self.is_spoiled && self.visits < VISITS_MAX && memory <= self.memory_first * GROWTH_MAX;
         (notes, is_fit)
+    }
+
+    /// What it has taken so far.
+    pub(super) fn weight(&self) -> Weight {
+        Weight {
+            memory_bytes: self.store.data().meter.memory(),
+            fuel: self.store.get_fuel().ok().map(|left| u64::MAX - left),
+        }
     }
 
     /// How long it has waited.
@@ -200,6 +212,13 @@ impl Instance {
             }
         }
     }
+}
+
+fn no_count(error: wasmtime::Error) -> Fault {
+    Fault::new(
+        FaultKind::Unloadable,
+        format!("its instructions cannot be counted: {error:#}"),
+    )
 }
 
 fn arm(store: &mut Store<Visit>) -> Allowance {

@@ -56,6 +56,7 @@ mod ticker;
 mod turns;
 mod v0_1;
 mod visit;
+mod weigh;
 mod wasi;
 mod watch_folder;
 
@@ -65,6 +66,7 @@ pub use doors::{AuthRequest, Authenticated, Identity, Problem};
 pub use fault::Fault;
 pub use manifest::{Hooks, Inspection, LoadError, Manifest};
 pub use offered::{Offered, Place};
+pub use weigh::Weight;
 
 use compile::Compiler;
 use engine::Runtime;
@@ -93,6 +95,9 @@ pub struct Settings {
     pub component_bytes_max: usize,
     /// Who compiles what is not in the cache.
     pub compiler: Compiler,
+    /// Whether instructions are counted, which makes calls slower: for measurements. What is compiled
+    /// by a [`Compiler::Child`] has no count.
+    pub fuel: bool,
 }
 
 impl Settings {
@@ -105,6 +110,7 @@ impl Settings {
             memory_bytes_max: 256 << 20,
             component_bytes_max: COMPONENT_BYTES_MAX,
             compiler: Compiler::Here,
+            fuel: false,
         }
     }
 }
