@@ -41,23 +41,41 @@ impl Push {
                 found.map_err(|why| anyhow!("{file} {why}"))?.manifest.name
             }
         };
-        let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
-        let path = format!("/v1/plugins/{name}/versions");
-        let answer = self.access.upload(&path, "application/wasm", component).await?;
-        let (is_new, mut version) = (answer.status == 201, told(&answer.json(), &answer.body)?);
-        if self.promote && version["current"] == json!(false) {
-            let wanted = json!({"version": version["version"]});
-            let path = format!("/v1/plugins/{name}/promote");
-            let answer = self.access.change("POST", &path, None, Some(&wanted)).await?;
-            version = told(&answer.json(), &answer.body)?;
-        }
+        let pushed = push(&self.access, &name, component, self.promote).await?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&version)?);
+            println!("{}", serde_json::to_string_pretty(&pushed.version)?);
         } else {
-            println!("{}", shown(&version, is_new));
+            println!("{}", shown(&pushed.version, pushed.is_new));
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What became of an upload.
+pub(super) struct Pushed {
+    /// As the relay shows it.
+    pub(super) version: Value,
+    pub(super) is_new: bool,
+}
+
+/// Uploads a component, and makes it current if that is wanted.
+pub(super) async fn push(
+    access: &Access,
+    name: &str,
+    component: Vec<u8>,
+    promote: bool,
+) -> anyhow::Result<Pushed> {
+    let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    let path = format!("/v1/plugins/{name}/versions");
+    let answer = access.upload(&path, "application/wasm", component).await?;
+    let (is_new, mut version) = (answer.status == 201, told(&answer.json(), &answer.body)?);
+    if promote && version["current"] == json!(false) {
+        let wanted = json!({"version": version["version"]});
+        let path = format!("/v1/plugins/{name}/promote");
+        let answer = access.change("POST", &path, None, Some(&wanted)).await?;
+        version = told(&answer.json(), &answer.body)?;
+    }
+    Ok(Pushed { version, is_new })
 }
 
 /// The answer, or what the relay objected to: all of it.
@@ -77,7 +95,7 @@ fn told(answer: &anyhow::Result<Value>, body: &[u8]) -> anyhow::Result<Value> {
 }
 
 /// A version and who uses it, for people.
-fn shown(version: &Value, is_new: bool) -> String {
+pub(super) fn shown(version: &Value, is_new: bool) -> String {
     let word = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
     let is_current = version["current"] == json!(true);
     let state = match (is_new, is_current) {

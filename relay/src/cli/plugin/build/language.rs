@@ -1,0 +1,85 @@
+//! What the commands have to know of a language that plugins are written in. Each is a file beside
+//! this one, and a folder of templates.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::plugin::project::Project;
+
+use super::rust::Rust;
+
+/// Every language.
+pub(in crate::cli::plugin) static LANGUAGES: [&dyn Language; 1] = [&Rust];
+
+/// The language that a plugin is written in if nobody says otherwise.
+pub(in crate::cli::plugin) static USUAL: &dyn Language = &Rust;
+
+/// A language that plugins are written in.
+pub(in crate::cli::plugin) trait Language: fmt::Debug + Sync {
+    /// What `plugin.toml` and `--lang` call it.
+    fn name(&self) -> &'static str;
+
+    /// Whether a folder that does not say what it is in is in this one.
+    fn is_of(&self, folder: &Path) -> bool;
+
+    /// What a new plugin consists of, beside `plugin.toml`, its fixtures and `.gitignore`, which are
+    /// the same in all languages.
+    fn files(&self, new: &New<'_>) -> anyhow::Result<Vec<File>>;
+
+    /// Whether what it takes to build is on this machine.
+    fn check_tools(&self) -> Result<(), Missing>;
+
+    /// Builds the component. What a tool says goes to standard error.
+    fn build(&self, project: &Project, profile: &str) -> anyhow::Result<Vec<u8>>;
+
+    /// Whether its own tools know best when there is nothing to build; otherwise the times of files
+    /// decide.
+    fn knows_what_changed(&self) -> bool {
+        false
+    }
+}
+
+/// The language of that name.
+pub(in crate::cli::plugin) fn language(name: &str) -> Option<&'static dyn Language> {
+    LANGUAGES.into_iter().find(|language| language.name() == name)
+}
+
+/// A plugin to be made.
+pub(in crate::cli::plugin) struct New<'n> {
+    pub(in crate::cli::plugin) name: &'n str,
+    /// The hook it begins with, as the interface calls it.
+    pub(in crate::cli::plugin) hook: &'static str,
+    pub(in crate::cli::plugin) description: &'static str,
+    /// Where the SDK is, if its author said so.
+    pub(in crate::cli::plugin) sdk: Option<&'n Path>,
+}
+
+/// A file of a new plugin.
+pub(in crate::cli::plugin) struct File {
+    /// Within its folder.
+    pub(in crate::cli::plugin) path: PathBuf,
+    pub(in crate::cli::plugin) text: String,
+}
+
+impl File {
+    pub(in crate::cli::plugin) fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            text: text.into(),
+        }
+    }
+}
+
+/// A tool that is not there, and the one command that puts it there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{tool} is not installed; run: {install}")]
+pub(in crate::cli::plugin) struct Missing {
+    pub(in crate::cli::plugin) tool: String,
+    pub(in crate::cli::plugin) install: String,
+}
+
+/// A template with its places filled in, which are written `{{place}}`.
+pub(in crate::cli::plugin) fn fill(template: &str, places: &[(&str, &str)]) -> String {
+    let fill = |text: String, (place, value): &(&str, &str)| text.replace(&format!("{{{{{place}}}}}"), value);
+    places.iter().fold(template.to_owned(), fill)
+}
