@@ -7,9 +7,11 @@ mod watch;
 mod subject;
 mod host;
 mod diff;
+mod timings;
 mod inspect;
 mod run;
 mod test;
+mod bench;
 mod push;
 
 use std::process::ExitCode;
@@ -34,6 +36,11 @@ pub(super) enum Plugin {
         after_help = "Example:\n  relay plugin test only-paid\n  relay plugin test only-paid --watch\n  relay plugin test redact-fields --fixtures plugins/redact-fields/tests\n\nFixtures are the files tests/*.json. Exit code 1 if one does not hold."
     )]
     Test(test::Test),
+    /// Measures what a call of a plugin costs, beside the build before and a plugin that does nothing
+    #[command(
+        after_help = "Example:\n  relay plugin bench only-paid\n  relay plugin bench redact-fields --event event.json --config '{\"mask\": [\"/phone\"]}'\n\nInstructions are counted in a run of their own (fuel): they are the same on every machine."
+    )]
+    Bench(bench::Bench),
     /// Lists the plugins that come with the relay
     List,
     /// Shows a plugin's hooks, powers and configuration without running it
@@ -59,6 +66,7 @@ impl Plugin {
             Self::New(new) => new.run(),
             Self::Build(build) => build.run().await,
             Self::Test(test) => test.run().await,
+            Self::Bench(bench) => bench.run().await,
             Self::List => list(),
             Self::Inspect(inspect) => inspect.run().await,
             Self::Run(run) => run.run().await,
