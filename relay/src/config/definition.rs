@@ -39,6 +39,22 @@ pub fn routing(config: &Config, table: &Map<String, Value>) -> Option<Endpoint> 
     endpoint(config, &table).ok().map(|read| read.item)
 }
 
+/// Reads of an endpoint what decides which events it gets and what its plugins make of them, by the
+/// rules of a relay that is not configured: for whoever tries plugins out elsewhere.
+///
+/// # Errors
+/// Every fault of it.
+pub fn trial(table: &Map<String, Value>) -> Read<Endpoint> {
+    let config = unconfigured().ok_or_else(Vec::new)?;
+    let mut table = table.clone();
+    table.retain(|key, _| ROUTING.contains(&key.as_str()) || CHAIN.contains(&key.as_str()));
+    table.insert("url".to_owned(), "https://nowhere.invalid/".into());
+    endpoint(&config, &table)
+}
+
+/// What decides what an endpoint's plugins make of an event.
+const CHAIN: [&str; 2] = ["plugins", "on_fault"];
+
 /// Reads a source by the rules of a configuration; its id is 0.
 ///
 /// # Errors

@@ -31,6 +31,7 @@ mod hostile;
 mod config;
 mod plugins;
 mod plugins_api;
+mod plugin_loop;
 mod stock;
 mod catalogue;
 mod calls;

@@ -12,6 +12,7 @@ mod inspect;
 mod run;
 mod test;
 mod bench;
+mod backtest;
 mod push;
 
 use std::process::ExitCode;
@@ -41,6 +42,11 @@ pub(super) enum Plugin {
         after_help = "Example:\n  relay plugin bench only-paid\n  relay plugin bench redact-fields --event event.json --config '{\"mask\": [\"/phone\"]}'\n\nInstructions are counted in a run of their own (fuel): they are the same on every machine."
     )]
     Bench(bench::Bench),
+    /// Runs a candidate on the stored events of an endpoint and shows what would change
+    #[command(
+        after_help = "Example:\n  relay plugin backtest only-paid --endpoint crm --since 7d\n\nNothing is sent and nothing is changed: plugins run here, in this process. Exit code 1 if the candidate fails on an event that does not fail now."
+    )]
+    Backtest(Box<backtest::Backtest>),
     /// Lists the plugins that come with the relay
     List,
     /// Shows a plugin's hooks, powers and configuration without running it
@@ -67,6 +73,7 @@ impl Plugin {
             Self::Build(build) => build.run().await,
             Self::Test(test) => test.run().await,
             Self::Bench(bench) => bench.run().await,
+            Self::Backtest(backtest) => backtest.run().await,
             Self::List => list(),
             Self::Inspect(inspect) => inspect.run().await,
             Self::Run(run) => run.run().await,
