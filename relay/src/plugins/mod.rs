@@ -238,6 +238,20 @@ impl Plugins {
         })))
     }
 
+    /// The same plugins with state kept elsewhere: what is tried out leaves nothing behind.
+    #[must_use]
+    pub fn apart(&self, state: Arc<dyn PluginState>) -> Self {
+        let shared = &*self.0;
+        Self(Arc::new(Shared {
+            runtime: shared.runtime.clone(),
+            library: shared.library.clone(),
+            state,
+            clock: shared.clock.clone(),
+            changes: watch::Sender::new(0),
+            _watch: None,
+        }))
+    }
+
     /// Prepares a plugin for one owner: loads it, fills the schema's defaults into the
     /// configuration and checks it, by schema and by the plugin's own `setup`.
     ///

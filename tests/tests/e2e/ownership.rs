@@ -263,11 +263,15 @@ fn call(method: &str, path: &str, own: &Own) -> Option<(&'static str, Value, Tol
         ("GET" | "DELETE", "/v1/keys/{id}") => found("key", none),
         ("PATCH", "/v1/keys/{id}") => found("key", json!({"name": "taken"})),
         ("GET", "/v1/plugins/{name}" | "/v1/plugins/{name}/versions")
-        | ("DELETE", "/v1/plugins/{name}/versions/{version}")
+        | ("GET" | "DELETE", "/v1/plugins/{name}/versions/{version}")
         | ("POST", "/v1/plugins/{name}/rollback") => Some(("plugin", none, Told::OfItsOwn(404))),
         ("POST", "/v1/plugins/{name}/promote") => {
             let version = json!({"version": own["version"]});
             Some(("plugin", version, Told::OfItsOwn(404)))
+        }
+        ("POST", "/v1/plugins/{name}/run") => {
+            let event = json!({"event": {"type": "a.b"}});
+            Some(("plugin", event, Told::OfItsOwn(404)))
         }
         // It is no component.
         ("POST", "/v1/plugins/{name}/versions") => Some(("plugin", json!({}), Told::OfItsOwn(415))),

@@ -314,6 +314,66 @@ async fn names_of_the_operator_s_plugins_are_not_given_to_others() {
 }
 
 #[tokio::test]
+async fn a_plugin_is_run_on_an_event_and_nothing_comes_of_it() {
+    let relay = Relay::start("").await;
+    let run = async |name: &str, body: Value| post(&relay, &format!("/v1/plugins/{name}/run"), body).await;
+    let event = json!({"type": "a.b", "data": {"phone": "+4930123", "n": 9_007_199_254_740_993_u64}});
+    let masked = run(
+        "redact-fields",
+        json!({"event": event, "config": {"mask": ["/phone"]}}),
+    )
+    .await;
+    assert_eq!(masked.status, 200, "{}", masked.text());
+    let data = &masked.json()["result"]["emit"][0]["data"];
+    assert_ne!(data["phone"], "+4930123");
+    assert_eq!(data["n"], 9_007_199_254_740_993_u64, "every digit stays");
+    let refused = run("redact-fields", json!({"event": event, "config": {"mask": 1}})).await;
+    let problems = refused.json()["result"]["problems"].clone();
+    assert_eq!(
+        (refused.status, problems[0]["at"] == "/mask"),
+        (200, true),
+        "{problems}"
+    );
+    // One that was uploaded, by its version and without; and one that breaks.
+    let first = uploaded(&relay, "tidy", guests::EDITS).await;
+    let second = uploaded(&relay, "tidy", guests::HOSTILE).await;
+    let current = run("tidy", json!({"event": {"type": "a.b", "data": {"n": 1}}})).await;
+    assert_eq!(current.json()["version"], first);
+    assert_eq!(current.json()["result"]["emit"][0]["data"], edited(1));
+    let traps = json!({"version": second, "event": {"type": "a.b"}, "config": {"do": "trap"}});
+    let ended = run("tidy", traps).await;
+    assert_eq!(ended.status, 200, "{}", ended.text());
+    assert_eq!(ended.json()["result"]["fault"], "trapped", "{}", ended.text());
+    for (name, body, status, wanted) in [
+        ("tidy", json!({}), 422, "invalid_run"),
+        (
+            "tidy",
+            json!({"hook": "respond", "event": {"type": "a.b"}}),
+            422,
+            "invalid_run",
+        ),
+        (
+            "tidy",
+            json!({"version": "latest", "event": {"type": "a.b"}}),
+            422,
+            "unknown_version",
+        ),
+        ("tidy", json!({"evnt": 1}), 400, "bad_body"),
+        ("none", json!({"event": {"type": "a.b"}}), 404, "not_found"),
+    ] {
+        let answer = run(name, body).await;
+        assert_eq!(
+            (answer.status, code(&answer).as_str()),
+            (status, wanted),
+            "{}",
+            answer.text()
+        );
+    }
+    let events = relay.read("/v1/events").await;
+    assert_eq!(events["data"], json!([]), "nothing was kept");
+}
+
+#[tokio::test]
 async fn a_version_in_use_is_not_deleted() {
     let receiver = Receiver::start();
     let relay = Relay::start("").await;

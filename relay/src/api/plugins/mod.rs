@@ -1,5 +1,6 @@
 //! `/v1/plugins`: the plugins that a tenant can use, and the versions of those that it has uploaded.
 
+mod run;
 mod shown;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(versions, upload))
         .routes(routes!(component, delete))
         .routes(routes!(promote))
+        .routes(routes!(run::run))
         .routes(routes!(roll_back))
 }
 
@@ -129,7 +131,7 @@ async fn component(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Failure> {
     let (name, pin) = named(path)?;
-    let component = api.manager.component(caller.tenant, &name, &pin).await;
+    let component = api.manager.component(caller.tenant, &name, Some(&pin)).await;
     let component = component.map_err(|why| refused(why, &name))?;
     let headers = [
         (header::CONTENT_TYPE, WASM),

@@ -48,7 +48,7 @@ impl Default for Bench {
 
 impl Bench {
     /// A place for one test or diagnosis.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    pub(in crate::api) fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let detail = format!("{UNDER_WAY_MAX} tests and diagnoses are under way; try again in a moment");
             Failure(Problem::new(429, "too_many_tests", "Too many tests", detail))
