@@ -1,5 +1,6 @@
 //! The relay under test: its configuration, and its start.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -25,7 +26,7 @@ pub(super) struct Endpoint {
     /// An event type or pattern.
     pub event_type: String,
     /// The chain, as inline tables of TOML.
-    pub plugins: Vec<&'static str>,
+    pub plugins: Vec<Cow<'static, str>>,
 }
 
 /// Who is at the other end of an endpoint.
@@ -72,7 +73,7 @@ impl Site {
         std::fs::create_dir_all(&plugins)?;
         if endpoints
             .iter()
-            .any(|endpoint| endpoint.plugins.contains(&RUNAWAY))
+            .any(|endpoint| endpoint.plugins.iter().any(|plugin| plugin == RUNAWAY))
         {
             std::fs::write(plugins.join("hostile.wasm"), guests::HOSTILE)?;
         }
@@ -85,6 +86,12 @@ impl Site {
             folder: folder.to_owned(),
             address,
         })
+    }
+
+    /// Puts a plugin into its folder of plugins.
+    pub(super) fn add_plugin(&self, name: &str, component: &[u8]) -> anyhow::Result<()> {
+        let path = self.folder.join("plugins").join(name).with_extension("wasm");
+        Ok(std::fs::write(path, component)?)
     }
 
     /// Executes it, without waiting until it is ready.

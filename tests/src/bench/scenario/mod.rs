@@ -4,6 +4,7 @@ mod api;
 mod crash;
 mod many;
 mod neighbour;
+mod plugins;
 mod retention;
 mod runaway;
 mod start;
@@ -77,6 +78,9 @@ pub(super) enum Scenario {
     /// A backlog of a million deliveries.
     #[value(name = "backlog-1M")]
     Backlog1M,
+    /// Two hundred plugins, each on an endpoint of its own.
+    #[value(name = "plugins-200")]
+    Plugins200,
     /// SIGKILL with a backlog of a million deliveries, and start again.
     #[value(name = "recovery-1M")]
     Recovery1M,
@@ -112,6 +116,7 @@ impl Scenario {
                 | Self::Api
                 | Self::Endpoints10k
                 | Self::Backlog1M
+                | Self::Plugins200
                 | Self::Recovery1M
                 | Self::Retention
                 | Self::IdleMemory
@@ -165,6 +170,7 @@ impl Scenario {
             Self::Api => api::beside_traffic(&name, options).await,
             Self::Endpoints10k => many::endpoints(&name, options).await,
             Self::Backlog1M => stored::backlog(&name, options).await,
+            Self::Plugins200 => plugins::many(&name, options).await,
             Self::Recovery1M => crash::recovery(&name, options).await,
             Self::Retention => retention::level(&name, options).await,
             Self::Sigterm => crash::sigterm(&name, options).await,

@@ -114,6 +114,6 @@ pub(super) fn endpoint(name: &str, to: To, prefix: &str, plugins: &[&'static str
         name: name.to_owned(),
         to,
         event_type: wire::event_type(prefix, 0),
-        plugins: plugins.to_vec(),
+        plugins: plugins.iter().copied().map(Into::into).collect(),
     }
 }
