@@ -49,8 +49,10 @@ release: setup
 demo: release
 	$(TARGET_DIR)/release/relay demo $(DEMO_ARGS)
 
+# The program that the tests start is built together with them: by itself it would have other
+# features of its dependencies, and each of those would be compiled twice.
 test: setup-test
-	cargo build --locked -p relay
+	cargo build --locked --workspace --exclude 'guest-*' --bin relay --tests
 	cargo test --locked --workspace --exclude 'guest-*'
 
 lint: setup
