@@ -36,28 +36,31 @@ setup-bench: setup
 	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light; } \
 	  || { echo "the benchmark compares with nginx, which is missing; install it, on Debian with: apt-get install nginx-light"; exit 1; }
 
-# Python, in which what tests the OpenAPI document is written; the test gets that itself.
+# Python, in which what tests the OpenAPI document is written, and plugins; the tests get what that takes
+# themselves.
 setup-test: setup
 	@python3 -c 'import ensurepip, venv' 2>/dev/null \
 	  || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
 	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-venv; } \
 	  || { echo "the OpenAPI document is tested by a program in Python, which is missing; install it, on Debian with: apt-get install python3-venv"; exit 1; }
 
+# FEATURES=javascript: builds plugins in JavaScript and TypeScript, too.
 release: setup
-	cargo build --release --locked -p relay
+	cargo build --release --locked -p relay $(if $(FEATURES),--features $(FEATURES))
 
 demo: release
 	$(TARGET_DIR)/release/relay demo $(DEMO_ARGS)
 
 # The program that the tests start is built together with them: by itself it would have other
-# features of its dependencies, and each of those would be compiled twice.
+# features of its dependencies, and each of those would be compiled twice. With JavaScript, so
+# that there is one build of the relay to test.
 test: setup-test
-	cargo build --locked --workspace --exclude 'guest-*' --bin relay --tests
-	cargo test --locked --workspace --exclude 'guest-*'
+	cargo build --locked --workspace --exclude 'guest-*' --features relay-tests/javascript --bin relay --tests
+	cargo test --locked --workspace --exclude 'guest-*' --features relay-tests/javascript
 
 lint: setup
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --exclude 'guest-*' --all-targets -- -D warnings
+	cargo clippy --locked --workspace --exclude 'guest-*' --all-targets --features relay-tests/javascript -- -D warnings
 
 # What was found to reach new code stays in FUZZ_DIR, so that the next run goes on from there.
 fuzz: setup

@@ -38,14 +38,18 @@ const LEAKING_PREFIXES: [&str; 7] = [
 
 /// The plugin that does nothing, which is no stock plugin.
 const NOTHING: &str = "relay-nothing";
-/// What the SDK for Rust is built from.
-const SDK: [&str; 5] = [
+/// What the SDKs consist of.
+const SDK: [&str; 7] = [
+    "sdk/javascript/types",
     "sdk/rust/Cargo.toml",
     "sdk/rust/src",
     "sdk/rust/macros/Cargo.toml",
     "sdk/rust/macros/src",
+    "sdk/python/relay_sdk",
     "wit",
 ];
+/// What Python leaves behind between its sources.
+const COMPILED: &str = "__pycache__";
 
 /// A folder in `plugins/`.
 struct Plugin {
@@ -72,8 +76,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// An expression of type `&[(&str, &str)]`: the files that it takes to build the SDK for Rust, which
-/// go into the program for `relay plugin new`.
+/// An expression of type `&[(&str, &str)]`: the files of the SDKs, which go into the program for
+/// `relay plugin new` and `build`.
 fn sdk(root: &Path) -> Result<String, Box<dyn Error>> {
     let mut files = Vec::new();
     for part in SDK {
@@ -82,6 +86,7 @@ fn sdk(root: &Path) -> Result<String, Box<dyn Error>> {
     files.sort();
     let mut rows = String::new();
     for file in files {
+        println!("cargo::rerun-if-changed={}", file.display());
         let name = file.strip_prefix(root)?.to_string_lossy().into_owned();
         rows.push_str(&format!("    ({name:?}, include_str!({file:?})),\n"));
     }
@@ -95,7 +100,10 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> 
         return Ok(());
     }
     for entry in fs::read_dir(path)? {
-        collect(&entry?.path(), files)?;
+        let path = entry?.path();
+        if path.file_name().is_none_or(|name| name != COMPILED) {
+            collect(&path, files)?;
+        }
     }
     Ok(())
 }

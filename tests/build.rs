@@ -15,7 +15,9 @@ fn main() {
     let guests = package.join("guests");
     let out = PathBuf::from(variable("OUT_DIR"));
     println!("cargo:rerun-if-changed={}", guests.display());
-    println!("cargo:rerun-if-changed={}", package.join("../wit").display());
+    for other in ["../wit", "../sdk/rust/src", "../sdk/rust/macros/src"] {
+        println!("cargo:rerun-if-changed={}", package.join(other).display());
+    }
 
     let names = names(&guests);
     let target = target_folder(&out);

@@ -17,6 +17,7 @@ use crate::ingest::{Post, dedupe};
 use crate::model::event::{Envelope, Event};
 use crate::model::event_type;
 use crate::model::id::{DeliveryId, EndpointId, EventId, TenantId};
+use crate::model::rollout::RolledBack;
 use crate::model::time::Timestamp;
 use crate::store::Failing;
 
@@ -61,6 +62,22 @@ pub enum Notice {
     Recovered { endpoint: About, failing: Failing },
     /// A delivery has failed for good.
     Exhausted(Exhausted),
+    /// The relay took a version of a plugin back that failed too often.
+    RolledBack(TakenBack),
+}
+
+/// A version of a plugin that was taken back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TakenBack {
+    #[serde(skip)]
+    pub tenant: TenantId,
+    pub plugin: String,
+    /// Whether it was in use for all deliveries.
+    pub was_current: bool,
+    #[serde(flatten)]
+    pub rolled_back: RolledBack,
+    pub fault_rate: f64,
+    pub fault_rate_max: f64,
 }
 
 /// A delivery that has failed for good.
@@ -241,6 +258,15 @@ impl Gathering {
                 Some(of_endpoint("recovered", endpoint, &data, &[&key]))
             }
             Notice::Exhausted(last) => self.gather(last, now),
+            Notice::RolledBack(taken_back) => {
+                let key = [
+                    taken_back.plugin.as_str(),
+                    &taken_back.rolled_back.version.to_string(),
+                    &taken_back.rolled_back.at.to_string(),
+                ];
+                let kind = "relay.plugin.rolled_back";
+                Some(Told::new(taken_back.tenant, kind, None, taken_back, &key))
+            }
         }
     }
 

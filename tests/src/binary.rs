@@ -8,6 +8,12 @@ use std::time::SystemTime;
 /// Names another program to test, such as one built for release.
 const OVERRIDE: &str = "RELAY_BINARY";
 
+/// What the program is built with, as these tests are.
+#[cfg(feature = "javascript")]
+const FEATURES: &[&str] = &["--features", "javascript"];
+#[cfg(not(feature = "javascript"))]
+const FEATURES: &[&str] = &[];
+
 /// The `relay` program that belongs to this build of the tests.
 ///
 /// # Panics
@@ -53,7 +59,7 @@ fn is_older_than_source(program: &Path) -> bool {
         return true;
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let sources = ["relay/src", "plugins", "sdk", "wit"];
+    let sources = ["relay/src", "relay/javascript/src", "plugins", "sdk", "wit"];
     sources
         .iter()
         .filter_map(|folder| newest(&root.join(folder)))
@@ -90,6 +96,7 @@ fn build(profile_folder: &Path) {
             "--target-dir",
         ])
         .arg(target)
+        .args(FEATURES)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .expect("cargo can be run");

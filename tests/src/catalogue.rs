@@ -27,7 +27,8 @@ const HEAD: &str = "\
 
 They are in the program: name one in the `plugins` of an endpoint or source, no file needed. Each links
 to its page, with its configuration and one event before and after; `relay plugin inspect NAME` shows
-the same in a terminal. [Your own](writing-plugins.md) stand beside them.
+the same in a terminal. [Your own](writing-plugins.md) stand beside them; the
+[cookbook](plugin-cookbook.md) has short ones to begin with.
 
 ";
 
@@ -35,13 +36,54 @@ const TAIL: &str = "
 - Hooks: `authenticate` lets requests into a source, `filter` keeps or drops an event, `transform` makes
   something else of it. `setup` looks at a configuration when it is saved.
 - Powers: what a plugin may ask of the relay beyond the event, its configuration and the log. `secrets`
-  and `crypto` reach the secrets that it was granted and no others; `state` is small durable state, its
-  own for each endpoint or source. None opens connections or files.
+  and `crypto` reach the secrets that it was granted and no others. What is marked with a star is there
+  only if its owner grants it ([`grants`](configuration.md#grants)), and with a question mark too if the
+  plugin does without: `state` is small durable state, its own for each endpoint or source, and `http`
+  sends requests to the hosts that were granted. None opens files.
 - Size: of the component. Compiled for the machine it takes two to three times as much memory, once,
   however many endpoints use it.
 - A call: the median of 2,000 calls in a row on one event of its fixtures, by an instance that is kept,
   from the relay's side; most of it is reading and writing JSON. On two shared virtual cores of an Intel
   Xeon; [performance.md](performance.md) has whole paths.
+
+## What needs no plugin
+
+| wanted | how |
+|---|---|
+| events by type, or by what is in them | `event_types`, `filter` of the [endpoint](configuration.md#endpoint) |
+| a share of a busy type | `sample` of the endpoint |
+| the last event once there is silence, or none for so long | `debounce`, `inactive_for` of a [rule](rules.md) |
+| several events in one request | `batch` of the [endpoint](configuration.md#batches) |
+| CloudEvents | [`format`](api.md#the-body): `\"cloudevents\"`, `\"cloudevents-binary\"`; [to-cloudevents](../plugins/to-cloudevents/README.md) if attributes have to be made first |
+| a token in a header or the address | `headers`, `query` of the endpoint; in the body [insert-secret](../plugins/insert-secret/README.md) |
+| a token or signature of a sender checked | `verify` of the [source](configuration.md#source); in the body [verify-token](../plugins/verify-token/README.md) |
+| mail by SMTP | an endpoint with a [`mailto:` URL](configuration.md#mail-endpoints); by an HTTP API [notify-email](../plugins/notify-email/README.md) |
+
+## Into databases
+
+What takes a list of rows as JSON takes a [batch](configuration.md#batches) as it is, and
+[build-payload](../plugins/build-payload/README.md) chooses the columns. ClickHouse:
+
+```toml
+[[endpoint]]
+name = \"clickhouse\"
+url = \"https://clickhouse.example.com/?query=INSERT+INTO+orders+FORMAT+JSONEachRow\"
+headers = { authorization = { env = \"CLICKHOUSE_AUTHORIZATION\" } }
+format = \"raw\"
+batch = { events_max = 250, wait = \"5s\" }
+
+[[endpoint.plugins]]
+use = \"build-payload\"
+config.rows = [
+  { key = \"id\", from = \"/id\", type = \"number\" },
+  { key = \"total\", from = \"/total\", type = \"number\" },
+  { key = \"at\", from = \"event.time\" },
+]
+```
+
+What takes lines (NDJSON: Tinybird, collectors of logs) gets them by `batch.body = \"lines\"`, and search
+by [index-documents](../plugins/index-documents/README.md). Everything that is stored comes out as NDJSON at
+[`GET /v1/export/events`](api.md#recovery), for whatever reads files.
 
 This page is made by `relay-bench catalogue`; a test holds it against the components.
 ";
@@ -101,7 +143,8 @@ fn line(name: &str, found: &Inspection, size: &str, cost: &str) -> String {
         .powers
         .iter()
         .map(String::as_str)
-        .filter(|power| !BASIC.contains(power));
+        .filter(|power| !BASIC.contains(power))
+        .map(|power| (power, mark(found, power)));
     let quoted = |names: Vec<&str>| {
         let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         quoted.join(", ")
@@ -110,9 +153,22 @@ fn line(name: &str, found: &Inspection, size: &str, cost: &str) -> String {
         "| [{name}](../plugins/{name}/README.md) | {} | {} | {} | {} | {size} | {cost} |\n",
         found.manifest.description.as_deref().unwrap_or_default(),
         quoted(found.hooks.names().collect()),
-        quoted(powers.collect()),
-        quoted(found.manifest.secrets.iter().map(String::as_str).collect()),
+        powers
+            .map(|(power, mark)| format!("`{power}`{mark}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        quoted(found.manifest.secrets().map(|need| need.name).collect()),
     )
+}
+
+/// Whether a power has to be granted.
+fn mark(found: &Inspection, power: &str) -> &'static str {
+    let mut needs = found.manifest.powers();
+    match needs.find(|need| need.name == power) {
+        Some(need) if need.is_optional => "\\*?",
+        Some(_) => "\\*",
+        None => "",
+    }
 }
 
 /// Name, size and cost in a line of the table.
@@ -155,6 +211,7 @@ async fn cost(workbench: &Workbench, plugin: &str) -> Option<Duration> {
                 continue;
             }
             if let Ok(Ok(bound)) = trial.bind(&fixture, true).await {
+                trial.replies.repeat(&fixture.http);
                 return Some(median(&fixture, bound).await);
             }
         }

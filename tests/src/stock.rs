@@ -8,6 +8,7 @@ use bytes::Bytes;
 use relay::clock::{Clock, SystemClock};
 use relay::model::plugin::Limits;
 use relay::plugins::fixtures::{Fixture, Trial};
+use relay::plugins::services::Services;
 use relay::plugins::{Plugins, Settings, stock};
 use relay::store::memory::MemoryStore;
 use tempfile::TempDir;
@@ -20,7 +21,7 @@ pub struct Workbench {
     plugins: Plugins,
     state: Arc<MemoryStore>,
     clock: Arc<dyn Clock>,
-    _cache: TempDir,
+    _cache: Option<TempDir>,
 }
 
 impl Workbench {
@@ -30,29 +31,47 @@ impl Workbench {
     /// The folder for compiled code cannot be made.
     pub fn new() -> std::io::Result<Self> {
         let cache = tempfile::tempdir()?;
+        let mut made = Self::over(cache.path());
+        made._cache = Some(cache);
+        Ok(made)
+    }
+
+    /// One that keeps what it compiles in a folder.
+    ///
+    /// # Panics
+    /// If there can be no host.
+    pub fn over(cache: &Path) -> Self {
         let (state, clock): (_, Arc<dyn Clock>) = (Arc::new(MemoryStore::default()), Arc::new(SystemClock));
-        let settings = Settings::new(cache.path().to_owned());
-        let plugins = Plugins::new(settings, state.clone(), clock.clone()).expect("a host");
-        Ok(Self {
+        let settings = Settings::new(cache.to_owned());
+        let plugins =
+            Plugins::new(settings, state.clone(), Services::default(), clock.clone()).expect("a host");
+        Self {
             plugins,
             state,
             clock,
-            _cache: cache,
-        })
+            _cache: None,
+        }
     }
 
     /// A stock plugin on it.
     pub fn trial(&self, plugin: &str) -> Trial {
+        let component = stock::find(plugin).expect("it is there");
+        self.trial_of(plugin, Bytes::from_static(component))
+    }
+
+    /// Any component on it.
+    pub fn trial_of(&self, name: &str, component: Bytes) -> Trial {
         Trial {
             plugins: self.plugins.clone(),
             state: self.state.clone(),
             clock: self.clock.clone(),
-            name: plugin.to_owned(),
-            component: Bytes::from_static(stock::find(plugin).expect("it is there")),
+            name: name.to_owned(),
+            component,
             limits: Limits {
                 time: TIME_MAX,
                 ..Limits::default()
             },
+            replies: Arc::default(),
         }
     }
 }

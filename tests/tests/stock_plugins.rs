@@ -51,7 +51,7 @@ fn the_catalogue_lists_what_comes_with_the_relay() {
     assert_eq!(
         page,
         catalogue::corrected(&page),
-        "{} is not true any more: run relay-bench catalogue",
+        "{} is not true any more: run cargo run -p relay-tests --bin relay-bench catalogue --unmeasured",
         path.display()
     );
 }

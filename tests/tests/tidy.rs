@@ -18,7 +18,7 @@ const STAGES: [&str; 7] = [
 /// What everything else may stand on, lowest first: each may use those before it.
 const GROUND: [&str; 5] = ["model", "clock", "store", "crypto", "http"];
 /// What joins the stages, lowest first: each may use those before it, stages and ground.
-const ABOVE: [&str; 21] = [
+const ABOVE: [&str; 23] = [
     "rules",
     "directory",
     "metrics",
@@ -29,6 +29,8 @@ const ABOVE: [&str; 21] = [
     "refusals",
     "inspect",
     "quota",
+    "media",
+    "judge",
     "flow",
     "manage",
     "recovery",

@@ -84,12 +84,8 @@ impl Config {
         let Some(text) = variable.text(event) else {
             return Ok(None);
         };
-        let time = text
-            .parse()
-            .map(Time::from_unix)
-            .ok()
-            .or_else(|| Time::parse(&text));
-        time.map(Some)
+        Time::read(&text)
+            .map(Some)
             .or_invalid("/time is neither a time in RFC 3339 nor one in Unix seconds or milliseconds")
     }
 }

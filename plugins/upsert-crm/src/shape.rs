@@ -17,41 +17,69 @@ pub(crate) enum Shape {
     Salesforce,
 }
 
+/// A record, known by the value of its key.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) key: Value,
+    pub(crate) properties: Map<String, Value>,
+}
+
 impl Shape {
-    pub(crate) fn body(self, object: &str, name: &str, key: Value, properties: Map<String, Value>) -> Value {
+    /// Records that one request takes.
+    pub(crate) const fn records_max(self) -> usize {
         match self {
-            Self::Plain => record(name, key, properties).into(),
-            Self::Hubspot => json!({
-                "inputs": [{
-                    "id": text(key),
-                    "idProperty": name,
-                    "properties": properties
-                        .into_iter()
-                        .map(|(name, value)| (name, text(value)))
-                        .collect::<Map<_, _>>(),
-                }],
-            }),
+            Self::Plain => 1,
+            Self::Hubspot => 100,
+            Self::Salesforce => 200,
+        }
+    }
+
+    /// A request for records whose key is called `name`.
+    pub(crate) fn body(self, object: &str, name: &str, records: &[Record]) -> Value {
+        match self {
+            // One at a time.
+            Self::Plain => records.first().map(|record| record.members(name)).into(),
+            Self::Hubspot => {
+                let inputs = records.iter().map(|record| {
+                    let properties = record.properties.iter();
+                    let properties = properties.map(|(name, value)| (name.clone(), text(value)));
+                    json!({
+                        "id": text(&record.key),
+                        "idProperty": name,
+                        "properties": properties.collect::<Map<_, _>>(),
+                    })
+                });
+                json!({ "inputs": inputs.collect::<Vec<_>>() })
+            }
             Self::Salesforce => {
-                let attributes = Map::from_iter([("attributes".to_owned(), json!({ "type": object }))]);
-                let members = attributes.into_iter().chain(record(name, key, properties));
-                json!({ "allOrNone": true, "records": [members.collect::<Map<_, _>>()] })
+                let records = records.iter().map(|record| {
+                    let attributes = Map::from_iter([("attributes".to_owned(), json!({ "type": object }))]);
+                    Value::Object(attributes.into_iter().chain(record.members(name)).collect())
+                });
+                json!({ "allOrNone": true, "records": records.collect::<Vec<_>>() })
             }
         }
     }
 }
 
-fn record(name: &str, key: Value, properties: Map<String, Value>) -> Map<String, Value> {
-    std::iter::once((name.to_owned(), key))
-        .chain(properties)
-        .collect()
+impl Record {
+    fn members(&self, name: &str) -> Map<String, Value> {
+        let properties = self
+            .properties
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
+        std::iter::once((name.to_owned(), self.key.clone()))
+            .chain(properties)
+            .collect()
+    }
 }
 
 /// HubSpot's properties are texts; of several choices semicolons stand between them.
-fn text(value: Value) -> Value {
+pub(crate) fn text(value: &Value) -> Value {
     match value {
-        Value::String(text) => text.into(),
+        Value::String(text) => text.as_str().into(),
         Value::Array(values) => {
-            let texts = values.into_iter().map(|value| match text(value) {
+            let texts = values.iter().map(|value| match text(value) {
                 Value::String(text) => text,
                 other => other.to_string(),
             });

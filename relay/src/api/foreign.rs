@@ -14,7 +14,7 @@ use super::auth::{Caller, Right};
 use super::errors::Failure;
 use crate::http::answer::Code;
 use crate::http::problem::Problem;
-use crate::model::id::{AttemptId, DeliveryId, EventId, InspectorId, JobId, KeyId, TenantId};
+use crate::model::id::{AttemptId, DeliveryId, EventId, InspectorId, JobId, KeyId, MediaId, TenantId};
 use crate::store::{Owned, Role};
 
 /// The length of what stands behind the prefix of an id.
@@ -70,6 +70,7 @@ fn owned(word: &str) -> Option<Owned> {
         KeyId::PREFIX => Some(Owned::Key(KeyId::from_raw(raw))),
         JobId::PREFIX => Some(Owned::Job(JobId::from_raw(raw))),
         InspectorId::PREFIX => Some(Owned::Inspector(InspectorId::from_raw(raw))),
+        MediaId::PREFIX => Some(Owned::Media(MediaId::from_raw(raw))),
         AttemptId::PREFIX => None,
         _ => prefix.ends_with('_').then_some(Owned::Resource(raw)),
     }

@@ -19,6 +19,7 @@ use crate::flow::Flow;
 use crate::http::problem::Problem;
 use crate::inspect::Inspectors;
 use crate::manage::Manager;
+use crate::media::Keeper;
 use crate::metrics::Metrics;
 use crate::model::id::{IdMaker, TenantId};
 use crate::queue::Queue;
@@ -48,6 +49,7 @@ mod jobs;
 mod idempotency;
 mod keys;
 mod managed;
+mod media;
 pub mod openapi;
 mod page;
 mod params;
@@ -92,6 +94,7 @@ pub struct Api {
     pub egress: Arc<EgressTold>,
     pub testing: Arc<testing::Bench>,
     pub inspectors: Arc<Inspectors>,
+    pub media: Arc<Keeper>,
     /// Whether a caller is told that an id is another tenant's.
     pub tells_foreign_ids: bool,
     /// Set when the relay is about to stop.
@@ -145,6 +148,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(digests::routes())
         .merge(poll::routes())
         .merge(egress::routes())
+        .merge(media::routes())
         .merge(audit::routes())
         .routes(routes!(alive))
         .routes(routes!(ready))

@@ -50,6 +50,9 @@ impl App {
             .spawn(recover::run(Arc::clone(flow), last, self.stop.clone()));
         self.doors
             .spawn(Arc::clone(&self.reload.manager).follow_plugins(self.stop.clone()));
+        let manager = Arc::clone(&self.reload.manager);
+        self.doors
+            .spawn(manager.follow_rollouts(flow.notices.clone(), self.stop.clone()));
         self.doors
             .spawn(certificates::follow(Arc::clone(&self.reload), self.stop.clone()));
     }

@@ -20,12 +20,14 @@ use crate::deliver::send::{Sender, SenderSettings, Wire};
 use crate::directory::Directories;
 use crate::flow::call::{Places, UnderWay};
 use crate::flow::capture::Captures;
+use crate::flow::fetch::Fetcher;
 use crate::flow::{Flow, Settled};
 use crate::http::address_cap::AddressCap;
 use crate::http::head;
 use crate::http::server::{self, Connections};
 use crate::inspect::Inspectors;
 use crate::manage::{self, Manager};
+use crate::media::Keeper;
 use crate::metrics::{Metrics, Observed};
 use crate::model::audit::{By, Deed};
 use crate::model::id::{EventId, IdMaker, KeyId};
@@ -33,6 +35,7 @@ use crate::model::secret::Secret;
 use crate::notices::Notices;
 use crate::otlp::Exporter;
 use crate::plugins::compile::Compiler;
+use crate::plugins::services::Services;
 use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
 use crate::quota::Quotas;
@@ -52,6 +55,8 @@ use reload::Reload;
 mod background;
 mod certificates;
 mod export;
+mod files;
+mod judging;
 mod outbound;
 mod recover;
 mod reload;
@@ -95,6 +100,7 @@ impl Ground {
         let plugins = Plugins::new(
             plugin_settings(config),
             Arc::clone(&store) as Arc<dyn PluginState>,
+            Services::default(),
             Arc::clone(&clock),
         )
         .context("the plugin host cannot start")?;
@@ -193,6 +199,28 @@ impl App {
             checkpoint,
         ));
         let directories = Arc::new(Directories::default());
+        let connections = Arc::new(Connections::new(tls.clone()));
+        let metrics = Arc::new(Metrics::of(
+            Observed {
+                store: Arc::clone(&store),
+                queue: Arc::clone(&queue),
+                directories: Arc::clone(&directories),
+                connections: Arc::clone(&connections),
+                connections_max: config.server.connections_max,
+            },
+            sqlite.as_deref().map(SqliteStore::commits),
+        ));
+        let media = Keeper::new(files::settings(&config), Arc::clone(&store), Arc::clone(&clock));
+        let media = Arc::new(media);
+        let plugins = plugins.with_services(Services {
+            http: Some(Arc::new(Fetcher {
+                sender: Arc::clone(&sender),
+                directories: Arc::downgrade(&directories),
+                metrics: Arc::downgrade(&metrics),
+            })),
+            media: Some(Arc::clone(&media) as Arc<dyn plugins::services::Media>),
+            judge: judging::start(&config, &store, &directories, &metrics, &clock)?,
+        });
         let quotas = Arc::new(Quotas::new(Arc::clone(&store), Arc::clone(&clock)));
         let manager = manage::Parts {
             quotas: Arc::clone(&quotas),
@@ -215,17 +243,6 @@ impl App {
             Settled::Call(waits) => drop(waits.send(())),
         });
         let work = TaskTracker::new();
-        let connections = Arc::new(Connections::new(tls.clone()));
-        let metrics = Arc::new(Metrics::of(
-            Observed {
-                store: Arc::clone(&store),
-                queue: Arc::clone(&queue),
-                directories: Arc::clone(&directories),
-                connections: Arc::clone(&connections),
-                connections_max: config.server.connections_max,
-            },
-            sqlite.as_deref().map(SqliteStore::commits),
-        ));
         let (exporter, traces) = export::start(&config, &metrics, &clock, &mut random)?.unzip();
         let (notices, noticed) = Notices::new();
         let flow = Arc::new(Flow {
@@ -289,6 +306,8 @@ impl App {
         app.doors.spawn(sweep(sender, app.stop.clone()));
         app.start_background(&flow, &clock, EventId::from_raw(last_id));
         app.doors.spawn(Arc::clone(&recovery).run(app.stop.clone()));
+        app.doors
+            .spawn(crate::media::sweep::run(Arc::clone(&media), app.stop.clone()));
         let alerts = app.start_watching(&flow, &manager, noticed);
         app.start_doors(
             listeners,
@@ -318,6 +337,7 @@ impl App {
                     egress: api::egress::Told::of(&app.config.outbound.egress, &app.config.outbound.bind),
                     testing: Arc::default(),
                     inspectors,
+                    media,
                     stop: app.stop.clone(),
                 }),
                 limits: Limits {
@@ -376,6 +396,7 @@ impl App {
         let plugins = Plugins::new(
             settings,
             Arc::clone(&store) as Arc<dyn PluginState>,
+            Services::default(),
             Arc::clone(&clock),
         )?;
         let sender = Sender::new(sender_settings(config, &[], &clock)?)?;
@@ -512,6 +533,7 @@ fn plugin_settings(config: &Config) -> plugins::Settings {
     let cache = config.plugins.cache.clone().unwrap_or(beside_store);
     plugins::Settings {
         folder: config.plugins.folder.clone(),
+        publishers: config.plugins.publishers.clone(),
         compiler: compiler(),
         ..plugins::Settings::new(cache)
     }

@@ -138,6 +138,8 @@ fn read_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
         ("mail", old.mail == new.mail),
         ("queue", old.queue == new.queue),
         ("plugins", old.plugins == new.plugins),
+        ("media", old.media == new.media),
+        ("judge", old.judge == new.judge),
         ("log", old.log == new.log),
         ("telemetry", old.telemetry == new.telemetry),
     ]

@@ -77,9 +77,11 @@ impl Access {
         &self,
         path: &str,
         content_type: &str,
+        signature: Option<String>,
         body: Vec<u8>,
     ) -> anyhow::Result<Answer> {
         let mut headers = vec![(header::CONTENT_TYPE.to_string(), content_type.to_owned())];
+        headers.extend(signature.map(|signature| ("relay-signature".to_owned(), signature)));
         headers.extend(self.headers());
         exchange_within(LONG_PATIENCE, "POST", &self.at(path)?, &headers, body).await
     }

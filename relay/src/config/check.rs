@@ -10,7 +10,8 @@ use super::key_path::KeyPath;
 use super::reader::{Findings, Section, Surroundings};
 use super::{
     Config, Declared, ForeignIds, Log, LogFormat, Outbound, Place, PluginSettings, QueueSettings, Server,
-    StoreSettings, alert, endpoint, event_type, mail, outbound, plugin, quota, rule, source, telemetry,
+    StoreSettings, alert, endpoint, event_type, judge, mail, media, outbound, plugin, publishers, quota,
+    rule, source, telemetry,
 };
 use crate::deliver::address::Guard;
 use crate::deliver::mail::Settings as Mail;
@@ -50,6 +51,8 @@ pub(super) fn check(
         plans,
         store: store(root.section("store")),
         queue: queue(root.section("queue")),
+        media: media::read(root.section("media")),
+        judge: judge::read(root.section("judge")),
         log: log(root.section("log")),
         telemetry: telemetry::read(root.section("telemetry")),
         sources: sources(&root, usual),
@@ -361,11 +364,13 @@ fn plugins(section: Option<Section<'_>>) -> PluginSettings {
     let mut plugins = PluginSettings {
         folder: None,
         cache: None,
+        publishers: crate::model::publisher::Publishers::default(),
         limits: crate::model::plugin::Limits::default(),
     };
     let Some(section) = section else { return plugins };
     plugins.folder = section.string("folder").map(Into::into);
     plugins.cache = section.string("cache").map(Into::into);
+    plugins.publishers = publishers::read(&section);
     if let Some(limits) = section.section("limits") {
         plugins.limits = plugin::limits(&limits, plugins.limits);
         limits.finish();

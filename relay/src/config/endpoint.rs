@@ -11,7 +11,9 @@ use crate::crypto::standard_webhooks::SigningKey;
 use crate::deliver::address::{Guard, UrlError};
 use crate::deliver::header::check_header;
 use crate::deliver::mail::{is_mail, mailto};
-use crate::model::endpoint::{Batch, Endpoint, Format, RateLimit, RetryPolicy, Signatures, with_query};
+use crate::model::endpoint::{
+    Batch, BatchBody, Endpoint, Format, RateLimit, RetryPolicy, Signatures, with_query,
+};
 use crate::model::event_type::Pattern;
 use crate::model::id::{EndpointId, TenantId};
 use crate::model::plugin::{Limits, OnFault};
@@ -238,6 +240,8 @@ fn read_batch(endpoint: &Section<'_>, section: Section<'_>) -> Batch {
     let events_max = section.integer("events_max", 2..=BATCH_EVENTS_MAX);
     let events_max = events_max.and_then(|count| usize::try_from(count).ok());
     let wait = section.duration("wait", Duration::from_millis(1)..=BATCH_WAIT_MAX);
+    let bodies = [("list", BatchBody::List), ("lines", BatchBody::Lines)];
+    let body = section.choice("body", &bodies);
     section.finish();
     if endpoint.string("format") == Some("cloudevents-binary") {
         endpoint.fault(
@@ -249,6 +253,7 @@ fn read_batch(endpoint: &Section<'_>, section: Section<'_>) -> Batch {
     Batch {
         events_max: events_max.unwrap_or(BATCH_EVENTS_DEFAULT),
         wait: wait.unwrap_or(BATCH_WAIT_DEFAULT),
+        body: body.unwrap_or_default(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::plugin::Limits;
+use crate::model::publisher::Publishers;
 use crate::model::resource::Definition;
 use crate::model::rule::Rule;
 use crate::model::secret::Secret;
@@ -26,12 +27,15 @@ mod endpoint;
 pub mod environment;
 mod event_type;
 mod plugin;
+mod publishers;
 pub mod quota;
 mod tenant;
 mod reply;
+mod judge;
 pub mod key_path;
 mod label;
 mod mail;
+mod media;
 mod numbers;
 mod outbound;
 mod quantity;
@@ -41,6 +45,7 @@ pub mod sketch;
 mod source;
 mod telemetry;
 
+pub use judge::{Judge, MaxTokensKey, ResponseFormat};
 pub use plugin::plugin_uses;
 use quota::{Plan, QuotaSettings};
 pub use reader::parse_duration;
@@ -59,6 +64,9 @@ pub struct Config {
     pub mail: Option<Mail>,
     pub queue: QueueSettings,
     pub plugins: PluginSettings,
+    pub media: MediaSettings,
+    /// What judges for plugins; without one nothing does.
+    pub judge: Option<Judge>,
     pub log: Log,
     pub plans: Vec<Plan>,
     pub quota: QuotaSettings,
@@ -179,8 +187,25 @@ pub struct PluginSettings {
     pub folder: Option<PathBuf>,
     /// Where compiled plugins are kept; beside the store if not given.
     pub cache: Option<PathBuf>,
+    /// Whose plugins are taken; without any, everybody's.
+    pub publishers: Publishers,
     /// What a call may use when its use in a chain does not say otherwise.
     pub limits: Limits,
+}
+
+/// `[media]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaSettings {
+    /// Where files are kept that plugins capture; beside the store if not given.
+    pub folder: Option<PathBuf>,
+    pub file_bytes_max: usize,
+    /// How long a file is kept if its plugin does not say.
+    pub ttl: Duration,
+    /// How long one is kept at most.
+    pub ttl_max: Duration,
+    pub tenant_bytes_max: u64,
+    /// Of all tenants together.
+    pub bytes_max: u64,
 }
 
 /// `[log]`

@@ -1,14 +1,18 @@
-//! `plugins = [{ use = "redact-fields", config = { … }, secrets = { … }, timeout = "50ms" }]`
+//! `plugins = [{ use = "redact-fields", config = { … }, secrets = { … }, grants = { state = true }, timeout = "50ms" }]`
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::reader::Section;
-use crate::model::plugin::{Limits, NoPin, PluginUse, read_use};
+use crate::model::plugin::{Granted, HostPattern, Limits, NoPin, PluginUse, read_use};
 
 /// Plugins that one chain may have.
 const CHAIN_MAX: usize = 16;
+/// Requests that one call of a hook may be allowed: a visit has numbers for the answers of two.
+const HTTP_CALLS_MAX: u64 = 16;
+/// Hosts that one use may grant.
+const HOSTS_MAX: usize = 32;
 
 /// Reads the `plugins` of a source or endpoint.
 pub fn plugin_uses(section: &Section<'_>, defaults: Limits) -> Vec<PluginUse> {
@@ -31,8 +35,8 @@ fn plugin_use(section: Section<'_>, defaults: Limits) -> Option<PluginUse> {
     if let Some(Err(NoPin)) = named {
         section.fault(
             "use",
-            "names no version behind `@`",
-            "write name@sha256: and at least twelve of its hexadecimal digits",
+            "names no version or tag behind `@`",
+            "write name@sha256: and at least twelve of its hexadecimal digits, or name@ and a tag",
         );
     }
     let config = match section.value("config") {
@@ -46,6 +50,7 @@ fn plugin_use(section: Section<'_>, defaults: Limits) -> Option<PluginUse> {
             .filter_map(|(name, value)| Some((name.to_owned(), granted.read_secret(name, value)?)))
             .collect(),
     };
+    let granted = section.section("grants").map(granted).unwrap_or_default();
     let limits = limits(&section, defaults);
     let reuse = section.boolean("reuse").unwrap_or(true);
     section.finish();
@@ -55,9 +60,46 @@ fn plugin_use(section: Section<'_>, defaults: Limits) -> Option<PluginUse> {
         pin,
         config,
         secrets,
+        granted,
         limits,
         reuse,
     })
+}
+
+/// `grants = { http = ["api.example.com"], state = true, judge = true, media = true }`
+fn granted(section: Section<'_>) -> Granted {
+    let given = |key| section.boolean(key).unwrap_or(false);
+    let granted = Granted {
+        http: hosts(&section),
+        state: given("state"),
+        judge: given("judge"),
+        media: given("media"),
+    };
+    section.finish();
+    granted
+}
+
+fn hosts(section: &Section<'_>) -> Vec<HostPattern> {
+    let texts = section.strings("http").unwrap_or_default();
+    if texts.len() > HOSTS_MAX {
+        section.fault(
+            "http",
+            format!("names {} hosts", texts.len()),
+            format!("name at most {HOSTS_MAX}"),
+        );
+    }
+    let read = |text: &str| match text.parse() {
+        Ok(host) => Some(host),
+        Err(error) => {
+            section.fault(
+                "http",
+                format!("has {text:?}, which {error}"),
+                "without scheme and path",
+            );
+            None
+        }
+    };
+    texts.into_iter().take(HOSTS_MAX).filter_map(read).collect()
 }
 
 /// Reads the limits of a call, starting from `defaults`.
@@ -76,5 +118,12 @@ pub(super) fn limits(section: &Section<'_>, defaults: Limits) -> Limits {
             .bytes("output", 1..=64 << 20)
             .unwrap_or(defaults.output_bytes),
         log_lines: whole(section.integer("log_lines", 0..=10_000)).unwrap_or(defaults.log_lines),
+        http_timeout: section
+            .duration("http_timeout", Duration::from_millis(1)..=Duration::from_secs(30))
+            .unwrap_or(defaults.http_timeout),
+        http_calls: whole(section.integer("http_calls", 1..=HTTP_CALLS_MAX)).unwrap_or(defaults.http_calls),
+        http_bytes: section
+            .bytes("http_bytes", 1..=16 << 20)
+            .unwrap_or(defaults.http_bytes),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
+use super::judge::Judge;
 use super::reader::Section;
 use super::{Config, NAME_REMEDY, endpoint, is_name};
 use crate::model::quota::Quota;
 use crate::model::words::nearest;
 
 /// More of anything than one relay holds.
-const COUNT_MAX: u64 = 1_000_000_000_000;
+pub(super) const COUNT_MAX: u64 = 1_000_000_000_000;
 /// Plans that a file may have.
 const PLANS_MAX: usize = 100;
 
@@ -27,13 +28,17 @@ pub struct QuotaSettings {
 }
 
 impl Config {
-    /// The limits of a tenant: its own, then those of its plan. A plan that is not there any more
+    /// The limits of a tenant: its own, then those of its plan, then what `[judge]` gives everybody. A plan that is not there any more
     /// is as good as none named.
     pub fn limits(&self, own: Quota, plan: Option<&str>) -> Quota {
         let named = |name: &str| self.plans.iter().find(|plan| plan.name == name);
         let plan = plan.and_then(named);
         let plan = plan.or_else(|| self.quota.default_plan.as_deref().and_then(named));
-        own.or(plan.map(|plan| plan.quota).unwrap_or_default())
+        own.or(plan.map(|plan| plan.quota).unwrap_or_default()).or(self
+            .judge
+            .as_ref()
+            .map(Judge::budget)
+            .unwrap_or_default())
     }
 }
 
@@ -107,6 +112,8 @@ pub(super) fn limits(section: &Section<'_>) -> Quota {
         stored_bytes: section
             .bytes("stored_bytes", 0..=usize::MAX)
             .and_then(|bytes| u64::try_from(bytes).ok()),
+        judge_questions_per_day: section.integer("judge_questions_per_day", 0..=COUNT_MAX),
+        judge_tokens_per_day: section.integer("judge_tokens_per_day", 0..=COUNT_MAX),
     }
 }
 

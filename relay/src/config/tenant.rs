@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::publishers;
 use super::quota::{self, Plan};
 use super::reader::Section;
 use super::{NAME_REMEDY, endpoint, is_name, label};
@@ -27,16 +28,18 @@ pub(super) fn read(section: &Section<'_>, plans: Option<&[Plan]>) -> Option<Tena
         quota
     });
     let policy = section.section("policy").map(|section| {
-        let policy = policy(&section);
+        let policy = (policy(&section), publishers::read(&section));
         section.finish();
         policy
     });
+    let (policy, publishers) = policy.unwrap_or_default();
     Some(Tenant {
         id: TenantId::from_raw(0),
         name: name?,
         plan,
         quota: quota.unwrap_or_default(),
-        policy: policy.unwrap_or_default(),
+        policy,
+        publishers,
     })
 }
 

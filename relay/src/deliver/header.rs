@@ -10,7 +10,8 @@ use crate::model::secret::Secret;
 /// Longest value of a header, in bytes.
 pub const VALUE_BYTES_MAX: usize = 8 << 10;
 /// What the relay calls itself.
-const USER_AGENT_VALUE: HeaderValue = HeaderValue::from_static(concat!("relay/", env!("CARGO_PKG_VERSION")));
+pub const USER_AGENT_VALUE: HeaderValue =
+    HeaderValue::from_static(concat!("relay/", env!("CARGO_PKG_VERSION")));
 
 const RELAY_HOPS: HeaderName = HeaderName::from_static(hops::HEADER);
 /// What is said of an event that no other relay has sent.

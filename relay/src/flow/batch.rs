@@ -48,7 +48,7 @@ impl Flow {
         let sending = async {
             let bodies: Vec<&Message> = parts.iter().flat_map(Part::unsent).collect();
             let mut joined = Messages {
-                list: vec![message::batch::join(target.endpoint.format, &bodies)],
+                list: vec![message::batch::join(&target.endpoint, &bodies)],
                 sent: 0,
             };
             let policy = directory.policy(lead.job.event.tenant);

@@ -45,6 +45,7 @@ pub mod capture;
 pub mod conform;
 mod disable;
 pub mod end;
+pub mod fetch;
 mod prepare;
 mod timers;
 mod traced;

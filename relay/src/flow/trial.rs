@@ -174,7 +174,7 @@ impl Flow {
             Err(ended) => return ended,
         };
         if target.endpoint.batch.is_some() {
-            messages = message::batch::join_all(target.endpoint.format, &messages);
+            messages = message::batch::join_all(&target.endpoint, &messages);
         }
         let show = |message: &Message, headers: &[Parsed]| {
             sent.push(Sent {

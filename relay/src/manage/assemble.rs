@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 
+use super::bind::Watches;
 use super::entry::{Entry, Made, Origin, uses_of_source};
 use super::installed::Installed;
 use super::shelf::Shelf;
@@ -18,12 +19,12 @@ use crate::model::alert::Alert;
 use crate::model::catalogue::EventType;
 use crate::model::endpoint::Endpoint;
 use crate::model::id::{AlertId, EndpointId, EventTypeId, RuleId, SourceId, TenantId};
-use crate::model::plugin::{OnFault, PluginUse};
+use crate::model::plugin::OnFault;
 use crate::model::resource::{Definition, Kind, Resource};
 use crate::model::rule::Rule;
 use crate::model::source::Source;
 use crate::model::tenant::Tenant;
-use crate::plugins::{BindError, Bound, Chain, Owner, Plugins};
+use crate::plugins::{Chain, Owner, Plugins};
 use crate::store::{Named, Store};
 
 /// What of a configuration cannot be used although it reads well: plugins that are not there
@@ -40,6 +41,7 @@ pub(super) struct Workshop {
     pub(super) clock: Arc<dyn Clock>,
     /// What names of plugins stand for beside the operator's.
     installed: RwLock<Arc<Installed>>,
+    pub(super) watches: Arc<Watches>,
 }
 
 /// A checked definition, ready to be made into something.
@@ -66,6 +68,7 @@ impl Workshop {
             sender,
             clock,
             installed: RwLock::default(),
+            watches: Arc::default(),
         }
     }
 
@@ -77,6 +80,7 @@ impl Workshop {
             sender: Arc::clone(&self.sender),
             clock: Arc::clone(&self.clock),
             installed: RwLock::new(Arc::new(installed)),
+            watches: Arc::clone(&self.watches),
         }
     }
 
@@ -170,22 +174,22 @@ impl Workshop {
         let usable = match Checked::read(config, resource.kind, &resource.definition) {
             Ok(checked) => {
                 let checked = checked.called(resource.id, resource.tenant);
-                let resting = checked.resting();
-                self.make(config, checked, tenant)
-                    .await
-                    .map_err(|fault| (format!("{fault:#}"), resting))
+                let (resting, is_untrusted) = (checked.resting(), self.is_untrusted(&checked, tenant));
+                let made = self.make(config, checked, tenant).await;
+                made.map_err(|fault| (format!("{fault:#}"), resting, is_untrusted))
             }
-            Err(faults) => Err((faults.join("; "), routed(config, &resource))),
+            Err(faults) => Err((faults.join("; "), routed(config, &resource), false)),
         };
         let (made, unusable) = match usable {
             Ok(made) => (made, None),
-            Err((fault, resting)) => {
+            Err((fault, resting, is_untrusted)) => {
                 tracing::error!(
                     kind = resource.kind.word(),
                     name = resource.name,
                     fault,
                     "a definition in the store cannot be used"
                 );
+                let before = before.filter(|_| !is_untrusted);
                 (before.map_or(resting, |before| before.made.clone()), Some(fault))
             }
         };
@@ -247,9 +251,9 @@ impl Workshop {
             name: name.clone(),
         };
         if let Checked::Source(source) = checked {
-            self.bind(source.redact.as_slice(), &owner).await?;
+            self.bind(source.redact.as_slice(), &owner, tenant).await?;
         }
-        self.bind(plugins, &owner).await.map(drop)
+        self.bind(plugins, &owner, tenant).await.map(drop)
     }
 
     async fn door(&self, source: Source, tenant: &Tenant) -> anyhow::Result<Door> {
@@ -260,8 +264,8 @@ impl Workshop {
             id: source.id.raw(),
             name: source.name.clone(),
         };
-        let redactor = self.bind(source.redact.as_slice(), &owner).await?;
-        let bound = self.bind(&source.plugins, &owner).await?;
+        let redactor = self.bind(source.redact.as_slice(), &owner, tenant).await?;
+        let bound = self.bind(&source.plugins, &owner, tenant).await?;
         let authenticators = bound
             .iter()
             .filter(|bound| bound.hooks().authenticate)
@@ -286,7 +290,7 @@ impl Workshop {
             id: endpoint.id.raw(),
             name: endpoint.name.clone(),
         };
-        let bound = self.bind(&endpoint.plugins, &owner).await?;
+        let bound = self.bind(&endpoint.plugins, &owner, tenant).await?;
         // What signs with secrets of its own needs none, nor the commit that keeps them.
         let own = match endpoint.secrets.is_empty() {
             true => {
@@ -299,41 +303,6 @@ impl Workshop {
         let name = endpoint.name.clone();
         let target = Target::new(endpoint, bound, own.as_ref(), retiring, &self.sender);
         target.with_context(|| format!("endpoint {name}"))
-    }
-
-    async fn bind_one(&self, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
-        let installed = self.installed();
-        match installed.version(owner.tenant, &used.name, used.pin.as_ref())? {
-            Some(version) => {
-                let uploads = self.store.as_ref();
-                self.plugins.bind_uploaded(uploads, version, used, owner).await
-            }
-            None => self.plugins.bind(used, owner).await,
-        }
-    }
-
-    /// Binds every plugin of a list, or says of each that cannot be used why.
-    async fn bind(&self, uses: &[PluginUse], owner: &Owner) -> anyhow::Result<Vec<Bound>> {
-        let kind = match owner.kind {
-            Named::Source => "source",
-            Named::Endpoint => "endpoint",
-            Named::Rule => "rule",
-            Named::EventType => "event type",
-            Named::Alert => "alert",
-        };
-        let mut bound = Vec::new();
-        let mut faults = Vec::new();
-        for used in uses {
-            match self.bind_one(used, owner.clone()).await {
-                Ok(made) => bound.push(made),
-                Err(error) => faults.push(format!("{kind} {}: {:#}", owner.name, anyhow::Error::new(error))),
-            }
-        }
-        if faults.is_empty() {
-            Ok(bound)
-        } else {
-            Err(anyhow!(faults.join("\n  ")))
-        }
     }
 }
 

@@ -430,11 +430,15 @@ impl Manager {
     }
 }
 
-/// How far a change reaches: a tenant that is restored brings what it has, and plugins see how
-/// theirs is called.
+/// How far a change reaches: a tenant that is restored brings what it has, plugins see how theirs is
+/// called, and those that it does not take any more go out of force.
 fn reach(next: &Resource, before: Option<&Entry>) -> Reach {
+    let publishers = |resource: &Resource| {
+        let policy = resource.definition.keys.get("policy")?;
+        policy.get("publishers").cloned()
+    };
     let is_alone = match before {
-        Some(before) => before.resource.name == next.name,
+        Some(before) => before.resource.name == next.name && publishers(&before.resource) == publishers(next),
         None => next.revision == 1,
     };
     match next.kind == Kind::Tenant && !is_alone {

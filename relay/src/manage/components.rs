@@ -9,6 +9,7 @@ use super::plugins::{PluginRefused, one_of};
 use crate::model::id::TenantId;
 use crate::model::plugin::{Pin, Version};
 use crate::plugins::fixtures::{Fixture, Found, Trial};
+use crate::plugins::services::Services;
 use crate::store::memory::MemoryStore;
 
 impl Manager {
@@ -59,12 +60,13 @@ impl Manager {
         let limits = self.lock().await.plugins.limits;
         let state = Arc::new(MemoryStore::default());
         let trial = Trial {
-            plugins: self.workshop.plugins.apart(state.clone()),
+            plugins: self.workshop.plugins.apart(state.clone(), Services::default()),
             state,
             clock: Arc::clone(&self.workshop.clock),
             name: name.to_owned(),
             component,
             limits,
+            replies: Arc::default(),
         };
         let bound = trial.bind(fixture, false).await;
         let found = match bound.map_err(PluginRefused::Component)? {

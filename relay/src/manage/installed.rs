@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::model::id::TenantId;
-use crate::model::plugin::{Pin, Version};
+use crate::model::plugin::{Choice, Pin, Tag, Version};
+use crate::model::publisher::Signatures;
 use crate::model::resource::Kind;
+use crate::model::rollout::{Rollout, Rollouts};
 use crate::plugins::BindError;
 use crate::store::{Uploaded, UploadedVersion};
 
@@ -22,10 +24,13 @@ pub(super) const HISTORY_MAX: usize = 100;
 pub(super) struct Installed(HashMap<TenantId, Arc<BTreeMap<String, Own>>>);
 
 /// One of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Own {
     /// The versions in the order in which they were promoted; the last is current.
     pub(super) history: Vec<Version>,
+    /// Names for versions beside what is current.
+    pub tags: BTreeMap<Tag, Version>,
+    pub rollouts: Rollouts,
     /// Newest first.
     pub versions: Vec<UploadedVersion>,
 }
@@ -37,6 +42,8 @@ impl Installed {
         for plugin in uploaded {
             let own = Own {
                 history: plugin.history,
+                tags: plugin.tags,
+                rollouts: plugin.rollouts,
                 versions: plugin.versions,
             };
             installed.put(plugin.tenant, plugin.name, own);
@@ -52,6 +59,17 @@ impl Installed {
     /// Those of a tenant, by name.
     pub(super) fn of_tenant(&self, tenant: TenantId) -> impl Iterator<Item = (&String, &Own)> {
         self.0.get(&tenant).into_iter().flat_map(|own| own.iter())
+    }
+
+    /// The roll-outs under way, of all tenants.
+    pub(super) fn rollouts(&self) -> Vec<(TenantId, String, Rollout)> {
+        let all = self.0.iter().flat_map(|(tenant, plugins)| {
+            plugins.iter().filter_map(|(name, own)| {
+                let rollout = own.rollouts.under_way?;
+                Some((*tenant, name.clone(), rollout))
+            })
+        });
+        all.collect()
     }
 
     /// Takes one up, in place of the one of its name; without versions, it goes.
@@ -70,23 +88,19 @@ impl Installed {
         &self,
         tenant: TenantId,
         name: &str,
-        pin: Option<&Pin>,
+        choice: Option<&Choice>,
     ) -> Result<Option<Version>, BindError> {
         let Some(own) = self.get(tenant, name) else {
             return Ok(None);
         };
-        let Some(pin) = pin else {
-            return Ok(own.current());
-        };
-        let missing = |hint: &str| BindError::NoVersion {
-            name: name.to_owned(),
-            pin: pin.clone(),
-            hint: hint.to_owned(),
-        };
-        match own.fitting(pin).as_slice() {
-            [one] => Ok(Some(*one)),
-            [] => Err(missing("it was not uploaded, or is deleted")),
-            _ => Err(missing("several begin so; say more of it")),
+        match (own.chosen(choice), choice) {
+            (Ok(version), _) => Ok(Some(version)),
+            (Err(_), None) => Ok(None),
+            (Err(hint), Some(choice)) => Err(BindError::NoVersion {
+                name: name.to_owned(),
+                choice: choice.clone(),
+                hint: hint.to_owned(),
+            }),
         }
     }
 }
@@ -95,6 +109,39 @@ impl Own {
     /// What uses get that name no version.
     pub fn current(&self) -> Option<Version> {
         self.history.last().copied()
+    }
+
+    /// The version that a use stands for, or why there is none.
+    pub(super) fn chosen(&self, choice: Option<&Choice>) -> Result<Version, &'static str> {
+        match choice {
+            None => self.current().ok_or("none is current"),
+            Some(Choice::Tag(tag)) => self.tags.get(tag).copied().ok_or("there is no such tag"),
+            Some(Choice::Version(pin)) => match self.fitting(pin).as_slice() {
+                [one] => Ok(*one),
+                [] => Err("it was not uploaded, or is deleted"),
+                _ => Err("several begin so; say more of it"),
+            },
+        }
+    }
+
+    /// The tags that stand for a version.
+    pub(super) fn tags_of(&self, version: Version) -> Vec<Tag> {
+        let tags = self.tags.iter().filter(|(_, tagged)| **tagged == version);
+        tags.map(|(tag, _)| tag.clone()).collect()
+    }
+
+    /// Who vouches for a version.
+    pub(super) fn signatures(&self, version: Version) -> Option<&Signatures> {
+        let mut kept = self.versions.iter().filter(|kept| kept.version == version);
+        kept.next()?.signatures.as_ref()
+    }
+
+    /// Has somebody vouch for a version.
+    pub(super) fn sign(&mut self, version: Version, signatures: Signatures) {
+        let mut kept = self.versions.iter_mut().filter(|kept| kept.version == version);
+        if let Some(kept) = kept.next() {
+            kept.signatures = Some(signatures);
+        }
     }
 
     /// What a rollback would make current.
@@ -144,8 +191,8 @@ pub struct User {
     pub kind: Kind,
     pub id: i64,
     pub name: String,
-    /// The versions that it names; `None` among them: it follows what is current.
-    pub pins: Vec<Option<Pin>>,
+    /// The versions and tags that it names; `None` among them: it follows what is current.
+    pub pins: Vec<Option<Choice>>,
     pub origin: Origin,
     /// Why it cannot be used as it stands.
     pub unusable: Option<String>,
@@ -175,7 +222,14 @@ impl User {
 
     /// Whether it names this version.
     pub fn names(&self, version: &Version) -> bool {
-        self.pins.iter().flatten().any(|pin| pin.fits(version))
+        let mut named = self.pins.iter().flatten();
+        named.any(|choice| matches!(choice, Choice::Version(pin) if pin.fits(version)))
+    }
+
+    /// Whether it follows this tag.
+    pub(super) fn follows_tag(&self, tag: &str) -> bool {
+        let mut named = self.pins.iter().flatten();
+        named.any(|choice| matches!(choice, Choice::Tag(followed) if followed.as_str() == tag))
     }
 }
 
@@ -184,7 +238,7 @@ const REDACTOR: &str = "redact-fields";
 
 /// The plugins that a definition names. They are read from its text: one that cannot be used has
 /// been made into nothing.
-fn uses(entry: &Entry) -> impl Iterator<Item = (&str, Option<Pin>)> {
+fn uses(entry: &Entry) -> impl Iterator<Item = (&str, Option<Choice>)> {
     let resource = &entry.resource;
     let has_plugins = matches!(resource.kind, Kind::Source | Kind::Endpoint);
     let keys = has_plugins.then_some(&resource.definition.keys);
@@ -210,9 +264,10 @@ mod tests {
                 made_at: Timestamp::from_millis(0),
                 made_by: None,
                 bytes: 2,
+                signatures: None,
             };
-            own.versions.insert(0, kept);
             own.promote(kept.version);
+            own.versions.insert(0, kept);
         }
         own
     }
@@ -266,6 +321,12 @@ mod tests {
         assert_eq!(version(&installed, TENANT, &pinned), Ok(Some(of("a"))));
         assert_eq!(version(&installed, TENANT, "other"), Ok(None));
         assert_eq!(version(&installed, TenantId::DEFAULT, &pinned), Ok(None));
+        let mut tagged = own(&["a", "b"]);
+        tagged.tags.insert("beta".parse().expect("a tag"), of("a"));
+        installed.put(TENANT, "tidy".to_owned(), tagged);
+        assert_eq!(version(&installed, TENANT, "tidy@beta"), Ok(Some(of("a"))));
+        let why = version(&installed, TENANT, "tidy@gamma").expect_err("there is none");
+        assert!(why.contains("gamma: there is no such tag"), "{why}");
         let unknown = format!("tidy@{}", of("c"));
         let why = version(&installed, TENANT, &unknown).expect_err("there is none");
         assert!(why.contains("has no version sha256:"), "{why}");

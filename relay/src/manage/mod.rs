@@ -7,15 +7,19 @@
 //! declares is read here and changed there.
 
 mod assemble;
+mod bind;
 pub mod audit;
 mod change;
 mod entry;
+mod follow;
 mod forget;
 mod installed;
 mod paths;
 mod plan;
 mod plugins;
 mod components;
+mod tags;
+mod rollout;
 mod schema;
 mod secrets;
 mod shelf;
@@ -34,6 +38,7 @@ pub use entry::{Entry, Origin};
 pub use installed::{Own, User};
 pub use plan::{Planned, Step, Wanted};
 pub use plugins::{PluginRefused, Provenance, Usable, Versioned};
+pub use rollout::{UnderWay, WantedRollout};
 pub use schema::{definition, patch};
 pub use secrets::overlap;
 pub use usage::Limit;

@@ -2,30 +2,29 @@
 //! name at once, or not at all.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::Manager;
-use super::assemble::{self, Checked, Workshop};
-use super::entry::{Entry, Origin};
-use super::installed::{Installed, Own, User};
-use super::shelf::Shelf;
-use crate::config::{Config, is_name};
+use super::entry::Origin;
+use super::follow::Next;
+use super::installed::{Own, User};
+use crate::config::is_name;
 use crate::model::audit::{By, Deed};
-use crate::model::id::{EndpointId, TenantId};
-use crate::model::plugin::{Pin, Version};
+use crate::model::id::TenantId;
+use crate::model::plugin::{CURRENT, Pin, Tag, Version};
+use crate::model::publisher::{Signatures, Untrusted};
 use crate::plugins::{BindError, Inspection, Offered, Place};
-use crate::queue::Terms;
-use crate::store::{self, NewVersion, PluginChange, UploadedVersion};
+use crate::store::{self, NewVersion, UploadedVersion};
 
 /// Plugins of one tenant.
 const PLUGINS_MAX: usize = 50;
 /// Versions of one plugin.
 const VERSIONS_MAX: usize = 20;
-/// Bytes of all components of one tenant.
-const BYTES_MAX: u64 = 64 << 20;
+/// Bytes of all components of one tenant: a dozen versions in Python, thousands in other languages.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// A plugin that a tenant can use.
 #[derive(Debug)]
@@ -37,6 +36,31 @@ pub struct Usable {
     /// What that says about itself, or why it cannot be used.
     pub inspection: Result<Inspection, String>,
     pub users: Vec<User>,
+    /// Who vouches for its versions, of those whose plugins are taken.
+    pub signers: Vec<(Version, String)>,
+}
+
+impl Usable {
+    /// What each tag stands for, what is current first.
+    pub fn tags(&self) -> Vec<(String, Version)> {
+        let current = self.version.map(|version| (CURRENT.to_owned(), version));
+        let own = match &self.from {
+            Provenance::Api(own) => Some(own),
+            Provenance::Stock | Provenance::Folder => None,
+        };
+        let tags = own.into_iter().flat_map(|own| own.tags.iter());
+        let tags = tags.map(|(tag, version)| (tag.to_string(), *version));
+        current.into_iter().chain(tags).collect()
+    }
+
+    /// How many definitions follow a tag.
+    pub fn followers(&self, tag: &str) -> usize {
+        let follows = |user: &&User| match tag {
+            CURRENT => user.follows(),
+            tag => user.follows_tag(tag),
+        };
+        self.users.iter().filter(follows).count()
+    }
 }
 
 /// Where a plugin comes from.
@@ -57,6 +81,10 @@ pub struct Versioned {
     /// What a rollback makes current.
     pub before: Option<Version>,
     pub users: Vec<User>,
+    /// The tags that stand for it.
+    pub tags: Vec<Tag>,
+    /// As in [`Usable`].
+    pub signers: Vec<(Version, String)>,
 }
 
 /// Why a plugin was not changed.
@@ -74,6 +102,18 @@ pub enum PluginRefused {
     /// Several versions begin so.
     Ambiguous,
     NothingBefore,
+    /// Whoever signed it is not one whose plugins are taken.
+    Untrusted(Untrusted),
+    UnknownTag,
+    /// The tag means something already.
+    ReservedTag,
+    /// The version has such a name.
+    Tagged(Tag),
+    /// One is under way that this would disturb.
+    RollingOut,
+    NoRollout,
+    /// It is current already.
+    SameVersion,
     /// It is current, or these name it.
     InUse(Vec<User>),
     /// Another upload of this tenant is being compiled.
@@ -108,15 +148,6 @@ impl Drop for Turn<'_> {
         let mut tenants = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.remove(&self.1);
     }
-}
-
-/// What becomes of one plugin.
-struct Next {
-    tenant: TenantId,
-    name: String,
-    own: Own,
-    added: Option<NewVersion>,
-    removed: Option<Version>,
 }
 
 impl Manager {
@@ -162,12 +193,14 @@ impl Manager {
         tenant: TenantId,
         name: &str,
         component: Bytes,
+        signatures: Option<Signatures>,
         by: By,
     ) -> Result<Versioned, PluginRefused> {
         if !is_name(name) {
             return Err(PluginRefused::Name);
         }
         let version = Version::of(&component);
+        let signer = self.check_signed(tenant, version, signatures.as_ref())?;
         // Before it is compiled, which costs most.
         let _turn = self.uploading.enter(tenant).ok_or(PluginRefused::Busy)?;
         self.check_upload(tenant, name, version, component.len())?;
@@ -182,6 +215,16 @@ impl Manager {
             .cloned()
             .unwrap_or_default();
         if own.has(version) {
+            let signatures = signatures.filter(|signatures| own.signatures(version) != Some(signatures));
+            if let Some(signatures) = signatures {
+                let next = Next {
+                    signed: Some((version, signatures)),
+                    ..Next::turned(tenant, name, own)
+                };
+                let after = json!({"version": version, "signer": signer});
+                let deed = self.deed(tenant, by, "plugin.signed", name, (Value::Null, after));
+                self.put_plugin(&config, next, deed).await?;
+            }
             return self.versioned(tenant, name, version, false);
         }
         let kept = UploadedVersion {
@@ -189,25 +232,24 @@ impl Manager {
             made_at: self.workshop.clock.now(),
             made_by: by.key,
             bytes: component.len() as u64,
+            signatures,
         };
-        own.versions.insert(0, kept);
+        own.versions.insert(0, kept.clone());
         if own.current().is_none() {
             own.promote(version);
         }
+        let bytes = kept.bytes;
         let about = serde_json::to_string(&*inspection)
             .map_err(|error| store::Error::Corrupt(format!("what a plugin says is no JSON: {error}")))?;
         let next = Next {
-            tenant,
-            name: name.to_owned(),
-            own,
             added: Some(NewVersion {
                 kept,
                 about,
                 component,
             }),
-            removed: None,
+            ..Next::turned(tenant, name, own)
         };
-        let after = json!({"version": version, "bytes": kept.bytes});
+        let after = json!({"version": version, "bytes": bytes, "signer": signer});
         let deed = self.deed(tenant, by, "plugin.uploaded", name, (Value::Null, after));
         self.put_plugin(&config, next, deed).await?;
         self.versioned(tenant, name, version, true)
@@ -229,6 +271,8 @@ impl Manager {
         let (version, before) = (one_of(&own, pin)?, own.current());
         own.promote(version);
         if before != Some(version) {
+            // Whoever decides by hand has decided.
+            own.rollouts.under_way = None;
             let deed = self.deed_of_turn(tenant, by, "plugin.promoted", name, (before, version));
             self.put_plugin(&config, Next::turned(tenant, name, own), deed)
                 .await?;
@@ -245,6 +289,7 @@ impl Manager {
         let mut own = self.owned(tenant, name)?;
         let version = own.before().ok_or(PluginRefused::NothingBefore)?;
         let before = own.history.pop();
+        own.rollouts.under_way = None;
         let deed = self.deed_of_turn(tenant, by, "plugin.rolled_back", name, (before, version));
         self.put_plugin(&config, Next::turned(tenant, name, own), deed)
             .await?;
@@ -274,6 +319,12 @@ impl Manager {
         if !needing.is_empty() || is_current && own.versions.len() > 1 {
             return Err(PluginRefused::InUse(needing));
         }
+        if let Some((tag, _)) = own.tags.iter().find(|(_, tagged)| **tagged == version) {
+            return Err(PluginRefused::Tagged(tag.clone()));
+        }
+        if own.rollouts.concerns(version) {
+            return Err(PluginRefused::RollingOut);
+        }
         own.remove(version);
         let next = Next {
             removed: Some(version),
@@ -284,7 +335,22 @@ impl Manager {
         self.put_plugin(&config, next, deed).await
     }
 
-    fn owned(&self, tenant: TenantId, name: &str) -> Result<Own, PluginRefused> {
+    /// Who vouches for a version, if it is one whose plugins are taken.
+    fn check_signed(
+        &self,
+        tenant: TenantId,
+        version: Version,
+        signatures: Option<&Signatures>,
+    ) -> Result<Option<String>, PluginRefused> {
+        let tenant = self.tenant(tenant).ok_or(PluginRefused::UnknownPlugin)?;
+        let trust = self.workshop.trust(&tenant);
+        trust
+            .check(version, signatures)
+            .map_err(PluginRefused::Untrusted)?;
+        Ok(trust.signer(version, signatures))
+    }
+
+    pub(super) fn owned(&self, tenant: TenantId, name: &str) -> Result<Own, PluginRefused> {
         let installed = self.workshop.installed();
         installed
             .get(tenant, name)
@@ -327,118 +393,8 @@ impl Manager {
         }
     }
 
-    /// Keeps a plugin as it is to be, and puts it in force for all that follow it. What could not be
-    /// used before and cannot now stays as it is, and stands in nobody's way.
-    async fn put_plugin(&self, config: &Config, next: Next, deed: Deed) -> Result<(), PluginRefused> {
-        let Next {
-            tenant,
-            name,
-            own,
-            added,
-            removed,
-        } = next;
-        let mut installed = Installed::clone(&self.workshop.installed());
-        let before = installed.get(tenant, &name).and_then(Own::current);
-        let current = own.current();
-        let change = PluginChange {
-            tenant,
-            name: name.clone(),
-            history: own.history.clone(),
-            added,
-            removed,
-        };
-        installed.put(tenant, name.clone(), own);
-        let workshop = self.workshop.with(installed.clone());
-        let remade = match current.is_some() && current != before {
-            true => self.remake(config, &workshop, tenant, &name).await?,
-            false => Vec::new(),
-        };
-        if remade.is_empty() {
-            self.workshop.store.change_plugin(change, deed).await?;
-            self.workshop.install(installed);
-            return Ok(());
-        }
-        let mut shelf = Shelf::clone(&self.shelf());
-        for entry in &remade {
-            shelf.insert(Arc::clone(entry));
-        }
-        // Made first: between keeping and putting in force nothing may fail.
-        let directory = assemble::directory(&shelf)
-            .map_err(|unusable| PluginRefused::Unusable(vec![unusable.to_string()]))?;
-        self.workshop.store.change_plugin(change, deed).await?;
-        self.workshop.install(installed);
-        let rested: Vec<_> = remade.iter().filter(|entry| self.rests(entry)).collect();
-        self.swap(shelf, directory);
-        for entry in rested {
-            // What waited goes out from here on. The terms of the others have not changed.
-            if let Some(target) = entry.target() {
-                let endpoint = EndpointId::from_raw(entry.resource.id);
-                self.queue.set_terms(endpoint, Some(Terms::of(&target.endpoint)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether nothing is sent to what stands in an entry's place at present.
-    fn rests(&self, entry: &Entry) -> bool {
-        let resource = &entry.resource;
-        let before = self.find(resource.tenant, resource.kind, Some(resource.id), "");
-        before.is_none_or(|before| before.target().is_none())
-    }
-
-    /// Makes anew whatever follows a name.
-    async fn remake(
-        &self,
-        config: &Config,
-        workshop: &Workshop,
-        tenant: TenantId,
-        name: &str,
-    ) -> Result<Vec<Arc<Entry>>, PluginRefused> {
-        let (mut remade, mut faults) = (Vec::new(), Vec::new());
-        let of = self.tenant(tenant).ok_or(PluginRefused::UnknownPlugin)?;
-        for entry in self.following(tenant, name) {
-            let resource = &entry.resource;
-            let made = match Checked::read(config, resource.kind, &resource.definition) {
-                Ok(checked) => {
-                    let checked = checked.called(resource.id, resource.tenant);
-                    let made = workshop.make(config, checked, &of).await;
-                    made.map_err(|fault| format!("{fault:#}"))
-                }
-                Err(found) => Err(found.join("; ")),
-            };
-            match made {
-                Ok(made) => remade.push(Arc::new(Entry {
-                    resource: resource.clone(),
-                    origin: entry.origin,
-                    made,
-                    unusable: None,
-                })),
-                Err(_) if entry.unusable.is_some() => {}
-                Err(fault) => faults.push(fault),
-            }
-        }
-        match faults.is_empty() {
-            true => Ok(remade),
-            false => Err(PluginRefused::Unusable(faults)),
-        }
-    }
-
-    /// What would have another version if another were current.
-    fn following(&self, tenant: TenantId, name: &str) -> Vec<Arc<Entry>> {
-        let shelf = self.shelf();
-        let follows = |entry: &&Arc<Entry>| {
-            let resource = &entry.resource;
-            // One that the configuration file declares, too, is not in force.
-            let counts = shelf.named(tenant, resource.kind, &resource.name);
-            entry.origin == Origin::Api
-                && counts.is_some_and(|counts| counts.resource.id == resource.id)
-                && User::of(entry, name).is_some_and(|user| user.follows())
-        };
-        shelf.of_tenant(tenant).filter(follows).cloned().collect()
-    }
-
     /// Definitions of a tenant that use a plugin; of its own, those that the API has made.
-    fn users(&self, tenant: TenantId, name: &str, is_own: bool) -> Vec<User> {
+    pub(super) fn users(&self, tenant: TenantId, name: &str, is_own: bool) -> Vec<User> {
         let shelf = self.shelf();
         let users = shelf.of_tenant(tenant).filter_map(|entry| User::of(entry, name));
         users
@@ -458,6 +414,7 @@ impl Manager {
             version,
             inspection: inspection.ok_or_else(|| "what it says about itself cannot be read".to_owned()),
             users: self.users(tenant, name, true),
+            signers: self.signers(tenant, &own),
             from: Provenance::Api(own),
         })
     }
@@ -465,6 +422,7 @@ impl Manager {
     fn offered(&self, tenant: TenantId, offered: Offered) -> Usable {
         Usable {
             users: self.users(tenant, &offered.name, false),
+            signers: Vec::new(),
             from: match offered.from {
                 Place::Stock => Provenance::Stock,
                 Place::Folder => Provenance::Folder,
@@ -475,7 +433,19 @@ impl Manager {
         }
     }
 
-    fn versioned(
+    fn signers(&self, tenant: TenantId, own: &Own) -> Vec<(Version, String)> {
+        let Some(tenant) = self.tenant(tenant) else {
+            return Vec::new();
+        };
+        let trust = self.workshop.trust(&tenant);
+        let versions = own.versions.iter().filter_map(|kept| {
+            let signer = trust.signer(kept.version, kept.signatures.as_ref())?;
+            Some((kept.version, signer))
+        });
+        versions.collect()
+    }
+
+    pub(super) fn versioned(
         &self,
         tenant: TenantId,
         name: &str,
@@ -485,7 +455,9 @@ impl Manager {
         let own = self.owned(tenant, name)?;
         let mut kept = own.versions.iter().filter(|kept| kept.version == version);
         Ok(Versioned {
-            kept: *kept.next().ok_or(PluginRefused::UnknownVersion)?,
+            kept: kept.next().cloned().ok_or(PluginRefused::UnknownVersion)?,
+            tags: own.tags_of(version),
+            signers: self.signers(tenant, &own),
             is_new,
             current: own.current(),
             before: own.before(),
@@ -493,7 +465,7 @@ impl Manager {
         })
     }
 
-    fn deed(
+    pub(super) fn deed(
         &self,
         tenant: TenantId,
         by: By,
@@ -509,7 +481,7 @@ impl Manager {
         }
     }
 
-    fn deed_of_turn(
+    pub(super) fn deed_of_turn(
         &self,
         tenant: TenantId,
         by: By,
@@ -519,19 +491,6 @@ impl Manager {
     ) -> Deed {
         let shown = (json!({"version": before}), json!({"version": after}));
         self.deed(tenant, by, action, name, shown)
-    }
-}
-
-impl Next {
-    /// The same versions, with another one current.
-    fn turned(tenant: TenantId, name: &str, own: Own) -> Self {
-        Self {
-            tenant,
-            name: name.to_owned(),
-            own,
-            added: None,
-            removed: None,
-        }
     }
 }
 

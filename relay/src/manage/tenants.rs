@@ -12,6 +12,7 @@ use super::shelf::Shelf;
 use crate::config::Config;
 use crate::model::id::{EndpointId, TenantId};
 use crate::model::policy::Policy;
+use crate::model::publisher::Publishers;
 use crate::model::quota::Reached;
 use crate::model::resource::{Definition, Kind, Resource};
 use crate::model::tenant::Tenant;
@@ -128,8 +129,8 @@ pub(super) fn in_force(shelf: &Shelf, id: TenantId) -> Option<Arc<Tenant>> {
     entry.tenant().cloned()
 }
 
-/// A tenant of which no more is known than its name, and that it has nothing sent in the clear: what
-/// is unreadable beside it must not loosen that.
+/// A tenant of which no more is known than its name, that it has nothing sent in the clear, and whose
+/// plugins it takes: what is unreadable beside these must not loosen them.
 fn bare(resource: &Resource) -> Tenant {
     let policy = resource.definition.keys.get("policy");
     Tenant {
@@ -140,6 +141,14 @@ fn bare(resource: &Resource) -> Tenant {
         policy: Policy {
             https_only: policy.is_some_and(|policy| policy["https_only"] == true),
             ..Policy::default()
+        },
+        publishers: match policy.and_then(|policy| policy.get("publishers")) {
+            Some(named) => {
+                let named = named.as_array().into_iter().flatten();
+                let named = named.filter_map(|text| text.as_str()?.parse().ok());
+                Publishers::only(named.collect())
+            }
+            None => Publishers::default(),
         },
     }
 }

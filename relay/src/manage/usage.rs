@@ -7,6 +7,7 @@ use super::Manager;
 use crate::model::id::TenantId;
 use crate::model::resource::Kind;
 use crate::model::tenant::Tenant;
+use crate::quota::Ledger;
 use crate::store;
 
 /// One limit of a tenant.
@@ -56,6 +57,7 @@ impl Manager {
         let now = self.workshop.clock.now();
         let keys = self.workshop.store.count_keys(id, now).await?.in_force;
         let count = |kind| Some(self.shelf().count(id, kind) as u64);
+        let judged = Ledger::of(&*self.workshop.store, id, now).spent().await?;
         let rate = quota.events_per_second;
         let limits = vec![
             Limit::of("endpoints", count(Kind::Endpoint), quota.endpoints),
@@ -72,6 +74,16 @@ impl Manager {
             },
             Limit::of("events_per_day", used.events_per_day, quota.events_per_day),
             Limit::of("stored_bytes", used.stored_bytes, quota.stored_bytes),
+            Limit::of(
+                "judge_questions_per_day",
+                Some(judged.questions),
+                quota.judge_questions_per_day,
+            ),
+            Limit::of(
+                "judge_tokens_per_day",
+                Some(judged.tokens),
+                quota.judge_tokens_per_day,
+            ),
         ];
         Ok(Some((tenant, limits)))
     }

@@ -14,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::bounded::{Bounded, Named};
+use self::fetches::Fetches;
 use self::owner::OfTenant;
 use self::process::Process;
 use crate::model::attempt::{Attempt, FaultKind, Outcome, PluginCost};
@@ -23,10 +24,13 @@ use crate::record::retain::Removed;
 use crate::store::sqlite::Commits;
 
 mod bounded;
+mod fetches;
+mod judged;
 mod observed;
 mod owner;
 mod process;
 
+pub use judged::Judged;
 pub use observed::Observed;
 pub use owner::Owned;
 
@@ -60,12 +64,15 @@ pub struct Metrics {
     deliveries: Bounded<OfEnd, Counter>,
     plugin_seconds: Bounded<OfPlugin, Histogram>,
     plugin_faults: Bounded<OfFault, Counter>,
+    fetches: Fetches,
     changes: Bounded<OfChange, Counter>,
     expired: Bounded<OfEndpoint, Counter>,
     rule_events: Bounded<OfRule, Counter>,
     rule_skips: Bounded<OfSkip, Counter>,
     calls: Bounded<OfCall, Counter>,
     telemetry_dropped: Family<OfLoss, Counter>,
+    /// What the judge was asked.
+    pub judged: Judged,
     /// What was removed for its age.
     pub removed: Removed,
 }
@@ -241,12 +248,14 @@ impl Default for Metrics {
             deliveries: Bounded::default(),
             plugin_seconds: Bounded::of(Family::new_with_constructor(|| Histogram::new(PLUGIN_SECONDS))),
             plugin_faults: Bounded::default(),
+            fetches: Fetches::default(),
             changes: Bounded::default(),
             expired: Bounded::default(),
             rule_events: Bounded::default(),
             rule_skips: Bounded::default(),
             calls: Bounded::default(),
             telemetry_dropped: Family::default(),
+            judged: Judged::default(),
             removed: Removed::default(),
             registry: Registry::default(),
         };
@@ -326,6 +335,7 @@ impl Metrics {
             "Calls of plugins that broke",
             self.plugin_faults.family.clone(),
         );
+        self.fetches.register(relay);
         relay.register(
             "removed_events",
             "Events removed for their age",
@@ -366,6 +376,7 @@ impl Metrics {
             "Spans and data points that did not get to the OpenTelemetry collector",
             self.telemetry_dropped.clone(),
         );
+        self.judged.register(relay);
     }
 }
 
@@ -452,6 +463,11 @@ impl Metrics {
             fault: fault.as_str(),
         };
         self.plugin_faults.with(labels, inc);
+    }
+
+    /// A plugin's request came to this.
+    pub fn fetched(&self, outcome: &'static str, took: Duration) {
+        self.fetches.count(outcome, took);
     }
 
     /// A delivery came to its end.

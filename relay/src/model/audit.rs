@@ -12,7 +12,7 @@ use super::time::Timestamp;
 /// What is done to a resource of any kind.
 const CHANGES: [&str; 4] = ["created", "changed", "deleted", "restored"];
 /// What else is done.
-const OTHERS: [&str; 21] = [
+const OTHERS: [&str; 28] = [
     "endpoint.enabled",
     "endpoint.disabled",
     "endpoint.purged",
@@ -23,6 +23,12 @@ const OTHERS: [&str; 21] = [
     "plugin.promoted",
     "plugin.rolled_back",
     "plugin.deleted",
+    "plugin.signed",
+    "plugin.tagged",
+    "plugin.untagged",
+    "plugin.rollout_begun",
+    "plugin.rollout_promoted",
+    "plugin.rollout_ended",
     "key.made",
     "key.renamed",
     "key.revoked",
@@ -31,6 +37,7 @@ const OTHERS: [&str; 21] = [
     "event.replayed",
     "job.started",
     "job.cancelled",
+    "media.deleted",
     "inspector.created",
     "inspector.deleted",
     "configuration.reloaded",

@@ -67,6 +67,17 @@ pub struct Endpoint {
 pub struct Batch {
     pub events_max: usize,
     pub wait: Duration,
+    pub body: BatchBody,
+}
+
+/// How the bodies of several messages stand in one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BatchBody {
+    /// As a JSON list.
+    #[default]
+    List,
+    /// One after the other, each on a line of its own.
+    Lines,
 }
 
 impl Endpoint {

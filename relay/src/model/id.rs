@@ -146,6 +146,10 @@ id_type!(
     InspectorId, "insp_"
 );
 id_type!(
+    /// A file that a plugin had the relay keep.
+    MediaId, "med_"
+);
+id_type!(
     /// An API key.
     KeyId, "key_"
 );

@@ -16,11 +16,15 @@ pub struct Quota {
     pub events_per_day: Option<u64>,
     /// Bytes of the payloads stored.
     pub stored_bytes: Option<u64>,
+    /// Requests to the judge's backend in a day of UTC.
+    pub judge_questions_per_day: Option<u64>,
+    /// Tokens that the judge's backend takes in a day of UTC.
+    pub judge_tokens_per_day: Option<u64>,
 }
 
 impl Quota {
     /// What it may limit, as it is called in a plan.
-    pub const LIMITS: [&str; 7] = [
+    pub const LIMITS: [&str; 9] = [
         "endpoints",
         "sources",
         "keys",
@@ -28,6 +32,8 @@ impl Quota {
         "events_per_second",
         "events_per_day",
         "stored_bytes",
+        "judge_questions_per_day",
+        "judge_tokens_per_day",
     ];
 
     /// These limits, and those of a plan where there is none.
@@ -41,6 +47,8 @@ impl Quota {
             events_per_second: self.events_per_second.or(plan.events_per_second),
             events_per_day: self.events_per_day.or(plan.events_per_day),
             stored_bytes: self.stored_bytes.or(plan.stored_bytes),
+            judge_questions_per_day: self.judge_questions_per_day.or(plan.judge_questions_per_day),
+            judge_tokens_per_day: self.judge_tokens_per_day.or(plan.judge_tokens_per_day),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::id::TenantId;
 use super::policy::Policy;
+use super::publisher::Publishers;
 use super::quota::Quota;
 
 /// One tenant, checked.
@@ -14,6 +15,8 @@ pub struct Tenant {
     /// Its own limits; in force, those of its plan too.
     pub quota: Quota,
     pub policy: Policy,
+    /// Whose plugins it takes; a part of its policy as it is written.
+    pub publishers: Publishers,
 }
 
 impl Tenant {

@@ -13,6 +13,8 @@ use super::limits::MESSAGES_MAX;
 use super::manifest::Hooks;
 use super::payload::Payload;
 use super::pool::Pool;
+use super::rollout::Beside;
+use super::rooms::Taken;
 use super::subject::{Asked, Subject, Working};
 use super::ticker::Ticking;
 use super::v0_1::{RequestLine, Transformed};
@@ -22,6 +24,7 @@ use crate::model::attempt::FaultKind;
 use crate::model::event::Event;
 use crate::model::plugin::Limits;
 use crate::model::reply::Answer;
+use crate::model::time::Timestamp;
 
 /// A plugin bound to one endpoint or source, ready to be called. Cheap to clone; lives on
 /// when the file it came from changes, so calls in flight end on the version they began on.
@@ -37,6 +40,8 @@ pub(super) struct Inner {
     pub(super) pool: Option<Arc<Pool>>,
     /// The hooks that may be called.
     pub(super) hooks: Hooks,
+    /// What else takes part while another version is rolled out.
+    pub(super) beside: Option<Beside>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -49,7 +54,7 @@ impl std::fmt::Debug for Bound {
 }
 
 /// What one plugin makes of one event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Step {
     Keep,
     Drop(String),
@@ -69,7 +74,27 @@ impl Bound {
 
     /// The hooks that it has.
     pub fn hooks(&self) -> Hooks {
-        self.0.hooks
+        let own = self.0.hooks;
+        self.0.beside.as_ref().map_or(own, |beside| beside.hooks(own))
+    }
+
+    /// The same plugin with something that takes part in its calls.
+    #[must_use]
+    pub fn with(&self, beside: Beside) -> Self {
+        Self(Arc::new(Inner {
+            runtime: self.0.runtime.clone(),
+            code: self.0.code.clone(),
+            grants: self.0.grants.clone(),
+            digest: self.0.digest,
+            pool: self.0.pool.clone(),
+            hooks: self.0.hooks,
+            beside: Some(beside),
+        }))
+    }
+
+    /// The time by its clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.grants.clock.now()
     }
 
     /// The same plugin with no hooks but these, for whoever looks at one of them by itself.
@@ -82,6 +107,7 @@ impl Bound {
             digest: self.0.digest,
             pool: self.0.pool.clone(),
             hooks: self.0.hooks.and(hooks),
+            beside: None,
         }))
     }
 
@@ -134,6 +160,19 @@ impl Bound {
         if !self.hooks().respond {
             return Err(self.lacks("respond"));
         }
+        match &self.0.beside {
+            None => self.respond_alone(event, answer, call).await,
+            Some(beside) => beside.respond(self, event, answer, call).await,
+        }
+    }
+
+    /// The same, whatever takes part.
+    pub(super) async fn respond_alone(
+        &self,
+        event: &Arc<Event>,
+        answer: Answer,
+        call: Call<'_>,
+    ) -> Result<Answer, Fault> {
         let working = Working::Event(event.clone());
         let stamps = working.stamps();
         let Answer {
@@ -194,6 +233,7 @@ impl Bound {
             digest: self.0.digest,
             pool: None,
             hooks: self.0.hooks,
+            beside: None,
         }))
     }
 
@@ -212,13 +252,28 @@ impl Bound {
         call: &Call<'_>,
         notes: &mut Notes,
     ) -> Result<Step, Fault> {
-        let hooks = self.hooks();
+        match &self.0.beside {
+            None => self.pass_alone(event, call, notes).await,
+            Some(beside) => beside.pass(self, event, call, notes).await,
+        }
+    }
+
+    /// The same, whatever takes part.
+    pub(super) async fn pass_alone(
+        &self,
+        event: &Working,
+        call: &Call<'_>,
+        notes: &mut Notes,
+    ) -> Result<Step, Fault> {
+        let hooks = self.0.hooks;
         if !hooks.filter && !hooks.transform {
             return Ok(Step::Keep);
         }
-        let mut visiting = self
-            .visit(Subject::Event(event.clone()), Origin::of(call))
-            .await?;
+        let origin = Origin {
+            waited_elsewhere: notes.waited_elsewhere,
+            ..Origin::of(call)
+        };
+        let mut visiting = self.visit(Subject::Event(event.clone()), origin).await?;
         let step = self.filter_and_transform(visiting.instance(), event, hooks).await;
         notes.add(visiting.leave());
         match step? {
@@ -287,6 +342,11 @@ impl Bound {
     /// Goes to an instance: a waiting one if there is one, else a fresh one.
     pub(super) async fn visit(&self, subject: Subject, origin: Origin) -> Result<Visiting<'_>, Fault> {
         let inner = &*self.0;
+        // What has no subject looks at its configuration, and is given no answers to wait for.
+        let room = match (&inner.grants.room, &subject) {
+            (None, _) | (_, Subject::None) => None,
+            (Some(room), _) => Some(room.enter().await?),
+        };
         let ticking = inner.runtime.ticker.enter();
         let waiting = inner.pool.as_ref().and_then(|pool| pool.take());
         let mut instance = match waiting {
@@ -298,6 +358,7 @@ impl Bound {
             instance,
             pool: inner.pool.as_deref(),
             _ticking: ticking,
+            _room: room,
         })
     }
 }
@@ -307,6 +368,7 @@ pub(super) struct Visiting<'b> {
     instance: Instance,
     pool: Option<&'b Pool>,
     _ticking: Ticking<'b>,
+    _room: Option<Taken>,
 }
 
 impl Visiting<'_> {

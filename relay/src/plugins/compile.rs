@@ -25,9 +25,9 @@ pub const COMMAND: &str = "compile-plugin";
 /// Address space that compiling may take beside what the program has from its start.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
 /// Processor time that compiling may take, on all cores together.
-const PROCESSOR_SECONDS_MAX: u64 = 60;
+const PROCESSOR_SECONDS_MAX: u64 = 100;
 /// Longest that is waited for it.
-const TIME_MAX: Duration = Duration::from_secs(60);
+const TIME_MAX: Duration = Duration::from_secs(100);
 /// Most compiled code of one component.
 const CODE_BYTES_MAX: u64 = 64 << 20;
 /// Longest explanation that is read from the child.

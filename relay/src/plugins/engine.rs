@@ -9,7 +9,9 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use super::fault::Fault;
 use super::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+use super::loader;
 use super::pool::Pools;
+use super::rooms::Rooms;
 use super::ticker::Ticker;
 use super::turns::Turns;
 use super::v0_1;
@@ -44,6 +46,7 @@ pub(super) struct Runtime {
     pub(super) ticker: Ticker,
     pub(super) pools: Arc<Pools>,
     pub(super) turns: Turns,
+    pub(super) rooms: Rooms,
     /// Whether instructions are counted.
     pub(super) has_fuel: bool,
     slots: Arc<Semaphore>,
@@ -54,6 +57,7 @@ impl Runtime {
         let engine = engine(settings)?;
         let mut linker = Linker::new(&engine);
         v0_1::offer(&mut linker).map_err(Error::engine)?;
+        loader::offer(&mut linker).map_err(Error::engine)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(Error::engine)?;
         let pools = Arc::new(Pools::default());
         let ticker = Ticker::start(engine.clone(), tidy(Arc::downgrade(&pools))).map_err(Error::Thread)?;
@@ -64,6 +68,7 @@ impl Runtime {
             ticker,
             pools,
             turns: Turns::new(),
+            rooms: Rooms::new(settings.instances_max),
             has_fuel: settings.fuel,
             slots,
         })

@@ -102,9 +102,17 @@ impl Instance {
     pub(super) fn leave(&mut self) -> (Notes, bool) {
         self.last_used = Instant::now();
         let notes = self.store.data_mut().leave(self.is_spoiled);
-        let memory = self.store.data().meter.memory();
-        let is_fit = !self.is_spoiled && self.visits < VISITS_MAX && memory <= self.memory_first * GROWTH_MAX;
+        let is_fit = !self.is_spoiled && self.visits < VISITS_MAX && self.has_room();
         (notes, is_fit)
+    }
+
+    /// Whether its memory has grown so little that another call will hardly burst its limit: runtimes
+    /// lose some in each.
+    fn has_room(&self) -> bool {
+        let meter = &self.store.data().meter;
+        let (first, now) = (self.memory_first, meter.memory());
+        let half = first + meter.memory_max().saturating_sub(first) / 2;
+        now <= half.min(first * GROWTH_MAX)
     }
 
     /// What it has taken so far.

@@ -16,7 +16,8 @@ use super::offered::{Offered, Place};
 use super::v0_1::HookIndices;
 use super::{BindError, Settings, schema, stock};
 use crate::model::id::TenantId;
-use crate::model::plugin::{Pin, Version};
+use crate::model::plugin::{Choice, Version};
+use crate::model::publisher::{Publishers, Signatures};
 use crate::model::words::nearest;
 use crate::store::Uploads;
 
@@ -38,6 +39,8 @@ struct Known {
 /// Finds and loads plugins.
 pub(super) struct Library {
     folder: Option<PathBuf>,
+    /// Whose files in the folder are taken.
+    publishers: Publishers,
     size_max: usize,
     compiler: Compiler,
     cache: Option<Cache>,
@@ -65,6 +68,7 @@ impl Library {
             .ok();
         Self {
             folder: settings.folder.clone(),
+            publishers: settings.publishers.clone(),
             size_max: settings.component_bytes_max,
             compiler: settings.compiler.clone(),
             cache,
@@ -78,12 +82,16 @@ impl Library {
 
     /// The plugin of that name, as it is now: a file in the operator's folder, else a stock
     /// plugin. A pinned one has to be the version that is wanted.
-    pub(super) async fn load(self: &Arc<Self>, name: &str, pin: Option<&Pin>) -> Result<Loaded, BindError> {
+    pub(super) async fn load(
+        self: &Arc<Self>,
+        name: &str,
+        pin: Option<&Choice>,
+    ) -> Result<Loaded, BindError> {
         let (wanted, pin) = (name.to_owned(), pin.cloned());
         let read = move |library: &Self| {
             let bytes = library.find(&wanted)?;
             if let Some(pin) = pin {
-                check_pin(&wanted, &pin, Version::of(&bytes))?;
+                check_choice(&wanted, &pin, Version::of(&bytes))?;
             }
             library.read(&wanted, bytes)
         };
@@ -187,6 +195,11 @@ impl Library {
             return Some(Place::Folder);
         }
         stock::find(name).map(|_| Place::Stock)
+    }
+
+    /// Whose plugins are taken.
+    pub(super) const fn publishers(&self) -> &Publishers {
+        &self.publishers
     }
 
     fn offer(&self, name: &str) -> Option<Offered> {
@@ -371,11 +384,13 @@ impl Library {
                 }
                 Ok(_) => {
                     let read = std::fs::read(&path).map(Bytes::from);
-                    return read.map_err(|source| BindError::Unreadable {
+                    let bytes = read.map_err(|source| BindError::Unreadable {
                         name: name.to_owned(),
-                        path,
+                        path: path.clone(),
                         source,
-                    });
+                    })?;
+                    self.check_signed(name, &path, &bytes)?;
+                    return Ok(bytes);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(source) => {
@@ -390,6 +405,18 @@ impl Library {
         stock::find(name)
             .map(Bytes::from_static)
             .ok_or_else(|| self.unknown(name))
+    }
+
+    /// Whether a file is one of a publisher's, by the signature beside it: `name.wasm.sig`.
+    fn check_signed(&self, name: &str, path: &Path, bytes: &[u8]) -> Result<(), BindError> {
+        let beside = path.with_extension("wasm.sig");
+        let signatures = std::fs::read_to_string(beside).ok();
+        let signatures: Option<Signatures> = signatures.and_then(|text| text.parse().ok());
+        let checked = self.publishers.check(&Version::of(bytes), signatures.as_ref());
+        checked.map_err(|reason| BindError::Untrusted {
+            name: name.to_owned(),
+            reason,
+        })
     }
 
     /// Where the operator's plugin of that name would be. Names that could lead out of the
@@ -427,15 +454,17 @@ impl Library {
     }
 }
 
-fn check_pin(name: &str, pin: &Pin, found: Version) -> Result<(), BindError> {
-    match pin.fits(&found) {
-        true => Ok(()),
-        false => Err(BindError::NoVersion {
-            name: name.to_owned(),
-            pin: pin.clone(),
-            hint: format!("it is {found}"),
-        }),
-    }
+fn check_choice(name: &str, choice: &Choice, found: Version) -> Result<(), BindError> {
+    let hint = match choice {
+        Choice::Version(pin) if pin.fits(&found) => return Ok(()),
+        Choice::Version(_) => format!("it is {found}"),
+        Choice::Tag(_) => "only plugins that were uploaded have tags".to_owned(),
+    };
+    Err(BindError::NoVersion {
+        name: name.to_owned(),
+        choice: choice.clone(),
+        hint,
+    })
 }
 
 fn damaged(name: &str, why: String) -> BindError {

@@ -3,16 +3,21 @@
 use serde::{Deserialize, Serialize};
 use wasmparser::{Encoding, Parser, Payload};
 
-use super::v0_1;
+use super::{loader, v0_1};
+use crate::model::plugin::{Granted, Power};
 
 /// The custom section that a plugin describes itself in.
 const SECTION: &str = "relay:manifest";
 /// The package that hooks and powers belong to.
 const PACKAGE: &str = "relay:plugin/";
 /// Interfaces of [`PACKAGE`] that a plugin may import.
-const POWERS: [&str; 8] = [
-    "types", "call", "payload", "log", "config", "secrets", "crypto", "state",
+const POWERS: [&str; 11] = [
+    "types", "call", "payload", "log", "config", "secrets", "crypto", "state", "http", "judge", "media",
 ];
+/// Those of them that answer when somebody else has.
+const WAITING: [&str; 2] = ["http", "judge"];
+/// What stands behind the name of something that a plugin does without where it is not granted.
+const OPTIONAL: char = '?';
 /// Interfaces of WASI that a plugin may import; files and sockets come without any content.
 const WASI: [&str; 6] = [
     "wasi:io/",
@@ -98,6 +103,18 @@ impl Hooks {
         }
     }
 
+    /// Those that one of both has.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            setup: self.setup || other.setup,
+            authenticate: self.authenticate || other.authenticate,
+            filter: self.filter || other.filter,
+            transform: self.transform || other.transform,
+            respond: self.respond || other.respond,
+        }
+    }
+
     fn add(&mut self, name: &str) -> bool {
         match name {
             "setup" => self.setup = true,
@@ -123,10 +140,63 @@ pub struct Manifest {
     pub reuse: bool,
     /// A JSON Schema for the configuration.
     pub config: Option<serde_json::Value>,
-    /// Names of the secrets that it asks for.
+    /// Names of the secrets that it asks for; a `?` behind one that it does without.
     pub secrets: Vec<String>,
+    /// Names of the powers that it asks to be granted, likewise.
+    pub powers: Vec<String>,
     /// What it was built with.
     pub sdk: Option<serde_json::Value>,
+}
+
+/// Something that a plugin asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need<'m> {
+    pub name: &'m str,
+    /// Whether it does without.
+    pub is_optional: bool,
+}
+
+impl<'m> Need<'m> {
+    fn of(text: &'m str) -> Self {
+        let name = text.strip_suffix(OPTIONAL);
+        Self {
+            name: name.unwrap_or(text),
+            is_optional: name.is_some(),
+        }
+    }
+}
+
+impl Manifest {
+    /// The secrets that it asks for.
+    pub fn secrets(&self) -> impl Iterator<Item = Need<'_>> {
+        self.secrets.iter().map(|text| Need::of(text))
+    }
+
+    /// The powers that it asks for.
+    pub fn powers(&self) -> impl Iterator<Item = Need<'_>> {
+        self.powers.iter().map(|text| Need::of(text))
+    }
+
+    /// All powers that it asks for, granted; any host among them.
+    pub fn all_granted(&self) -> Granted {
+        Granted::of(self.powers().map(|need| need.name))
+    }
+
+    /// Powers that have to be granted, and are not.
+    pub(super) fn lacking(&self, granted: &Granted) -> Vec<Power> {
+        let needed = self.powers().filter(|need| !need.is_optional);
+        needed
+            .filter_map(|need| Power::of(need.name))
+            .filter(|power| !granted.has(*power))
+            .collect()
+    }
+
+    fn check_powers(&self) -> Result<(), LoadError> {
+        match self.powers().find(|need| !POWERS.contains(&need.name)) {
+            Some(unknown) => Err(LoadError::Power(unknown.name.to_owned())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// All that can be known of a component without running it.
@@ -151,6 +221,7 @@ pub struct Inspection {
 pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<Inspection, LoadError> {
     let outline = Outline::read(bytes)?;
     let mut manifest = outline.manifest()?;
+    manifest.check_powers()?;
     if manifest.name.is_empty() {
         name.clone_into(&mut manifest.name);
     }
@@ -181,6 +252,11 @@ pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<Inspection, LoadError>
 }
 
 impl Inspection {
+    /// Whether a call of it may wait for somebody else's answer.
+    pub(super) fn waits(&self) -> bool {
+        self.powers.iter().any(|power| WAITING.contains(&power.as_str()))
+    }
+
     fn check_import(&mut self, import: &str) -> Result<(), LoadError> {
         let Some(interface) = Interface::parse(import) else {
             return self.check_foreign(import);
@@ -194,6 +270,9 @@ impl Inspection {
     }
 
     fn check_foreign(&mut self, import: &str) -> Result<(), LoadError> {
+        if import == loader::DOOR {
+            return Ok(());
+        }
         let is_known = WASI.iter().any(|known| import.starts_with(known)) && import.contains("@0.2.");
         if !is_known {
             return Err(LoadError::Import(import.to_owned()));
@@ -316,6 +395,20 @@ mod tests {
             inspect(b"\0asm\x0d\0\x01\0\x0a\xff", "x"),
             Err(LoadError::Malformed(_))
         ));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_lacking_unless_it_is_granted_or_optional() {
+        let manifest = |powers: &[&str]| Manifest {
+            powers: powers.iter().map(|name| (*name).to_owned()).collect(),
+            ..Manifest::default()
+        };
+        let asks = manifest(&["crypto", "state", "http?"]);
+        assert_eq!(asks.check_powers(), Ok(()));
+        assert_eq!(asks.lacking(&Granted::default()), [Power::State]);
+        assert_eq!(asks.lacking(&asks.all_granted()), []);
+        let unknown = manifest(&["state", "teleport?"]).check_powers();
+        assert_eq!(unknown, Err(LoadError::Power("teleport".to_owned())));
     }
 
     #[test]

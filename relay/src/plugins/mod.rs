@@ -26,7 +26,8 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::model::id::{DeliveryId, TenantId};
-use crate::model::plugin::{Pin, PluginUse, Version};
+use crate::model::plugin::{Choice, PluginUse, Version};
+use crate::model::publisher::{Publishers, Untrusted};
 use crate::store::{Named, PluginState, Scope, Uploads};
 
 mod bound;
@@ -45,11 +46,15 @@ mod instance;
 mod json;
 mod library;
 mod limits;
+mod loader;
 mod manifest;
 mod offered;
 mod payload;
 mod pool;
+pub mod rollout;
+mod rooms;
 mod schema;
+pub mod services;
 pub mod stock;
 mod subject;
 mod ticker;
@@ -64,7 +69,7 @@ pub use bound::Bound;
 pub use chain::{Chain, Chained, Ran};
 pub use doors::{AuthRequest, Authenticated, Identity, Problem};
 pub use fault::Fault;
-pub use manifest::{Hooks, Inspection, LoadError, Manifest};
+pub use manifest::{Hooks, Inspection, LoadError, Manifest, Need};
 pub use offered::{Offered, Place};
 pub use weigh::Weight;
 
@@ -72,11 +77,12 @@ use compile::Compiler;
 use engine::Runtime;
 use library::{Library, Loaded};
 use pool::Pool;
+use services::Services;
 use visit::Grants;
 use watch_folder::FolderWatch;
 
-/// Largest component, unless the settings say otherwise.
-pub const COMPONENT_BYTES_MAX: usize = 4 << 20;
+/// Largest component, unless the settings say otherwise: one in Python carries all of Python, 18 MiB.
+pub const COMPONENT_BYTES_MAX: usize = 24 << 20;
 /// Longest that `setup` may run, whatever the limits of the use: changes of other things wait.
 const SETUP_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -85,6 +91,8 @@ const SETUP_TIME_MAX: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The operator's plugins, each a file `<name>.wasm`.
     pub folder: Option<PathBuf>,
+    /// Whose plugins are taken, in the folder and of those that are uploaded.
+    pub publishers: Publishers,
     /// Where compiled plugins are kept. Must belong to the relay alone.
     pub cache: PathBuf,
     /// Instances that may live at once, those that wait for their next call included.
@@ -102,9 +110,10 @@ pub struct Settings {
 
 impl Settings {
     /// The defaults, with compiled plugins kept in `cache`.
-    pub const fn new(cache: PathBuf) -> Self {
+    pub fn new(cache: PathBuf) -> Self {
         Self {
             folder: None,
+            publishers: Publishers::default(),
             cache,
             instances_max: 256,
             memory_bytes_max: 256 << 20,
@@ -137,8 +146,14 @@ impl Error {
 pub enum BindError {
     #[error("there is no plugin {name}: {hint}")]
     NotFound { name: String, hint: String },
-    #[error("the plugin {name} has no version {pin}: {hint}")]
-    NoVersion { name: String, pin: Pin, hint: String },
+    #[error("the plugin {name} has no version {choice}: {hint}")]
+    NoVersion {
+        name: String,
+        choice: Choice,
+        hint: String,
+    },
+    #[error("the plugin {name} {reason}")]
+    Untrusted { name: String, reason: Untrusted },
     #[error("the plugin {name} cannot be read from {path}")]
     Unreadable {
         name: String,
@@ -151,6 +166,17 @@ pub enum BindError {
     Config { name: String, problems: Vec<Problem> },
     #[error("the plugin {name} {} while it checked its configuration: {}", fault.kind.as_str(), fault.message)]
     Check { name: String, fault: Fault },
+    #[error("the plugin {name} needs the power {power}, which is not granted: add {line} to its entry")]
+    NotGranted {
+        name: String,
+        power: &'static str,
+        /// What grants it.
+        line: String,
+    },
+    #[error(
+        "the plugin {name} needs the secret {secret}, which is not granted: add secrets = {{ {secret} = {{ env = \"…\" }} }} to its entry"
+    )]
+    NoSecret { name: String, secret: String },
     #[error("the plugin {name} made its compilation panic; it is not used")]
     Panicked { name: String },
 }
@@ -193,9 +219,10 @@ struct Shared {
     runtime: Arc<Runtime>,
     library: Arc<Library>,
     state: Arc<dyn PluginState>,
+    services: Services,
     clock: Arc<dyn Clock>,
     changes: watch::Sender<u64>,
-    _watch: Option<FolderWatch>,
+    _watch: Option<Arc<FolderWatch>>,
 }
 
 impl std::fmt::Debug for Plugins {
@@ -212,6 +239,7 @@ impl Plugins {
     pub fn new(
         settings: Settings,
         state: Arc<dyn PluginState>,
+        services: Services,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let runtime = Arc::new(Runtime::new(&settings)?);
@@ -219,12 +247,10 @@ impl Plugins {
         let changes = watch::Sender::new(0);
         let watch = match settings.folder {
             Some(folder) => {
-                Some(
-                    FolderWatch::start(&folder, changes.clone()).map_err(|source| Error::Folder {
-                        folder: folder.clone(),
-                        source,
-                    })?,
-                )
+                let watch = FolderWatch::start(&folder, changes.clone());
+                Some(Arc::new(
+                    watch.map_err(|source| Error::Folder { folder, source })?,
+                ))
             }
             None => None,
         };
@@ -232,23 +258,41 @@ impl Plugins {
             runtime,
             library,
             state,
+            services,
             clock,
             changes,
             _watch: watch,
         })))
     }
 
-    /// The same plugins with state kept elsewhere: what is tried out leaves nothing behind.
+    /// The same plugins with state kept elsewhere and other services: what is tried out leaves
+    /// nothing behind.
     #[must_use]
-    pub fn apart(&self, state: Arc<dyn PluginState>) -> Self {
+    pub fn apart(&self, state: Arc<dyn PluginState>, services: Services) -> Self {
         let shared = &*self.0;
         Self(Arc::new(Shared {
             runtime: shared.runtime.clone(),
             library: shared.library.clone(),
             state,
+            services,
             clock: shared.clock.clone(),
             changes: watch::Sender::new(0),
             _watch: None,
+        }))
+    }
+
+    /// The same plugins with other services, for what is bound from here on.
+    #[must_use]
+    pub fn with_services(&self, services: Services) -> Self {
+        let shared = &*self.0;
+        Self(Arc::new(Shared {
+            runtime: shared.runtime.clone(),
+            library: shared.library.clone(),
+            state: shared.state.clone(),
+            services,
+            clock: shared.clock.clone(),
+            changes: shared.changes.clone(),
+            _watch: shared._watch.clone(),
         }))
     }
 
@@ -260,6 +304,7 @@ impl Plugins {
     /// then all problems are told at once.
     pub async fn bind(&self, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
         let loaded = self.0.library.load(&used.name, used.pin.as_ref()).await?;
+        check_secrets(&loaded, used)?;
         self.bind_to(loaded, used, owner).await
     }
 
@@ -276,11 +321,13 @@ impl Plugins {
     ) -> Result<Bound, BindError> {
         let library = &self.0.library;
         let loaded = library.load_uploaded(uploads, owner.tenant, &used.name, version);
-        self.bind_to(loaded.await?, used, owner).await
+        let loaded = loaded.await?;
+        check_secrets(&loaded, used)?;
+        self.bind_to(loaded, used, owner).await
     }
 
     /// The same with a component at hand, whatever there is of that name: for programs that try
-    /// one out.
+    /// one out. Such a program may not know all secrets; what needs one of those breaks when it asks.
     ///
     /// # Errors
     /// As [`Plugins::bind`].
@@ -297,6 +344,7 @@ impl Plugins {
     async fn bind_to(&self, loaded: Loaded, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
         let shared = &*self.0;
         let manifest = &loaded.inspection.manifest;
+        check_powers(manifest, used)?;
         let refuse = |problems| BindError::Config {
             name: used.name.clone(),
             problems,
@@ -310,9 +358,15 @@ impl Plugins {
                 owner: owner.id,
                 plugin: used.name.clone(),
             },
-            owner,
             config: config.to_string(),
             secrets: used.secrets.clone(),
+            room: loaded
+                .inspection
+                .waits()
+                .then(|| Arc::new(shared.runtime.rooms.of(owner.tenant))),
+            owner,
+            granted: used.granted.clone(),
+            services: shared.services.clone(),
             limits: used.limits,
             store: shared.state.clone(),
             clock: shared.clock.clone(),
@@ -329,6 +383,7 @@ impl Plugins {
             grants: Arc::new(grants),
             digest: loaded.digest,
             pool,
+            beside: None,
         }));
         check_setup(&bound).await?;
         Ok(bound)
@@ -361,6 +416,11 @@ impl Plugins {
         self.0.library.component_of(name).await
     }
 
+    /// Whose plugins this relay takes.
+    pub fn publishers(&self) -> &Publishers {
+        self.0.library.publishers()
+    }
+
     /// Where the operator has a plugin of that name, if there is one.
     pub fn place(&self, name: &str) -> Option<Place> {
         self.0.library.place(name)
@@ -378,6 +438,32 @@ impl Plugins {
     /// take the change up; calls in flight end on the version they began on.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
+    }
+}
+
+/// Whether an owner grants every power that a plugin cannot do without.
+fn check_powers(manifest: &Manifest, used: &PluginUse) -> Result<(), BindError> {
+    let lacking = manifest.lacking(&used.granted);
+    match lacking.first() {
+        None => Ok(()),
+        Some(power) => Err(BindError::NotGranted {
+            name: used.name.clone(),
+            power: power.name(),
+            line: used.granted.line_with(&lacking),
+        }),
+    }
+}
+
+/// Whether an owner grants every secret that a plugin cannot do without.
+fn check_secrets(loaded: &Loaded, used: &PluginUse) -> Result<(), BindError> {
+    let is_granted = |name: &str| used.secrets.iter().any(|(known, _)| known == name);
+    let mut needed = loaded.inspection.manifest.secrets();
+    match needed.find(|need| !need.is_optional && !is_granted(need.name)) {
+        None => Ok(()),
+        Some(need) => Err(BindError::NoSecret {
+            name: used.name.clone(),
+            secret: need.name.to_owned(),
+        }),
     }
 }
 

@@ -90,6 +90,20 @@ impl Turn {
         self.state().gave_up
     }
 
+    /// The call waits for an answer from elsewhere: its turn is for others until it is back.
+    pub(super) fn step_back(&self) {
+        let mut state = self.state();
+        state.held = None;
+        state.waits_since = Some(Instant::now());
+    }
+
+    /// The answer is there.
+    pub(super) fn come_back(&self) {
+        let mut state = self.state();
+        let since = state.waits_since.take();
+        state.waited += since.map_or(Duration::ZERO, |since| since.elapsed());
+    }
+
     /// Lets others run after one tick of the call; waits for a turn if it has taken many.
     pub(super) async fn pause(self: Arc<Self>, turns: Turns) {
         let needs_turn = self.tick();

@@ -9,14 +9,16 @@ use bytes::Bytes;
 
 use super::fault::Fault;
 use super::limits::{HOST_CALLS_MAX, LOG_LINE_BYTES_MAX, Meter};
+use super::rooms::Room;
+use super::services::Services;
 use super::subject::Subject;
 use super::turns::{Turn, Turns};
 use super::wasi::Wasi;
-use super::{Call, Owner};
+use super::{BindError, Call, Owner};
 use crate::clock::Clock;
 use crate::model::attempt::FaultKind;
 use crate::model::id::DeliveryId;
-use crate::model::plugin::Limits;
+use crate::model::plugin::{Granted, Limits, Power};
 use crate::model::secret::Secret;
 use crate::store::{PluginState, Scope};
 
@@ -29,8 +31,12 @@ pub(super) struct Grants {
     /// JSON text, defaults filled in.
     pub(super) config: String,
     pub(super) secrets: Vec<(String, Secret)>,
+    pub(super) granted: Granted,
+    pub(super) services: Services,
     pub(super) limits: Limits,
     pub(super) turns: Turns,
+    /// Where calls may wait for others, if they ever do.
+    pub(super) room: Option<Arc<Room>>,
     pub(super) store: Arc<dyn PluginState>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -40,6 +46,16 @@ impl Grants {
     pub(super) fn secret(&self, name: &str) -> Option<&str> {
         let (_, secret) = self.secrets.iter().find(|(known, _)| known == name)?;
         (!secret.is_empty()).then(|| secret.reveal())
+    }
+
+    /// Why a power may not be used; `None` if it may.
+    pub(super) fn denied(&self, power: Power) -> Option<String> {
+        let refused = || BindError::NotGranted {
+            name: self.plugin.clone(),
+            power: power.name(),
+            line: self.granted.line_with(&[power]),
+        };
+        (!self.granted.has(power)).then(|| refused().to_string())
     }
 
     /// `text` without any secret in it.
@@ -62,6 +78,8 @@ pub(super) struct Origin {
     pub(super) source: Option<String>,
     pub(super) delivery: Option<DeliveryId>,
     pub(super) attempt: u32,
+    /// How long earlier visits of the chain have waited for others' answers.
+    pub(super) waited_elsewhere: Duration,
 }
 
 impl Origin {
@@ -70,6 +88,7 @@ impl Origin {
             source: call.source.map(str::to_owned),
             delivery: call.delivery,
             attempt: call.attempt,
+            waited_elsewhere: Duration::ZERO,
         }
     }
 }
@@ -112,12 +131,15 @@ pub(super) struct Notes {
     pub(super) log: Vec<String>,
     /// Time in which others ran, which is not the plugin's.
     pub(super) waited: Duration,
+    /// How much of it answers from elsewhere took.
+    pub(super) waited_elsewhere: Duration,
 }
 
 impl Notes {
     pub(super) fn add(&mut self, mut other: Self) {
         self.log.append(&mut other.log);
         self.waited += other.waited;
+        self.waited_elsewhere += other.waited_elsewhere;
     }
 }
 
@@ -135,6 +157,13 @@ pub(super) struct Visit {
     deadline: Instant,
     turn: Arc<Turn>,
     host_calls: u32,
+    /// Requests of the present call.
+    pub(super) requests: usize,
+    /// Questions of the present call to the judge.
+    pub(super) questions: usize,
+    /// Bodies of the answers to them, of all calls of the visit.
+    fetched: Vec<Bytes>,
+    waited_elsewhere: Duration,
     /// The number of this visit's first payload: another one every time, so that a number
     /// kept from an earlier visit leads nowhere.
     first_blob: u32,
@@ -159,8 +188,16 @@ impl Drop for Allowance {
     }
 }
 
-/// Payloads one visit can have.
-const BLOBS_MAX: u32 = 4;
+/// Payloads one visit can have: the event's, the answer's, and those that were fetched.
+const BLOBS_MAX: u32 = 64;
+/// Those that come with the subject.
+const BLOBS_GIVEN: u32 = 2;
+/// Bytes that may have been fetched in a visit, whatever its limits say of each answer.
+const FETCHED_BYTES_MAX: usize = 32 << 20;
+/// Longest body of each answer that fits so often.
+const FETCHED_TIMES: usize = 4;
+/// How long the calls of a chain may wait for answers from elsewhere, altogether.
+const ELSEWHERE_MAX: Duration = Duration::from_secs(60);
 /// Payload numbers stay below this: above, QuickJS takes them for negative.
 const BLOB_NUMBER_MAX: u32 = 1 << 30;
 
@@ -179,6 +216,10 @@ impl Visit {
             deadline: Instant::now(),
             turn: Arc::default(),
             host_calls: 0,
+            requests: 0,
+            questions: 0,
+            fetched: Vec::new(),
+            waited_elsewhere: Duration::ZERO,
             first_blob: 1,
         }
     }
@@ -197,10 +238,12 @@ impl Visit {
         self.origin = Origin::default();
         self.stopped = None;
         self.meter.refused = None;
+        self.fetched.clear();
         self.note_stdio(is_broken);
         Notes {
             log: std::mem::take(&mut self.log),
             waited: self.turn.leave(),
+            waited_elsewhere: std::mem::take(&mut self.waited_elsewhere),
         }
     }
 
@@ -208,6 +251,8 @@ impl Visit {
     pub(super) fn arm(&mut self) -> Allowance {
         self.deadline = Instant::now() + self.grants.limits.time;
         self.host_calls = 0;
+        self.requests = 0;
+        self.questions = 0;
         self.turn.begin();
         Allowance {
             deadline: self.deadline,
@@ -218,6 +263,39 @@ impl Visit {
     /// Lets others run after a tick.
     pub(super) fn pause(&self) -> impl Future<Output = ()> + Send + use<> {
         self.turn.clone().pause(self.grants.turns.clone())
+    }
+
+    /// Waits for an answer from elsewhere. That is not the plugin's own time, and no turn is kept for
+    /// it meanwhile.
+    pub(super) async fn wait_for<T>(&mut self, answer: impl Future<Output = T> + Send) -> T {
+        let (turn, since) = (self.turn.clone(), Instant::now());
+        turn.step_back();
+        let answer = answer.await;
+        turn.come_back();
+        self.waited_elsewhere += since.elapsed();
+        answer
+    }
+
+    /// How long it may still wait for such answers.
+    pub(super) fn patience(&self) -> Duration {
+        ELSEWHERE_MAX.saturating_sub(self.origin.waited_elsewhere + self.waited_elsewhere)
+    }
+
+    /// How many more bytes may be fetched.
+    pub(super) fn room_to_fetch(&self) -> usize {
+        let held: usize = self.fetched.iter().map(Bytes::len).sum();
+        let most = self.grants.limits.http_bytes.saturating_mul(FETCHED_TIMES);
+        most.min(FETCHED_BYTES_MAX).saturating_sub(held)
+    }
+
+    /// Keeps what was fetched until the visit ends; its number, if there is one left.
+    pub(super) fn keep(&mut self, fetched: Bytes) -> Option<u32> {
+        let index = u32::try_from(self.fetched.len()).ok()? + BLOBS_GIVEN;
+        if index >= BLOBS_MAX {
+            return None;
+        }
+        self.fetched.push(fetched);
+        Some(self.first_blob + index)
     }
 
     /// How long the present call may still take.
@@ -278,7 +356,7 @@ impl Visit {
         match number.checked_sub(self.first_blob)? {
             0 => self.subject.data(),
             1 => self.subject.answer_body(),
-            _ => None,
+            index => self.fetched.get((index - BLOBS_GIVEN) as usize),
         }
     }
 
@@ -300,6 +378,18 @@ impl Visit {
         Ok(())
     }
 
+    /// Writes a line of the relay's own about the plugin, if there is room for one.
+    pub(super) fn remark(&mut self, line: &str) {
+        self.remark_at(Severity::Info, line);
+    }
+
+    fn remark_at(&mut self, severity: Severity, line: &str) {
+        if self.log.len() < self.grants.limits.log_lines {
+            // There is room, so this cannot fail.
+            drop(self.note(severity, line));
+        }
+    }
+
     /// What was written to stderr so far.
     pub(super) fn stderr(&self) -> String {
         self.wasi
@@ -319,10 +409,7 @@ impl Visit {
         let written = [(Severity::Info, wasi.stdout.take()), (Severity::Warn, stderr)];
         for (severity, text) in written {
             for line in text.lines().filter(|line| !line.is_empty()) {
-                if self.log.len() < self.grants.limits.log_lines {
-                    // There is room, so this cannot fail.
-                    drop(self.note(severity, line));
-                }
+                self.remark_at(severity, line);
             }
         }
     }

@@ -42,10 +42,10 @@ impl FolderWatch {
 fn concerns_plugins(event: &notify::Event) -> bool {
     let is_change = !matches!(event.kind, notify::EventKind::Access(_));
     is_change
-        && event
-            .paths
-            .iter()
-            .any(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+        && event.paths.iter().any(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "wasm" || extension == "sig")
+        })
 }
 
 fn tell(receiver: &Receiver<()>, changes: &watch::Sender<u64>) {

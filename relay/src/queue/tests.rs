@@ -437,6 +437,7 @@ fn batched(events_max: usize) -> Terms {
         batch: Some(Batch {
             events_max,
             wait: Duration::from_secs(10),
+            body: Default::default(),
         }),
         ..terms(10)
     }

@@ -14,9 +14,11 @@ use crate::model::id::TenantId;
 use crate::model::tenant::Tenant;
 use crate::store::{self, Store, Usage};
 
+mod ledger;
 mod meter;
 mod over;
 
+pub use ledger::{Ledger, Spent};
 use meter::Meter;
 pub use over::Over;
 
@@ -211,6 +213,7 @@ mod tests {
                 ..Quota::default()
             },
             policy: crate::model::policy::Policy::default(),
+            publishers: Default::default(),
         }
     }
 

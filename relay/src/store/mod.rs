@@ -38,6 +38,7 @@ mod filter;
 pub mod insight;
 mod jobs;
 mod keys;
+mod media;
 pub mod memory;
 pub mod monitoring;
 mod plugins;
@@ -54,6 +55,7 @@ pub use filter::{BadText, DeliveryFilter, EventFilter, Q_BYTES_MAX, Text};
 pub use insight::{Activity, Insight, Recent};
 pub use jobs::{Bite, Deliveries, Job, JobState, Jobs, Member, Span, Started, Step, Stepped, Walked, Work};
 pub use keys::{Key, KeyCount, KeyFilter, KeyRing, Role};
+pub use media::{MEDIA_BYTES_MIN, MediaDigest, MediaFile, MediaFiles, MediaReserved, MediaRoom};
 pub use monitoring::Monitoring;
 pub use paths::SourcePaths;
 pub use plugins::{NewVersion, PluginChange, Uploaded, UploadedVersion, Uploads};
@@ -73,6 +75,7 @@ pub trait Store:
     + Metering
     + PluginState
     + Uploads
+    + MediaFiles
     + RuleState
     + Insight
     + Monitoring
@@ -93,6 +96,7 @@ impl<T> Store for T where
         + Metering
         + PluginState
         + Uploads
+        + MediaFiles
         + RuleState
         + Insight
         + Monitoring

@@ -1,4 +1,6 @@
-//! Plugins that were uploaded: their versions, and which of them is current.
+//! Plugins that were uploaded: their versions, which of them is current, and what else stands for one.
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,22 +8,26 @@ use bytes::Bytes;
 use super::Error;
 use crate::model::audit::Deed;
 use crate::model::id::{KeyId, TenantId};
-use crate::model::plugin::Version;
+use crate::model::plugin::{Tag, Version};
+use crate::model::publisher::Signatures;
+use crate::model::rollout::Rollouts;
 use crate::model::time::Timestamp;
 
 /// A plugin of a tenant, without the components.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Uploaded {
     pub tenant: TenantId,
     pub name: String,
     /// Its versions in the order in which they were promoted; the last is current.
     pub history: Vec<Version>,
+    pub tags: BTreeMap<Tag, Version>,
+    pub rollouts: Rollouts,
     /// Newest first.
     pub versions: Vec<UploadedVersion>,
 }
 
 /// A version that is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadedVersion {
     pub version: Version,
     pub made_at: Timestamp,
@@ -29,6 +35,7 @@ pub struct UploadedVersion {
     pub made_by: Option<KeyId>,
     /// Bytes of the component.
     pub bytes: u64,
+    pub signatures: Option<Signatures>,
 }
 
 /// A version to be kept.
@@ -47,7 +54,12 @@ pub struct PluginChange {
     pub name: String,
     /// As in [`Uploaded`]. Without any, the plugin goes with whatever it has.
     pub history: Vec<Version>,
+    pub tags: BTreeMap<Tag, Version>,
+    pub rollouts: Rollouts,
+    /// With its signatures.
     pub added: Option<NewVersion>,
+    /// A version that is there, and is signed only now, or by others.
+    pub signed: Option<(Version, Signatures)>,
     pub removed: Option<Version>,
 }
 

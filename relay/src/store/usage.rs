@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Error;
-use crate::model::id::{DeliveryId, EventId, InspectorId, JobId, KeyId, TenantId};
+use crate::model::id::{DeliveryId, EventId, InspectorId, JobId, KeyId, MediaId, TenantId};
 use crate::model::time::Timestamp;
 
 /// Milliseconds of a day.
@@ -50,6 +50,7 @@ pub enum Owned {
     Key(KeyId),
     Job(JobId),
     Inspector(InspectorId),
+    Media(MediaId),
     /// A resource or a name of the configuration file.
     Resource(i64),
 }

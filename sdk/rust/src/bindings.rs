@@ -31,6 +31,9 @@ macro_rules! hook_world {
                     "relay:plugin/secrets@0.1.0": crate::bindings::host::relay::plugin::secrets,
                     "relay:plugin/crypto@0.1.0": crate::bindings::host::relay::plugin::crypto,
                     "relay:plugin/state@0.1.0": crate::bindings::host::relay::plugin::state,
+                    "relay:plugin/http@0.1.0": crate::bindings::host::relay::plugin::http,
+                    "relay:plugin/judge@0.1.0": crate::bindings::host::relay::plugin::judge,
+                    "relay:plugin/media@0.1.0": crate::bindings::host::relay::plugin::media,
                 },
             });
         }

@@ -69,6 +69,12 @@ impl Edits {
         self.with_value(pointer.into(), &patch, Edit::Merge)
     }
 
+    /// Applies a JSON Merge Patch that is JSON text already.
+    #[must_use]
+    pub fn merge_raw(self, pointer: impl Into<String>, patch: impl Into<String>) -> Self {
+        self.with(Edit::Merge(pointer.into(), patch.into()))
+    }
+
     /// Whether nothing would change.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty() && self.changes.is_empty() && self.fault.is_none()

@@ -4,6 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::http::HttpError;
+use crate::judge::{self, JudgeError};
+use crate::media::MediaError;
 use crate::secrets::SecretError;
 use crate::state::StateError;
 
@@ -94,8 +97,41 @@ impl From<SecretError> for Fault {
 impl From<StateError> for Fault {
     fn from(error: StateError) -> Self {
         match error {
+            StateError::Denied(_) => Self::Misconfigured(error.to_string()),
             StateError::TooLarge(_) => Self::Invalid(error.to_string()),
             StateError::QuotaExceeded | StateError::Unavailable(_) => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<HttpError> for Fault {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Denied(_) => Self::Misconfigured(error.to_string()),
+            HttpError::Invalid(_) | HttpError::TooLarge(_) => Self::Invalid(error.to_string()),
+            HttpError::Timeout | HttpError::Failed(_) => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<MediaError> for Fault {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::Denied(_) => Self::Misconfigured(error.to_string()),
+            MediaError::TooLarge(_) => Self::Invalid(error.to_string()),
+            MediaError::QuotaExceeded | MediaError::Unavailable(_) => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<JudgeError> for Fault {
+    fn from(error: JudgeError) -> Self {
+        let message = error.to_string();
+        match error {
+            JudgeError::Denied(_) | JudgeError::NotConfigured => Self::Misconfigured(message),
+            JudgeError::Invalid(_) => Self::Invalid(message),
+            JudgeError::BudgetSpent => Self::unavailable_for(message, judge::until_tomorrow()),
+            JudgeError::Timeout | JudgeError::Unavailable(_) => Self::unavailable(message),
         }
     }
 }
@@ -160,6 +196,15 @@ mod tests {
         assert_eq!(number("7"), Ok(7));
         assert_eq!(number("x"), Err(Fault::invalid("invalid digit found in string")));
         assert!(matches!(secret(), Err(Fault::Misconfigured(message)) if message.contains("token")));
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert!(matches!(
+            JudgeError::BudgetSpent.into(),
+            Fault::Unavailable { after: Some(after), .. } if after <= day
+        ));
+        assert!(matches!(
+            JudgeError::NotConfigured.into(),
+            Fault::Misconfigured(_)
+        ));
         assert!(matches!(
             StateError::QuotaExceeded.into(),
             Fault::Unavailable { after: None, .. }

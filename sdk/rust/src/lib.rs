@@ -56,7 +56,10 @@ pub mod config;
 pub mod crypto;
 pub mod fill;
 pub mod form;
+pub mod http;
+pub mod judge;
 pub mod log;
+pub mod media;
 pub mod notify;
 pub mod pattern;
 pub mod repeated;
@@ -79,7 +82,8 @@ pub use payload::Payload;
 /// into the component so that the relay can show them without running anything:
 ///
 /// - `plugin.toml`: `name`, `description`, `reuse` (whether one instance may serve several
-///   events) and `secrets` (names of the secrets it wants to be granted);
+///   events), `powers` and `secrets` (names of what it wants to be granted, with a `?` behind one
+///   that it does without);
 /// - `config.schema.json`: the JSON Schema of its configuration.
 pub use relay_sdk_macros::plugin;
 pub use request::{Answer, Request};
@@ -89,7 +93,7 @@ pub use serde_json::json;
 pub mod prelude {
     pub use crate::{
         Answer, Decision, Edits, Envelope, Event, Fault, Handshake, Identity, Message, OrFault, Outcome,
-        Problem, Reply, Request, Verdict, config, crypto, json, log, plugin, secrets, state,
+        Problem, Reply, Request, Verdict, config, crypto, http, json, log, media, plugin, secrets, state,
     };
 }
 

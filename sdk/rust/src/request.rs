@@ -131,7 +131,15 @@ impl From<Edits> for Reply {
 }
 
 impl From<Message> for Reply {
-    fn from(message: Message) -> Self {
+    /// An answer has headers and no attributes: what a payload is goes into its `content-type`.
+    fn from(mut message: Message) -> Self {
+        for change in &mut message.changes {
+            if let Change::SetAttribute(name, value) = change
+                && name == "datacontenttype"
+            {
+                *change = Change::SetHeader("content-type".to_owned(), std::mem::take(value));
+            }
+        }
         Self {
             status: None,
             message,
@@ -150,6 +158,13 @@ fn form_value(form: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_says_what_it_is_by_a_header() {
+        let reply = Reply::from(Message::json(1)).status(200);
+        let kind = Change::SetHeader("content-type".to_owned(), "application/json".to_owned());
+        assert_eq!(reply.message.changes(), [kind]);
+    }
 
     #[test]
     fn form_values_are_decoded_and_the_first_wins() {

@@ -10,6 +10,8 @@ use crate::host;
 /// No `std::error::Error`, so that `?` knows which [`Fault`](crate::Fault) it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateError {
+    /// The owner has not granted it.
+    Denied(String),
     /// The key or value is larger than this many bytes.
     TooLarge(u32),
     /// There is no room left for this plugin.
@@ -21,6 +23,7 @@ pub enum StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Denied(reason) => formatter.write_str(reason),
             Self::TooLarge(bytes) => {
                 write!(formatter, "the key or value has more than {bytes} bytes")
             }

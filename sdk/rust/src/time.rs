@@ -65,6 +65,12 @@ impl Time {
         })
     }
 
+    /// Reads a time in RFC 3339, or a Unix time of either unit.
+    pub fn read(text: &str) -> Option<Self> {
+        let unix = text.trim().parse().map(Self::from_unix).ok();
+        unix.or_else(|| Self::parse(text))
+    }
+
     /// Milliseconds since 1970.
     pub fn unix_ms(self) -> i64 {
         self.unix_ms
@@ -273,6 +279,10 @@ mod tests {
     #[test]
     fn unix_times_are_of_either_unit() {
         assert_eq!(Time::from_unix(1_749_477_912), Time::from_unix(1_749_477_912_000));
+        for text in ["1749477912", "1749477912000", "2025-06-09T14:05:12Z"] {
+            assert_eq!(Time::read(text), Some(Time::from_unix(1_749_477_912)), "{text}");
+        }
+        assert_eq!(Time::read("soon"), None);
         assert_eq!(
             Time::from_unix(1_749_477_912).shifted(90).to_string(),
             "2025-06-09T15:35:12Z"

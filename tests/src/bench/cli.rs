@@ -102,7 +102,13 @@ impl Options {
 #[derive(Debug, Subcommand)]
 enum Role {
     /// Measures the stock plugins and writes docs/plugins.md
-    Catalogue,
+    Catalogue {
+        /// Leaves what a call costs as it is there
+        #[arg(long)]
+        unmeasured: bool,
+    },
+    /// Writes docs/plugin-interface.md from the prose in wit/
+    Interface,
     /// Receives deliveries and notes when they came
     #[command(hide = true)]
     Receiver(receiver::Options),
@@ -122,7 +128,8 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.role {
         None => on_one_thread(bench(&arguments.options)),
-        Some(Role::Catalogue) => on_one_thread(catalogue()).map(|()| Verdict::Sound),
+        Some(Role::Catalogue { unmeasured }) => on_one_thread(catalogue(unmeasured)).map(|()| Verdict::Sound),
+        Some(Role::Interface) => interface().map(|()| Verdict::Sound),
         Some(Role::Receiver(options)) => on_one_thread(receiver::run(options)).map(|()| Verdict::Sound),
         Some(Role::Generate(options)) => on_one_thread(generate::run(options)).map(|()| Verdict::Sound),
         Some(Role::Ask(options)) => on_one_thread(ask::run(options)).map(|()| Verdict::Sound),
@@ -155,10 +162,22 @@ async fn bench(options: &Options) -> anyhow::Result<Verdict> {
     }
 }
 
+/// Writes the page of the plugin interface.
+fn interface() -> anyhow::Result<()> {
+    let path = crate::interface::path();
+    std::fs::write(&path, crate::interface::page()?)?;
+    complain(&format!("wrote {}", path.display()));
+    Ok(())
+}
+
 /// Writes the page that lists the stock plugins, measured by this build.
-async fn catalogue() -> anyhow::Result<()> {
+async fn catalogue(unmeasured: bool) -> anyhow::Result<()> {
     let path = crate::catalogue::path();
-    std::fs::write(&path, crate::catalogue::measured().await?)?;
+    let page = match unmeasured {
+        true => crate::catalogue::corrected(&std::fs::read_to_string(&path)?),
+        false => crate::catalogue::measured().await?,
+    };
+    std::fs::write(&path, page)?;
     complain(&format!("wrote {}", path.display()));
     Ok(())
 }

@@ -15,6 +15,8 @@ pub enum Reply {
     },
     /// 200, but only after [`super::Receiver::release`].
     Held,
+    /// The same with a body.
+    HeldWith(String),
     /// 200, after a while.
     After(Duration),
     /// Nothing, with the connection left open.

@@ -72,6 +72,10 @@ async fn answer(stream: &mut impl Wire, reply: Reply, shared: &Shared) -> io::Re
             shared.released().await;
             whole(stream, 200, &[], "").await
         }
+        Reply::HeldWith(body) => {
+            shared.released().await;
+            whole(stream, 200, &[], &body).await
+        }
         Reply::After(span) => {
             tokio::time::sleep(span).await;
             whole(stream, 200, &[], "").await

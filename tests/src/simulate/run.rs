@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use relay::app::{App, Ground};
 use relay::clock::SystemClock;
+use relay::plugins::services::Services;
 use relay::plugins::{self, Plugins};
 use relay::store::memory::MemoryStore;
 use tokio::runtime::Builder;
@@ -132,8 +133,13 @@ async fn live(script: &mut Script) -> End {
 fn no_plugins() -> Plugins {
     static HOST: LazyLock<Plugins> = LazyLock::new(|| {
         let settings = plugins::Settings::new(std::env::temp_dir());
-        Plugins::new(settings, Arc::new(MemoryStore::default()), Arc::new(SystemClock))
-            .expect("a plugin host can be made")
+        Plugins::new(
+            settings,
+            Arc::new(MemoryStore::default()),
+            Services::default(),
+            Arc::new(SystemClock),
+        )
+        .expect("a plugin host can be made")
     });
     HOST.clone()
 }

@@ -13,13 +13,14 @@ use relay::model::counts::Counts;
 use relay::model::delivery::Delivery;
 use relay::model::event::Event;
 use relay::model::id::{
-    DeliveryId, EndpointId, EventId, InspectorId, JobId, KeyId, RuleId, SourceId, TenantId,
+    DeliveryId, EndpointId, EventId, InspectorId, JobId, KeyId, MediaId, RuleId, SourceId, TenantId,
 };
 use relay::model::inspector::Inspector;
 use relay::model::page::{Listed, Page};
 use relay::model::path::Paths;
 use relay::model::plugin::Version;
 use relay::model::resource::{Kind, Resource};
+use relay::model::secret::Secret;
 use relay::model::time::Timestamp;
 use relay::store::memory::MemoryStore;
 use relay::store::monitoring::{
@@ -29,10 +30,11 @@ use relay::store::monitoring::{
 use relay::store::{
     Accepted, Audit, AuditFilter, Chain, Claimed, DeliveryFilter, DeliveryQueue, Disabled, DueBatch,
     DueTimers, Error, EventFilter, EventStore, Expiry, Failing, Fingerprint, Insight, Job, Jobs, KeptKey,
-    Key, KeyCount, KeyFilter, KeyRing, Metering, Named, NewEvent, Owned, PluginChange, PluginState, Pruned,
-    Recent, Record, Registry, Replies, Reply, RequestName, Resources, Retiring, Retried, Rotation,
-    RuleLosses, RuleState, RuleVersion, Saved, Scope, SigningSecrets, SourcePaths, Span, Started, Step,
-    Stepped, TimerId, UnfinishedPage, Uploaded, Uploads, Usage, Walked, Which, Written,
+    Key, KeyCount, KeyFilter, KeyRing, MediaFile, MediaFiles, MediaReserved, MediaRoom, Metering, Named,
+    NewEvent, Owned, PluginChange, PluginState, Pruned, Recent, Record, Registry, Replies, Reply,
+    RequestName, Resources, Retiring, Retried, Rotation, RuleLosses, RuleState, RuleVersion, Saved, Scope,
+    SigningSecrets, SourcePaths, Span, Started, Step, Stepped, TimerId, UnfinishedPage, Uploaded, Uploads,
+    Usage, Walked, Which, Written,
 };
 
 use super::Flaw;
@@ -440,6 +442,59 @@ impl SourcePaths for FaultyStore {
     ) -> Result<(), Error> {
         self.write("set_paths", self.inner.set_paths(tenant, source, paths, deed))
             .await
+    }
+}
+
+#[async_trait]
+impl MediaFiles for FaultyStore {
+    async fn media_key(&self, fresh: Secret) -> Result<Secret, Error> {
+        self.write("media_key", self.inner.media_key(fresh)).await
+    }
+
+    async fn reserve_media(
+        &self,
+        file: MediaFile,
+        room: MediaRoom,
+        given_up: Timestamp,
+        now: Timestamp,
+    ) -> Result<MediaReserved, Error> {
+        let work = self.inner.reserve_media(file, room, given_up, now);
+        self.write("reserve_media", work).await
+    }
+
+    async fn finish_media(&self, file: MediaFile, now: Timestamp) -> Result<Option<MediaFile>, Error> {
+        self.write("finish_media", self.inner.finish_media(file, now))
+            .await
+    }
+
+    async fn give_up_media(&self, id: MediaId) -> Result<(), Error> {
+        self.write("give_up_media", self.inner.give_up_media(id)).await
+    }
+
+    async fn media_file(&self, id: MediaId) -> Result<Option<MediaFile>, Error> {
+        self.read("media_file", self.inner.media_file(id)).await
+    }
+
+    async fn media_files(&self, tenant: TenantId, page: Page) -> Result<Listed<MediaFile>, Error> {
+        self.read("media_files", self.inner.media_files(tenant, page))
+            .await
+    }
+
+    async fn media_bytes(&self, tenant: TenantId) -> Result<u64, Error> {
+        self.read("media_bytes", self.inner.media_bytes(tenant)).await
+    }
+
+    async fn remove_media(&self, tenant: TenantId, id: MediaId, deed: Deed) -> Result<bool, Error> {
+        self.write("remove_media", self.inner.remove_media(tenant, id, deed))
+            .await
+    }
+
+    async fn end_media(&self, now: Timestamp, limit: usize) -> Result<Vec<(TenantId, MediaId)>, Error> {
+        self.write("end_media", self.inner.end_media(now, limit)).await
+    }
+
+    async fn forget_media(&self, ids: Vec<MediaId>) -> Result<(), Error> {
+        self.write("forget_media", self.inner.forget_media(ids)).await
     }
 }
 

@@ -105,3 +105,35 @@ async fn u12_what_waits_for_others_outlasts_a_restart() {
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
 }
+
+#[tokio::test]
+async fn c23_events_go_into_databases_by_lines_and_lists() {
+    let (search, table) = (Receiver::start(), Receiver::start());
+    let lines = "batch = { events_max = 3, wait = \"5m\", body = \"lines\" }\nplugins = [{ use = \"index-documents\", config = { index = \"orders\", fields = { type = \"{{event.type}}\", n = \"{{/n}}\" } } }]";
+    let rows = "batch = { events_max = 3, wait = \"5m\" }\nformat = \"raw\"";
+    let config = search.endpoint("search", lines) + &table.endpoint("table", rows);
+    let relay = Relay::start(&config).await;
+    post(&relay, &["a.a", "a.b", "a.c"]).await;
+    let sent = search.received(1).await.remove(0);
+    sent.verify(&relay.secret("search").await).expect("it is signed");
+    assert_eq!(sent.header("content-type"), "application/x-ndjson");
+    let document = |number: usize, kind: &str| {
+        format!(
+            "{{\"create\":{{\"_index\":\"orders\",\"_id\":\"shop:{kind}-{number}\"}}}}\n{{\"n\":{number},\"type\":\"{kind}\"}}\n"
+        )
+    };
+    let documents = document(0, "a.a") + &document(1, "a.b") + &document(2, "a.c");
+    assert_eq!(sent.text(), documents);
+    // What takes rows takes a list of them as well.
+    let sent = table.received(1).await.remove(0);
+    assert_eq!(sent.json(), json!([{"n": 0}, {"n": 1}, {"n": 2}]));
+    let refused = relay
+        .admin(
+            Method::POST,
+            "/v1/endpoints",
+            Some(json!({"name": "x", "url": table.url(), "batch": {"body": "rows"}})),
+        )
+        .await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains("/batch/body"), "{}", refused.text());
+}

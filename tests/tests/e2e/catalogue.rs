@@ -114,6 +114,20 @@ async fn u11_records_are_upserted_and_events_tracked_without_anything_in_between
         crm.received(1).await.remove(0).json(),
         json!({"inputs": [{"id": "zoe@example.org", "idProperty": "email", "properties": properties}]})
     );
+    // A preset and a token are enough.
+    let contacts = Receiver::start();
+    let config = json!({"preset": "hubspot-contact", "person": "/customer"});
+    let plugin = json!({"use": "upsert-crm", "config": config, "secrets": {"token": "t0ken-of-hubspot"}});
+    make(&relay, "contacts", &contacts.url(), plugin).await;
+    relay.event("order.paid", order()).await;
+    let sent = contacts.received(1).await.remove(0);
+    assert_eq!(sent.header("authorization"), "Bearer t0ken-of-hubspot");
+    let properties = json!({"firstname": "Zoë"});
+    assert_eq!(
+        sent.json(),
+        json!({"inputs": [{"id": "zoe@example.org", "idProperty": "email", "properties": properties}]})
+    );
+
     let tracked = analytics.received(1).await.remove(0).json();
     assert_eq!(tracked["client_id"], "123.456");
     assert_eq!(
@@ -123,12 +137,44 @@ async fn u11_records_are_upserted_and_events_tracked_without_anything_in_between
 }
 
 #[tokio::test]
+async fn c23_events_without_attributes_become_cloudevents_that_a_broker_routes_by() {
+    let broker = Receiver::start();
+    let relay = Relay::start("").await;
+    let config = json!({
+        "type": "com.example.{{event.type}}.v1", "source": "/shops/north", "subject": "order/{{/id}}",
+        "extensions": {"partitionkey": "{{/visitor}}"},
+    });
+    let keys = json!({
+        "name": "broker", "url": broker.url(), "format": "cloudevents",
+        "plugins": [{"use": "to-cloudevents", "config": config}],
+    });
+    let made = relay.admin(Method::POST, "/v1/endpoints", Some(keys)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    relay.event("order.paid", order()).await;
+    let sent = broker.received(1).await.remove(0);
+    assert!(
+        sent.header("content-type")
+            .starts_with("application/cloudevents+json")
+    );
+    let sent = sent.json();
+    for (name, value) in [
+        ("type", "com.example.order.paid.v1"),
+        ("source", "/shops/north"),
+        ("subject", "order/7"),
+        ("partitionkey", "123.456"),
+    ] {
+        assert_eq!(sent[name], value, "{sent}");
+    }
+    assert_eq!(sent["data"], order());
+}
+
+#[tokio::test]
 async fn w17_what_comes_twice_under_several_fields_goes_on_once_also_if_the_first_attempt_fails() {
     let receiver = Receiver::script([Reply::with_body(500, ""), Reply::with_body(200, "")]);
     let relay = Relay::start("").await;
     let keys = json!({
         "name": "once", "url": receiver.url(), "retry": {"schedule": ["50ms"], "jitter": 0},
-        "plugins": [{"use": "dedupe", "config": {"key": ["/order", "event.type"]}}],
+        "plugins": [{"use": "dedupe", "config": {"key": ["/order", "event.type"]}, "grants": {"state": true}}],
     });
     let made = relay.admin(Method::POST, "/v1/endpoints", Some(keys)).await;
     assert_eq!(made.status, 201, "{}", made.text());

@@ -376,6 +376,19 @@ async fn a_candidate_is_held_against_what_came_in_and_nothing_is_sent() {
         "{broken}"
     );
 
+    // The newest ones, unless it is said where to begin.
+    for (more, first) in [
+        (&["--limit", "2"][..], "18"),
+        (&["--limit", "2", "--since", "1h"], "0"),
+    ] {
+        let mut arguments = vec!["--config", r#"{"drop": ["/n"]}"#];
+        arguments.extend(more);
+        let (_, few, _) = backtest("redact-fields", &arguments).await;
+        assert_eq!((&few["events"], &few["changed"]), (&json!(2), &json!(2)), "{few}");
+        let diff = few["examples"][0]["diff"].to_string();
+        assert!(diff.contains(&format!("\\\"n\\\": {first}")), "{diff}");
+    }
+
     let (_, none, _) = backtest("redact-fields", &["--type", "order.shipped"]).await;
     assert_eq!(none["events"], 0, "{none}");
     let all = relay.read("/v1/deliveries?limit=50").await;

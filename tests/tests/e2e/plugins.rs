@@ -468,18 +468,6 @@ async fn m14_a_token_within_the_body_is_verified() {
         assert_eq!(answer.status, status, "{body}: {}", answer.text());
     }
     assert!(!relay.log().contains("t0ken-of-the-door"));
-    let without = Relay::start(&config.replace(", secrets = { token = \"t0ken-of-the-door\" }", "")).await;
-    let answer = without
-        .post_source(
-            "door",
-            &[("content-type", "application/json")],
-            r#"{"auth": {"token": ""}}"#,
-        )
-        .await;
-    assert!(
-        answer.status == 401 || answer.status == 503,
-        "without a secret nobody gets in: {answer:?}"
-    );
 }
 
 #[tokio::test]

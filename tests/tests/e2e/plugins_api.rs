@@ -1,6 +1,7 @@
 //! Plugins that are uploaded while the relay runs: used, promoted, rolled back, pinned, refused.
 
 use http::Method;
+use relay::plugins::COMPONENT_BYTES_MAX;
 use relay_tests::client::Answer;
 use relay_tests::instance::{ADMIN_KEY, Relay, Setup};
 use relay_tests::receiver::Receiver;
@@ -223,7 +224,7 @@ async fn a_promotion_that_not_all_could_use_changes_nothing() {
 async fn what_is_no_plugin_is_refused_with_its_reason() {
     let relay = Relay::start("").await;
     let cut = &guests::EDITS[..guests::EDITS.len() / 2];
-    let needs = br#"(component (import "relay:plugin/http@0.1.0" (instance)) (instance $h) (export "relay:plugin/filter@0.1.0" (instance $h)))"#;
+    let needs = br#"(component (import "relay:plugin/radio@0.1.0" (instance)) (instance $h) (export "relay:plugin/filter@0.1.0" (instance $h)))"#;
     let needs = wat_of(needs);
     let mistyped: &'static [u8] = strange::filter("(func (result i32))").leak();
     let bursting: &'static [u8] = strange::bursting().leak();
@@ -232,7 +233,7 @@ async fn what_is_no_plugin_is_refused_with_its_reason() {
         (b"\0asm\x01\0\0\0", &["core module", "wasm32-wasip2"]),
         (b"\0asm\x0d\0\x01\0", &["exports no hook"]),
         (cut, &["is damaged"]),
-        (needs, &["the power http"]),
+        (needs, &["the power radio"]),
         (mistyped, &["cannot be compiled", "type mismatch"]),
         (bursting, &["cannot be compiled", "1024 MiB"]),
     ] {
@@ -247,7 +248,7 @@ async fn what_is_no_plugin_is_refused_with_its_reason() {
             assert!(told.contains(word), "{word:?} is not in: {told}");
         }
     }
-    let large: &'static [u8] = vec![0; (4 << 20) + 1].leak();
+    let large: &'static [u8] = vec![0; COMPONENT_BYTES_MAX + 1].leak();
     let answer = upload(&relay, "strange", large).await;
     assert_eq!((answer.status, code(&answer).as_str()), (413, "body_too_large"));
     let answer = post(&relay, "/v1/plugins/strange/versions", json!({})).await;

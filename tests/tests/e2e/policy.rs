@@ -282,3 +282,28 @@ async fn c24_a_tenant_keeps_its_events_for_less_time_than_the_relay() {
         "others keep what they have"
     );
 }
+
+#[tokio::test]
+async fn requests_of_plugins_keep_to_the_policy_too() {
+    let (service, receiver) = (Receiver::start(), Receiver::start());
+    let relay = Relay::start("").await;
+    tenant(&relay, "acme").await;
+    let mut keys = once("crm", &receiver);
+    keys["plugins"] = json!([{
+        "use": "enrich-http", "config": {"url": format!("http://{}/u/1", service.address()), "at": "/user"},
+        "grants": {"http": [service.address().to_string()]},
+    }]);
+    make(&relay, "acme", "/v1/endpoints", keys).await;
+    lay_down(&relay, "acme", json!({"https_only": true})).await;
+    let event = post(&relay, "acme").await;
+    attempt(&relay, "acme", &event, "crm").await;
+    let shown = get(&relay, "acme", &format!("/v1/events/{event}")).await;
+    let delivery = shown["deliveries"][0]["id"].as_str().unwrap_or_default();
+    let attempts = get(&relay, "acme", &format!("/v1/deliveries/{delivery}/attempts")).await;
+    let outcome = attempts["data"][0]["outcome"].to_string();
+    assert!(
+        outcome.contains("the request was not sent: plain `http` is refused by the policy"),
+        "{outcome}"
+    );
+    assert_eq!((service.requests().len(), receiver.requests().len()), (0, 0));
+}

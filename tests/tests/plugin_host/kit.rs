@@ -9,10 +9,11 @@ use bytes::Bytes;
 use relay::clock::ManualClock;
 use relay::model::event::{Envelope, Event};
 use relay::model::id::{DeliveryId, EventId, TenantId};
-use relay::model::plugin::{Limits, OnFault, PluginUse};
+use relay::model::plugin::{Granted, Limits, OnFault, PluginUse};
 use relay::model::secret::Secret;
 use relay::model::time::Timestamp;
 use relay::plugins::compile::Compiler;
+use relay::plugins::services::Services;
 use relay::plugins::{BindError, Bound, Call, Chain, Owner, Plugins, Ran, Settings};
 use relay::store::{self, Named, PluginState, Scope, Written};
 use serde_json::{Value, json};
@@ -20,7 +21,11 @@ use tempfile::TempDir;
 
 /// Components of the guests.
 pub(crate) mod guests {
-    #![allow(unreachable_pub, reason = "generated")]
+    #![allow(
+        unreachable_pub,
+        dead_code,
+        reason = "generated, and some are for other suites"
+    )]
     include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 }
 
@@ -52,7 +57,7 @@ impl Kit {
             compiler,
             ..settings(&folder)
         };
-        let plugins = Plugins::new(settings, state, Arc::new(clock())).expect("a host");
+        let plugins = Plugins::new(settings, state, Services::default(), Arc::new(clock())).expect("a host");
         let kit = Self { plugins, folder };
         for (name, bytes) in [
             ("edits", guests::EDITS),
@@ -72,6 +77,7 @@ impl Kit {
         Plugins::new(
             settings(&self.folder),
             Arc::new(MapState::default()),
+            Services::default(),
             Arc::new(clock()),
         )
         .expect("a host")
@@ -135,6 +141,7 @@ pub(crate) fn used(name: &str, config: Value) -> PluginUse {
             ("empty".to_owned(), Secret::new(String::new())),
         ],
         reuse: true,
+        granted: Granted::of(["state"].into_iter()),
         limits: Limits {
             time: std::time::Duration::from_millis(500),
             ..Limits::default()

@@ -1,6 +1,6 @@
 //! What is loaded and what is refused, and with which words.
 
-use relay::plugins::{LoadError, Plugins};
+use relay::plugins::{COMPONENT_BYTES_MAX, LoadError, Plugins};
 use serde_json::json;
 
 use crate::kit::{Kit, guests, used, with_manifest};
@@ -22,7 +22,7 @@ fn an_inspection_tells_all_without_running_anything() {
         (found.manifest.name.as_str(), found.manifest.version.as_deref()),
         ("everything", Some("1.2.3"))
     );
-    assert_eq!(found.manifest.secrets, ["key"]);
+    assert_eq!(found.manifest.secrets, ["key?"]);
     assert!(found.manifest.config.is_some() && !found.manifest.reuse);
     assert_eq!(found.hooks.names().count(), 5);
     assert_eq!(
@@ -133,13 +133,13 @@ async fn damaged_hollow_and_huge_files_do_not_bind() {
     damaged[middle..middle + 64].fill(0xff);
     kit.install("damaged", &damaged);
     kit.install("cut", &guests::EDITS[..guests::EDITS.len() / 2]);
-    kit.install("huge", &vec![0; (4 << 20) + 1]);
+    kit.install("huge", &vec![0; COMPONENT_BYTES_MAX + 1]);
     let hollow = from_text(r#"(component (instance $i) (export "relay:plugin/filter@0.1.0" (instance $i)))"#);
     kit.install("hollow", &hollow);
     for (name, expected) in [
         ("damaged", "the plugin damaged "),
         ("cut", "the plugin cut is damaged"),
-        ("huge", "has 4194305 bytes, more than the 4194304"),
+        ("huge", "has 25165825 bytes, more than the 25165824"),
         (
             "hollow",
             "the plugin hollow exports relay:plugin/filter without its function",

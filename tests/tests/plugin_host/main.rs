@@ -9,6 +9,7 @@ mod faults;
 mod kit;
 mod loading;
 mod malformed;
+mod pages;
 mod powers;
 mod reloading;
 mod reuse;

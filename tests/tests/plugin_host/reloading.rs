@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use relay::clock::SystemClock;
 use relay::model::plugin::OnFault;
+use relay::plugins::services::Services;
 use relay::plugins::{Chained, Plugins, Settings};
 use serde_json::json;
 
@@ -45,7 +46,7 @@ async fn without_a_folder_nothing_ever_changes() {
     let cache = tempfile::tempdir().expect("a temporary folder");
     let settings = Settings::new(cache.path().to_owned());
     let state = Arc::new(MapState::default());
-    let plugins = Plugins::new(settings, state, Arc::new(SystemClock)).expect("a host");
+    let plugins = Plugins::new(settings, state, Services::default(), Arc::new(SystemClock)).expect("a host");
     let mut changed = plugins.changed();
     assert!(
         tokio::time::timeout(Duration::from_millis(50), changed.changed())

@@ -2,6 +2,8 @@
 
 mod run;
 mod shown;
+mod tags;
+mod rollout;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use super::params::PathId;
 use crate::http::problem::{Flaw, Problem};
 use crate::manage::{PluginRefused, Usable, User};
 use crate::model::plugin::{NoPin, Pin};
+use crate::model::publisher::Signatures;
 use crate::plugins::{BindError, COMPONENT_BYTES_MAX, LoadError, Place};
 use shown::{Inspected, Shown, ShownVersion, Turned};
 
@@ -46,6 +49,14 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(promote))
         .routes(routes!(run::run))
         .routes(routes!(roll_back))
+        .routes(routes!(tags::list_tags))
+        .routes(routes!(tags::put_tag, tags::delete_tag))
+        .routes(routes!(
+            rollout::begin_rollout,
+            rollout::show_rollout,
+            rollout::abort_rollout
+        ))
+        .routes(routes!(rollout::promote_rollout))
 }
 
 /// How large a body to that path may be whatever is usual, and for how much more than the body its
@@ -158,8 +169,11 @@ async fn find(api: &Api, caller: &Caller, name: &str) -> Result<Usable, Failure>
 
 // ---- changing --------------------------------------------------------------------------
 
-/// The bytes of a component.
-struct Component(Bytes);
+/// The bytes of a component, and who vouches for it.
+struct Component(Bytes, Option<Signatures>);
+
+/// The header in which signatures of a component come.
+const SIGNATURE: &str = "relay-signature";
 
 impl FromRequest<Api> for Component {
     type Rejection = Failure;
@@ -171,9 +185,17 @@ impl FromRequest<Api> for Component {
             let detail = format!("send the component's bytes as {WASM}");
             return Err(Problem::new(415, "unsupported_media_type", "Unsupported media type", detail).into());
         }
+        let signatures = request.headers().get(SIGNATURE).map(|value| {
+            let text = value.to_str().unwrap_or_default();
+            text.parse::<Signatures>().map_err(|why| {
+                let detail = format!("the header {SIGNATURE} {why}");
+                Problem::new(422, "invalid_signature", "Invalid signature", detail)
+            })
+        });
+        let signatures = signatures.transpose()?;
         let body = http_body_util::Limited::new(request.into_body(), COMPONENT_BYTES_MAX);
         let read = body.collect().await.map_err(|error| unreadable(&*error))?;
-        Ok(Self(read.to_bytes()))
+        Ok(Self(read.to_bytes(), signatures))
     }
 }
 
@@ -181,30 +203,34 @@ impl FromRequest<Api> for Component {
 ///
 /// The component is read and compiled before it is kept; nothing of it is run. The first version of a
 /// name is current at once, later ones when they are promoted. A version that is there already is
-/// answered with 200.
+/// answered with 200. `relay-signature` has the signatures of publishers, in base64: they are kept
+/// with the version, also if it was there already.
 #[utoipa::path(
     post,
     path = "/v1/plugins/{name}/versions",
-    params(("name" = String, Path)),
+    params(("name" = String, Path), ("relay-signature" = Option<String>, Header)),
     request_body(content = [u8], content_type = "application/wasm"),
     responses(
         (status = 200, description = "it was there already", body = Turned),
         (status = 201, body = Turned),
         (status = 409, description = "`reserved_name`, `upload_in_progress` or `too_many`"),
-        (status = 413, description = "`body_too_large`: a component has at most 4 MiB"),
+        (status = 413, description = "`body_too_large`: a component has at most 24 MiB"),
         (status = 415, description = "`unsupported_media_type`"),
-        (status = 422, description = "`unusable_component`, `unusable` or `invalid_name`"),
+        (status = 422, description = "`unusable_component`, `unusable`, `invalid_name`, `invalid_signature`, or \
+            `untrusted`: nobody has signed it whose plugins are taken"),
     )
 )]
 async fn upload(
     Manager(caller): Manager,
     State(api): State<Api>,
     PathId(name): PathId,
-    Component(component): Component,
+    Component(component, signatures): Component,
 ) -> Result<(StatusCode, Json<Turned>), Failure> {
     let (manager, wanted, by) = (Arc::clone(&api.manager), name.clone(), caller.by());
     let done = undisturbed(&api, async move {
-        manager.upload(caller.tenant, &wanted, component, by).await
+        manager
+            .upload(caller.tenant, &wanted, component, signatures, by)
+            .await
     });
     let done = done.await?.map_err(|why| refused(why, &name))?;
     let status = match done.is_new {
@@ -244,10 +270,7 @@ async fn promote(
     PathId(name): PathId,
     Body(promotion): Body<Promotion>,
 ) -> Result<Json<Turned>, Failure> {
-    let unknown = |why: String| {
-        let problem = Problem::new(422, "unknown_version", "Unknown version", "see each error");
-        Failure(problem.with_errors([Flaw::new("/version", "invalid", why)]))
-    };
+    let unknown = tags::unknown_version;
     let pin: Pin = promotion
         .version
         .parse()
@@ -303,7 +326,8 @@ async fn roll_back(
     ),
     responses(
         (status = 204, description = "deleted"),
-        (status = 409, description = "`version_in_use`: it is current, or definitions name it; `ambiguous_version`"),
+        (status = 409, description = "`version_in_use`: it is current, or tagged, or definitions name it; \
+            `rollout_under_way` or `ambiguous_version`"),
     )
 )]
 async fn delete(
@@ -366,6 +390,35 @@ fn refused(why: PluginRefused, name: &str) -> Failure {
             format!("no other version of the plugin {name:?} was current before"),
         ),
         PluginRefused::InUse(users) => Problem::new(409, "version_in_use", "Version in use", in_use(&users)),
+        PluginRefused::Untrusted(why) => {
+            Problem::new(422, "untrusted", "Untrusted", format!("the component {why}"))
+        }
+        PluginRefused::UnknownTag => Problem::not_found(format!("the plugin {name:?} has no such tag")),
+        PluginRefused::ReservedTag => Problem::new(
+            409,
+            "reserved_tag",
+            "Reserved tag",
+            "`current` is the version in use; promote another, or roll back",
+        ),
+        PluginRefused::Tagged(tag) => {
+            let detail = format!("the tag {tag} stands for it; move the tag first");
+            Problem::new(409, "version_in_use", "Version in use", detail)
+        }
+        PluginRefused::RollingOut => Problem::new(
+            409,
+            "rollout_under_way",
+            "Roll-out under way",
+            "a version of this plugin is being rolled out; promote or end that first",
+        ),
+        PluginRefused::NoRollout => {
+            Problem::not_found(format!("no version of the plugin {name:?} is being rolled out"))
+        }
+        PluginRefused::SameVersion => Problem::new(
+            409,
+            "same_version",
+            "Same version",
+            "it is current already; there is nothing to try",
+        ),
         PluginRefused::Busy => Problem::new(
             409,
             "upload_in_progress",

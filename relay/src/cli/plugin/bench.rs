@@ -21,7 +21,7 @@ use crate::model::id::DeliveryId;
 use crate::model::plugin::{Limits, OnFault, PluginUse};
 use crate::model::reply::Answer;
 use crate::model::secret::Secret;
-use crate::plugins::fixtures::{Fixture, Hook};
+use crate::plugins::fixtures::{Fixture, Hook, Replies};
 use crate::plugins::{AuthRequest, Authenticated, Bound, Call, Chain, Chained, Plugins, stock};
 
 /// Calls before those that count.
@@ -144,9 +144,16 @@ impl Bench {
             .map_err(|why| anyhow::anyhow!("{} {why}", component.name))?;
         let is_plain = label == "nothing";
         let bind = async |host: &Host, reuse| {
-            let used = scene.used(&component.name, is_plain, reuse);
+            let used = PluginUse {
+                granted: inspection.manifest.all_granted(),
+                ..scene.used(&component.name, is_plain, reuse)
+            };
             let component = component.bytes.clone();
-            host.plugins.bind_component(component, &used, owner()).await
+            let plugins = host.plugins.with_services(Replies::repeated(
+                &scene.fixture.http,
+                scene.fixture.judge.as_deref(),
+            ));
+            plugins.bind_component(component, &used, owner()).await
         };
         let weight = scene.weigh(&bind(counting, false).await?).await?;
         let mut rows = Vec::new();
@@ -198,6 +205,7 @@ impl Scene {
                 false => self.fixture.config.clone(),
             },
             secrets: self.fixture.secrets.iter().map(secret).collect(),
+            granted: Default::default(),
             limits: Limits {
                 time: TIME_MAX,
                 ..Limits::default()

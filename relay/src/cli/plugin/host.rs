@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
+use crate::plugins::services::Services;
 use crate::plugins::{Plugins, Settings};
 use crate::store::memory::MemoryStore;
 
@@ -34,7 +35,7 @@ impl Host {
         let state = Arc::new(MemoryStore::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(Self {
-            plugins: Plugins::new(settings, state.clone(), clock.clone())?,
+            plugins: Plugins::new(settings, state.clone(), Services::default(), clock.clone())?,
             state,
             clock,
         })

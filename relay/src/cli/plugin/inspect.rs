@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::subject::Subject;
-use crate::plugins::{Inspection, Plugins};
+use crate::plugins::{Inspection, Need, Plugins};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Inspect {
@@ -38,7 +38,8 @@ fn described(found: &Inspection) -> anyhow::Result<String> {
     let mut lines = vec![format!("{} {version}", manifest.name)];
     lines.extend(manifest.description.clone());
     let powers = found.powers.iter().map(String::as_str);
-    let secrets = manifest.secrets.iter().map(String::as_str);
+    let needs: Vec<_> = manifest.powers().map(need).collect();
+    let secrets: Vec<_> = manifest.secrets().map(need).collect();
     let reuse = match manifest.reuse {
         true => "yes",
         false => "no: a fresh instance for every call",
@@ -53,7 +54,8 @@ fn described(found: &Inspection) -> anyhow::Result<String> {
             "powers",
             or_none(powers.filter(|name| *name != "types").collect()),
         ),
-        ("secrets", or_none(secrets.collect())),
+        ("needs", or_none(needs.iter().map(String::as_str).collect())),
+        ("secrets", or_none(secrets.iter().map(String::as_str).collect())),
         ("interface", format!("relay:plugin {}", found.wit)),
         ("reuse", reuse.to_owned()),
         ("size", format!("{} KiB", found.size.div_ceil(1024))),
@@ -62,6 +64,13 @@ fn described(found: &Inspection) -> anyhow::Result<String> {
         lines.push(format!("{title:10} {value}"));
     }
     Ok(lines.join("\n"))
+}
+
+fn need(need: Need<'_>) -> String {
+    match need.is_optional {
+        true => format!("{} (optional)", need.name),
+        false => need.name.to_owned(),
+    }
 }
 
 pub(super) fn or_none(list: Vec<&str>) -> String {

@@ -14,6 +14,8 @@ mod test;
 mod bench;
 mod backtest;
 mod push;
+mod rollout;
+mod sign;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,27 @@ pub(super) enum Plugin {
         after_help = "Example:\n  relay plugin push only-paid/only-paid.wasm --promote\n\nThe first version of a name is current at once. Later ones are when they are promoted; until then they are used where they are named: { use = \"only-paid@sha256:…\" }."
     )]
     Push(push::Push),
+    /// Shows how a version that is tried does, or ends that
+    #[command(
+        after_help = "Example:\n  relay plugin push only-paid.wasm --canary 10\n  relay plugin rollout only-paid\n  relay plugin promote only-paid\n\nA version that fails too often is taken back by itself."
+    )]
+    Rollout(rollout::Rollout),
+    /// Makes a version of a plugin current: one that is named, or the one that is rolled out
+    Promote(rollout::Promote),
+    /// Makes the version of a plugin current again that was so before
+    Rollback(rollout::Rollback),
+    /// Lists the tags of a plugin, moves one, or takes one away
+    #[command(
+        after_help = "Example:\n  relay plugin tag only-paid\n  relay plugin tag only-paid beta sha256:0123456789ab\n\n{ use = \"only-paid@beta\" } follows the tag."
+    )]
+    Tag(rollout::Tag),
+    /// Makes a pair of keys to sign plugins with: the private one into a file, the public one is shown
+    Keygen(sign::Keygen),
+    /// Signs a plugin: the signature is put beside it, as FILE.sig
+    #[command(
+        after_help = "Example:\n  relay plugin keygen publisher.key\n  relay plugin sign plugins/only-paid.wasm --sign-with publisher.key\n\nA relay with `[plugins] publishers = [\"whpk_…\"]` takes no others."
+    )]
+    Sign(sign::Sign),
 }
 
 impl Plugin {
@@ -78,6 +101,12 @@ impl Plugin {
             Self::Inspect(inspect) => inspect.run().await,
             Self::Run(run) => run.run().await,
             Self::Push(push) => push.run().await,
+            Self::Rollout(rollout) => rollout.run().await,
+            Self::Promote(promote) => promote.run().await,
+            Self::Rollback(rollback) => rollback.run().await,
+            Self::Tag(tag) => tag.run().await,
+            Self::Keygen(keygen) => keygen.run(),
+            Self::Sign(sign) => sign.run(),
         }
     }
 }

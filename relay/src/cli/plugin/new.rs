@@ -117,7 +117,7 @@ impl New {
         println!("{}/ is a plugin in {}. Next:", self.name, language.name());
         println!("  relay plugin test {}", self.name);
         println!("  relay plugin build {}", self.name);
-        if let Err(missing) = language.check_tools() {
+        if let Err(missing) = language.check_tools(folder) {
             println!("{missing}");
         }
         Ok(ExitCode::SUCCESS)
@@ -125,19 +125,29 @@ impl New {
 
     fn files(&self, language: &dyn Language) -> anyhow::Result<Vec<File>> {
         let beginning = self.hook.beginning();
+        let wanted = Wanted {
+            name: &self.name,
+            hook: beginning.hook,
+            description: beginning.description,
+            sdk: self.sdk.as_deref(),
+        };
         let places = [
             ("name", self.name.as_str()),
             ("description", beginning.description),
             ("language", language.name()),
             ("secrets", beginning.secrets),
+            (
+                "reuse",
+                if language.reuses() {
+                    "reuse = true"
+                } else {
+                    "# reuse = true"
+                },
+            ),
         ];
-        let mut files = language.files(&Wanted {
-            name: &self.name,
-            hook: beginning.hook,
-            description: beginning.description,
-            sdk: self.sdk.as_deref(),
-        })?;
-        files.push(File::new("plugin.toml", fill(ABOUT, &places)));
+        let mut files = language.files(&wanted)?;
+        let about = fill(ABOUT, &places) + &language.settings(&wanted)?;
+        files.push(File::new("plugin.toml", about));
         files.push(File::new(".gitignore", IGNORED));
         for (path, text) in beginning.fixtures {
             files.push(File::new(*path, fill(text, &places)));
@@ -186,6 +196,10 @@ mod tests {
         assert!(check_name(&"a".repeat(NAME_CHARS_MAX + 1)).is_err());
     }
 
+    fn is_sdk(path: &Path) -> bool {
+        path.starts_with("vendor") || path.starts_with("relay_sdk")
+    }
+
     #[test]
     fn every_hook_begins_with_fixtures_of_its_own_in_every_language() {
         for language in LANGUAGES {
@@ -197,7 +211,7 @@ mod tests {
                     sdk: None,
                 };
                 let files = new.files(language).expect("files");
-                for file in files.iter().filter(|file| !file.path.starts_with("vendor")) {
+                for file in files.iter().filter(|file| !is_sdk(&file.path)) {
                     assert!(
                         !file.text.contains("{{"),
                         "{}:\n{}",

@@ -8,17 +8,19 @@ use serde::Deserialize;
 
 use super::build::{LANGUAGES, Language, language};
 
-const ABOUT: &str = "plugin.toml";
+/// What a plugin says of itself.
+pub(super) const ABOUT: &str = "plugin.toml";
 /// Where fixtures are.
 const FIXTURES: &str = "tests";
 /// What is in the folder and no source: what is built, and what others wrote.
-const NO_SOURCE: [&str; 6] = [
+const NO_SOURCE: [&str; 7] = [
     "Cargo.lock",
     "target",
     "vendor",
     "node_modules",
     "tests",
     "__pycache__",
+    "venv",
 ];
 /// How deep sources may be nested.
 const DEPTH_MAX: usize = 16;

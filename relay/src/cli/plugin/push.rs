@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::{rollout, sign};
 use crate::cli::client::Access;
 use crate::plugins::Plugins;
 
@@ -19,12 +20,41 @@ pub(in crate::cli) struct Push {
     /// What it is used by, in place of the name that its author gave it, or of the file's
     #[arg(long)]
     name: Option<String>,
-    /// Makes it current, too
-    #[arg(long)]
-    promote: bool,
+    #[command(flatten)]
+    then: Then,
     /// For machines
     #[arg(long)]
     json: bool,
+}
+
+/// What becomes of it there.
+#[derive(Debug, Default, Args)]
+pub(super) struct Then {
+    /// Makes it current, too
+    #[arg(long)]
+    promote: bool,
+    /// Has a tag stand for it
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Compares it with the current version on the events that come, and uses nothing of it
+    #[arg(long, conflicts_with_all = ["promote", "canary"])]
+    shadow: bool,
+    /// Has it used for so many percent of the deliveries
+    #[arg(long, value_name = "PERCENT", conflicts_with = "promote", value_parser = clap::value_parser!(u8).range(1..=100))]
+    canary: Option<u8>,
+    /// Signs it with the private key in this file, which `relay plugin keygen` has made
+    #[arg(long, value_name = "FILE")]
+    sign_with: Option<PathBuf>,
+}
+
+impl Then {
+    /// It becomes current, if that is wanted.
+    pub(super) fn promote(promote: bool) -> Self {
+        Self {
+            promote,
+            ..Self::default()
+        }
+    }
 }
 
 impl Push {
@@ -41,11 +71,14 @@ impl Push {
                 found.map_err(|why| anyhow!("{file} {why}"))?.manifest.name
             }
         };
-        let pushed = push(&self.access, &name, component, self.promote).await?;
+        let pushed = push(&self.access, &name, component, &self.then).await?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&pushed.version)?);
         } else {
             println!("{}", shown(&pushed.version, pushed.is_new));
+            if let Some(rollout) = &pushed.rollout {
+                println!("{}", rollout::standing(rollout));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -56,30 +89,58 @@ pub(super) struct Pushed {
     /// As the relay shows it.
     pub(super) version: Value,
     pub(super) is_new: bool,
+    /// The roll-out that was begun.
+    rollout: Option<Value>,
 }
 
-/// Uploads a component, and makes it current if that is wanted.
+/// Uploads a component, and has it used as is wanted.
 pub(super) async fn push(
     access: &Access,
     name: &str,
     component: Vec<u8>,
-    promote: bool,
+    then: &Then,
 ) -> anyhow::Result<Pushed> {
+    let signature = then
+        .sign_with
+        .as_deref()
+        .map(|key| sign::signature(key, &component));
+    let signature = signature.transpose()?;
+    let plugin = name;
     let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
     let path = format!("/v1/plugins/{name}/versions");
-    let answer = access.upload(&path, "application/wasm", component).await?;
+    let answer = access
+        .upload(&path, "application/wasm", signature, component)
+        .await?;
     let (is_new, mut version) = (answer.status == 201, told(&answer.json(), &answer.body)?);
-    if promote && version["current"] == json!(false) {
+    if then.promote && version["current"] == json!(false) {
         let wanted = json!({"version": version["version"]});
         let path = format!("/v1/plugins/{name}/promote");
         let answer = access.change("POST", &path, None, Some(&wanted)).await?;
         version = told(&answer.json(), &answer.body)?;
     }
-    Ok(Pushed { version, is_new })
+    let digest = version["version"].as_str().unwrap_or_default().to_owned();
+    if let Some(tag) = &then.tag {
+        version = rollout::put_tag(access, plugin, tag, &digest).await?;
+    }
+    let mode = match then.canary {
+        Some(percent) => Some(json!({"version": digest, "mode": "canary", "percent": percent})),
+        None => then.shadow.then(|| json!({"version": digest, "mode": "shadow"})),
+    };
+    // The first version of a name is current: there is nothing to try it beside.
+    let mode = mode.filter(|_| version["current"] == json!(false));
+    let rollout = match &mode {
+        Some(wanted) => Some(rollout::begin(access, plugin, wanted).await?),
+        None => None,
+    };
+    Ok(Pushed {
+        version,
+        is_new,
+        rollout,
+    })
 }
 
 /// The answer, or what the relay objected to: all of it.
-fn told(answer: &anyhow::Result<Value>, body: &[u8]) -> anyhow::Result<Value> {
+pub(super) fn told(answer: &anyhow::Result<Value>, body: &[u8]) -> anyhow::Result<Value> {
     match answer {
         Ok(value) => Ok(value.clone()),
         Err(refused) => {

@@ -16,8 +16,8 @@ use crate::model::event::is_json;
 use crate::model::id::{DeliveryId, TenantId};
 use crate::model::plugin::{Limits, OnFault, PluginUse};
 use crate::model::secret::Secret;
-use crate::plugins::fixtures::{Fixture, GivenAnswer, GivenEvent, GivenRequest};
-use crate::plugins::{AuthRequest, Authenticated, Bound, Call, Chain, Chained, Fault, Owner, Ran};
+use crate::plugins::fixtures::{Fixture, GivenAnswer, GivenEvent, GivenRequest, Replies};
+use crate::plugins::{AuthRequest, Authenticated, Bound, Call, Chain, Chained, Fault, Owner, Plugins, Ran};
 use crate::store::Named;
 
 #[derive(Debug, Args)]
@@ -46,6 +46,10 @@ impl Run {
         let given = self.given()?;
         let component = Subject::of(&self.plugin)?.component().await?;
         let host = Host::new()?;
+        // One that cannot be read is refused when it is bound.
+        let granted = Plugins::inspect(&component.bytes, &component.name)
+            .map(|found| found.manifest.all_granted())
+            .unwrap_or_default();
         let used = PluginUse {
             name: component.name,
             pin: None,
@@ -55,11 +59,13 @@ impl Run {
                 .iter()
                 .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
                 .collect(),
+            granted,
             limits: Limits::default(),
             reuse: false,
         };
         let bound = host
             .plugins
+            .with_services(Replies::repeated(&given.http, given.judge.as_deref()))
             .bind_component(component.bytes, &used, owner())
             .await?;
         let (shown, is_well) = match (given.request, given.event, given.answer) {

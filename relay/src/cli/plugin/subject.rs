@@ -28,7 +28,7 @@ impl Subject {
         let path = Path::new(argument);
         if path.is_dir() {
             let project = Project::open(path)?;
-            project.language.check_tools()?;
+            project.language.check_tools(&project.folder)?;
             return Ok(Self::Project(project));
         }
         let is_path = argument.ends_with(".wasm") || path.components().count() > 1;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -136,6 +137,7 @@ impl Test {
                 time: self.timeout.unwrap_or(usual.time),
                 ..usual
             },
+            replies: Arc::default(),
         };
         let mut played = Vec::with_capacity(fixtures.len());
         for (path, fixture) in fixtures {

@@ -33,6 +33,7 @@ pub(super) fn read(source: &Section<'_>, limits: Limits) -> Option<PluginUse> {
             .map(|key| (HASH_KEY.to_owned(), key))
             .into_iter()
             .collect(),
+        granted: Default::default(),
         limits,
         reuse: true,
     })

@@ -113,6 +113,16 @@ impl Guard {
         }
     }
 
+    /// A guard that lets everything through: for what the operator names, and no stranger can lead
+    /// elsewhere.
+    pub fn open() -> Self {
+        let everywhere = vec![
+            ipnet::Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into(),
+            ipnet::Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into(),
+        ];
+        Self::new(everywhere, false, Vec::new())
+    }
+
     /// The same, which lets through mail to these.
     #[must_use]
     pub fn with_mail(self, recipients: Option<Recipients>) -> Self {

@@ -161,6 +161,12 @@ fn sentence(kind: &str, data: &Value) -> Option<String> {
         "relay.endpoint.failing" => format!("The endpoint {} keeps failing{because}", endpoint?),
         "relay.endpoint.disabled" => format!("The endpoint {} was disabled{because}", endpoint?),
         "relay.endpoint.recovered" => format!("The endpoint {} takes messages again", endpoint?),
+        "relay.plugin.rolled_back" => format!(
+            "A version of the plugin {} was taken back: {} of {} calls failed",
+            text("/plugin")?,
+            data["faults"].as_u64()?,
+            data["calls"].as_u64()?
+        ),
         "relay.delivery.exhausted" => match data["count"].as_u64()? {
             1 => format!("A delivery to {} has failed for good{because}", endpoint?),
             count => format!(

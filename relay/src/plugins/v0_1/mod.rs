@@ -19,6 +19,9 @@ mod bindings {
         world: "relay:plugin/everything",
         imports: {
             "relay:plugin/state": async | trappable,
+            "relay:plugin/http": async | trappable,
+            "relay:plugin/judge": async | trappable,
+            "relay:plugin/media": async | trappable,
             default: trappable,
         },
         exports: { default: async },
@@ -36,7 +39,7 @@ impl HasData for Powers {
 
 /// Offers every power of this version to plugins.
 pub(super) fn offer(linker: &mut Linker<Visit>) -> wasmtime::Result<()> {
-    use bindings::relay::plugin::{call, config, crypto, log, secrets, state, types};
+    use bindings::relay::plugin::{call, config, crypto, http, judge, log, media, secrets, state, types};
     types::add_to_linker::<_, Powers>(linker, |visit| visit)?;
     call::add_to_linker::<_, Powers>(linker, |visit| visit)?;
     log::add_to_linker::<_, Powers>(linker, |visit| visit)?;
@@ -44,5 +47,8 @@ pub(super) fn offer(linker: &mut Linker<Visit>) -> wasmtime::Result<()> {
     secrets::add_to_linker::<_, Powers>(linker, |visit| visit)?;
     crypto::add_to_linker::<_, Powers>(linker, |visit| visit)?;
     state::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    http::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    media::add_to_linker::<_, Powers>(linker, |visit| visit)?;
+    judge::add_to_linker::<_, Powers>(linker, |visit| visit)?;
     powers::payload::add_to_linker(linker)
 }

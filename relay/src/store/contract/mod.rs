@@ -14,6 +14,7 @@ mod insight;
 mod jobs;
 mod keys;
 mod kit;
+mod media;
 mod monitoring;
 mod plugins;
 mod paths;
@@ -144,9 +145,19 @@ where
         jobs::erasing_takes_off_what_was_stored,
         usage::only_tenants_that_are_metered_are_counted,
         usage::everything_has_an_owner,
+        media::a_file_is_there_once_it_is_finished,
+        media::the_same_bytes_are_kept_once_and_as_long_as_was_asked,
+        media::of_two_that_are_written_at_once_one_is_kept,
+        media::there_is_room_for_so_much_in_a_tenant_and_in_all,
+        media::what_is_over_or_given_up_is_told_until_it_is_forgotten,
+        media::a_file_is_removed_by_its_tenant_with_the_deed,
+        media::files_are_listed_newest_first_in_pages,
+        media::the_first_key_for_addresses_is_kept,
+        media::with_a_tenant_go_its_files,
         plugins::a_plugin_reads_back_with_its_versions_newest_first,
         plugins::a_plugin_belongs_to_one_tenant,
         plugins::a_version_goes_by_itself_and_the_last_with_its_plugin,
+        plugins::tags_rollouts_and_signatures_read_back,
         audit::each_tenant_has_a_chain_of_its_own,
         audit::entries_are_listed_newest_first_by_what_is_asked,
         audit::pages_of_large_entries_are_short,

@@ -196,7 +196,10 @@ pub(super) async fn with_a_tenant_goes_all_that_it_had(store: Arc<dyn Store>) {
         tenant: own.tenant,
         name: "tidy".to_owned(),
         history: vec![Version::of(b"tidy")],
+        tags: Default::default(),
+        rollouts: Default::default(),
         added: None,
+        signed: None,
         removed: None,
     };
     let deed = Deed::new(own.tenant, at(4), By::OPERATOR, "plugin.uploaded");

@@ -27,6 +27,7 @@ mod events;
 mod expiry;
 mod insight;
 mod jobs;
+mod media;
 mod monitoring;
 mod keys;
 mod plugins;
@@ -76,6 +77,7 @@ struct Tables {
     failing: BTreeMap<EndpointId, Failing>,
     keys: BTreeMap<KeyId, Key>,
     inspectors: Vec<Inspector>,
+    media: media::Kept,
     plugins: BTreeMap<(TenantId, String), plugins::Plugin>,
     resources: BTreeMap<i64, Resource>,
     usage: BTreeMap<TenantId, Usage>,
@@ -108,6 +110,7 @@ impl Default for Tables {
             failing: BTreeMap::new(),
             keys: BTreeMap::new(),
             inspectors: Vec::new(),
+            media: media::Kept::default(),
             plugins: BTreeMap::new(),
             resources: BTreeMap::new(),
             usage: BTreeMap::new(),

@@ -1,18 +1,23 @@
 //! Plugins that were uploaded.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::MemoryStore;
 use crate::model::audit::Deed;
 use crate::model::id::TenantId;
-use crate::model::plugin::Version;
+use crate::model::plugin::{Tag, Version};
+use crate::model::rollout::Rollouts;
 use crate::store::{Error, NewVersion, PluginChange, Uploaded, Uploads};
 
 /// A plugin with its components.
 #[derive(Debug, Default)]
 pub(super) struct Plugin {
     history: Vec<Version>,
+    tags: BTreeMap<Tag, Version>,
+    rollouts: Rollouts,
     /// Oldest first.
     versions: Vec<NewVersion>,
 }
@@ -26,7 +31,9 @@ impl Uploads for MemoryStore {
             tenant: *tenant,
             name: name.clone(),
             history: plugin.history.clone(),
-            versions: plugin.versions.iter().rev().map(|new| new.kept).collect(),
+            tags: plugin.tags.clone(),
+            rollouts: plugin.rollouts,
+            versions: plugin.versions.iter().rev().map(|new| new.kept.clone()).collect(),
         });
         Ok(uploaded.collect())
     }
@@ -41,10 +48,18 @@ impl Uploads for MemoryStore {
         }
         let plugin = tables.plugins.entry(key).or_default();
         plugin.history = change.history;
+        plugin.tags = change.tags;
+        plugin.rollouts = change.rollouts;
         plugin
             .versions
             .retain(|new| Some(new.kept.version) != change.removed);
         plugin.versions.extend(change.added);
+        if let Some((version, signatures)) = change.signed {
+            let mut versions = plugin.versions.iter_mut();
+            if let Some(new) = versions.find(|new| new.kept.version == version) {
+                new.kept.signatures = Some(signatures);
+            }
+        }
         Ok(())
     }
 

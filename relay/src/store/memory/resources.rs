@@ -149,5 +149,6 @@ impl Tables {
         self.jobs.retain(|_, job| job.tenant != gone);
         self.inspectors.retain(|inspector| inspector.tenant != gone);
         self.plugins.retain(|(tenant, _), _| *tenant != gone);
+        self.end_media_of(gone);
     }
 }

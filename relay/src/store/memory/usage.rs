@@ -53,6 +53,7 @@ impl Metering for MemoryStore {
                 let found = tables.inspectors.iter().find(|inspector| inspector.id == id);
                 found.map(|inspector| inspector.tenant)
             }
+            Owned::Media(id) => tables.owner_of_media(id),
             Owned::Resource(id) => tables.owner_of_resource(id),
         })
     }

@@ -47,6 +47,7 @@ mod log;
 mod measure;
 #[cfg(test)]
 mod measure_search;
+mod media;
 mod messages;
 mod monitoring;
 mod paths;
@@ -140,6 +141,7 @@ impl SqliteStore {
         sealing::seal_what_is_clear(&mut connection, path, &vault)?;
         let ids = Arc::new(IdMaker::new(0));
         ids.start_after(registry::last_name(&connection)?.max(resources::last(&connection)?));
+        ids.start_after(media::last(&connection)?);
         let commits = Commits::default();
         let readers = Readers::new(path.to_owned(), settings.readers);
         let served = Served {

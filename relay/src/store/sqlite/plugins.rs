@@ -12,6 +12,7 @@ use super::{SqliteStore, audit};
 use crate::model::audit::Deed;
 use crate::model::id::{KeyId, TenantId};
 use crate::model::plugin::Version;
+use crate::model::publisher::Signatures;
 use crate::model::time::Timestamp;
 use crate::store::{Error, NewVersion, PluginChange, Uploaded, UploadedVersion, Uploads};
 
@@ -73,15 +74,20 @@ fn change_plugin(session: &Session<'_>, change: &PluginChange) -> Result<(), Fai
         for sql in [
             "DELETE FROM plugins WHERE tenant = ?1 AND name = ?2",
             "DELETE FROM plugin_versions WHERE tenant = ?1 AND name = ?2",
+            "DELETE FROM plugin_signatures WHERE tenant = ?1 AND name = ?2",
         ] {
             session.statement(sql)?.execute(params![tenant, name])?;
         }
         return Ok(());
     }
     if let Some(removed) = &change.removed {
-        session
-            .statement("DELETE FROM plugin_versions WHERE tenant = ?1 AND name = ?2 AND version = ?3")?
-            .execute(params![tenant, name, removed.as_bytes()])?;
+        for sql in [
+            "DELETE FROM plugin_versions WHERE tenant = ?1 AND name = ?2 AND version = ?3",
+            "DELETE FROM plugin_signatures WHERE tenant = ?1 AND name = ?2 AND version = ?3",
+        ] {
+            let of = params![tenant, name, removed.as_bytes()];
+            session.statement(sql)?.execute(of)?;
+        }
     }
     if let Some(NewVersion {
         kept,
@@ -103,6 +109,12 @@ fn change_plugin(session: &Session<'_>, change: &PluginChange) -> Result<(), Fai
                 about,
                 &component[..],
             ])?;
+        if let Some(signatures) = &kept.signatures {
+            keep_signatures(session, change, kept.version, signatures)?;
+        }
+    }
+    if let Some((version, signatures)) = &change.signed {
+        keep_signatures(session, change, *version, signatures)?;
     }
     let history: Vec<u8> = change
         .history
@@ -111,15 +123,41 @@ fn change_plugin(session: &Session<'_>, change: &PluginChange) -> Result<(), Fai
         .collect();
     session
         .statement(
-            "INSERT INTO plugins (tenant, name, history) VALUES (?1, ?2, ?3)
-             ON CONFLICT (tenant, name) DO UPDATE SET history = ?3",
+            "INSERT INTO plugins (tenant, name, history, tags, rollouts) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (tenant, name) DO UPDATE SET history = ?3, tags = ?4, rollouts = ?5",
         )?
-        .execute(params![tenant, name, history])?;
+        .execute(params![
+            tenant,
+            name,
+            history,
+            json(&change.tags)?,
+            json(&change.rollouts)?
+        ])?;
     Ok(())
 }
 
+fn keep_signatures(
+    session: &Session<'_>,
+    change: &PluginChange,
+    version: Version,
+    signatures: &Signatures,
+) -> Result<(), Failure> {
+    let (tenant, name) = (change.tenant.raw(), &change.name);
+    session
+        .statement(
+            "INSERT INTO plugin_signatures (tenant, name, version, signatures) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (tenant, name, version) DO UPDATE SET signatures = ?4",
+        )?
+        .execute(params![tenant, name, version.as_bytes(), signatures.to_string()])?;
+    Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Corrupt(format!("it is no JSON: {error}")))
+}
+
 fn uploaded(connection: &Connection) -> Result<Vec<Uploaded>, Failure> {
-    let mut statement = connection.prepare("SELECT tenant, name, history FROM plugins")?;
+    let mut statement = connection.prepare("SELECT tenant, name, history, tags, rollouts FROM plugins")?;
     let mut rows = statement.query([])?;
     let mut plugins = Vec::new();
     while let Some(row) = rows.next()? {
@@ -144,8 +182,10 @@ fn plugin(connection: &Connection, row: &Row<'_>) -> Result<Uploaded, Failure> {
         return Err(Failure::Corrupt("no version of it was promoted".to_owned()));
     }
     let mut statement = connection.prepare_cached(
-        "SELECT version, made_at, made_by, length(component) FROM plugin_versions
-         WHERE tenant = ?1 AND name = ?2 ORDER BY id DESC",
+        "SELECT v.version, made_at, made_by, length(component), signatures FROM plugin_versions v
+         LEFT JOIN plugin_signatures s
+             ON s.tenant = v.tenant AND s.name = v.name AND s.version = v.version
+         WHERE v.tenant = ?1 AND v.name = ?2 ORDER BY id DESC",
     )?;
     let versions = statement.query_map(params![tenant, name], |row| {
         Ok(UploadedVersion {
@@ -153,14 +193,22 @@ fn plugin(connection: &Connection, row: &Row<'_>) -> Result<Uploaded, Failure> {
             made_at: Timestamp::from_millis(row.get(1)?),
             made_by: row.get::<_, Option<i64>>(2)?.map(KeyId::from_raw),
             bytes: row.get::<_, i64>(3)?.unsigned_abs(),
+            // What is damaged counts as not signed.
+            signatures: row
+                .get::<_, Option<String>>(4)?
+                .and_then(|text| text.parse().ok()),
         })
     })?;
+    let (tags, rollouts): (String, String) = (row.get(3)?, row.get(4)?);
+    let damaged = |error: serde_json::Error| Failure::Corrupt(format!("its tags or roll-outs: {error}"));
     Ok(Uploaded {
         versions: versions.collect::<Result<_, _>>()?,
         history: history
             .iter()
             .map(|digest| Version::from_bytes(*digest))
             .collect(),
+        tags: serde_json::from_str(&tags).map_err(damaged)?,
+        rollouts: serde_json::from_str(&rollouts).map_err(damaged)?,
         tenant: TenantId::from_raw(tenant),
         name,
     })

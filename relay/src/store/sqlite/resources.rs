@@ -173,7 +173,10 @@ fn forget_all_of(session: &Session<'_>, tenant: i64) -> Result<(), Failure> {
         "DELETE FROM inspectors WHERE tenant = ?1",
         "DELETE FROM plugins WHERE tenant = ?1",
         "DELETE FROM plugin_versions WHERE tenant = ?1",
+        "DELETE FROM plugin_signatures WHERE tenant = ?1",
         "DELETE FROM looked_through WHERE tenant = ?1",
+        // Their bytes are elsewhere, and go before their rows.
+        "UPDATE media SET state = 2, expires_at = 0 WHERE tenant = ?1",
     ] {
         session.statement(sql)?.execute([tenant])?;
     }

@@ -61,6 +61,15 @@ const MIGRATIONS: &[&str] = &[
     )),
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0012_expiry.sql")),
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0013_paths.sql")),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0014_rollouts.sql"
+    )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/0015_signatures.sql"
+    )),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0016_media.sql")),
 ];
 
 /// Opens the connection that writes, creating the file if there is none.

@@ -180,6 +180,7 @@ fn owner(connection: &Connection, owned: Owned) -> Result<Option<TenantId>, Fail
         Owned::Key(id) => ("SELECT tenant FROM keys WHERE id = ?1", id.raw()),
         Owned::Job(id) => ("SELECT tenant FROM jobs WHERE id = ?1", id.raw()),
         Owned::Inspector(id) => ("SELECT tenant FROM inspectors WHERE id = ?1", id.raw()),
+        Owned::Media(id) => ("SELECT tenant FROM media WHERE id = ?1", id.raw()),
         Owned::Resource(id) => (
             "SELECT tenant FROM resources WHERE id = ?1 UNION ALL SELECT tenant FROM names WHERE id = ?1",
             id,

@@ -38,6 +38,9 @@ struct PluginFile {
     language: Option<Language>,
     #[serde(default)]
     reuse: bool,
+    /// Powers that it asks to be granted.
+    #[serde(default)]
+    powers: Vec<String>,
     #[serde(default)]
     secrets: Vec<String>,
 }
@@ -57,6 +60,7 @@ struct Section {
     description: String,
     reuse: bool,
     config: Value,
+    powers: Vec<String>,
     secrets: Vec<String>,
     sdk: &'static str,
 }
@@ -96,6 +100,7 @@ fn section(plugin: Option<&str>, schema: Option<&str>) -> Result<String, String>
             .unwrap_or_else(|| variable("CARGO_PKG_DESCRIPTION")),
         reuse: plugin.reuse,
         config: config.unwrap_or_default(),
+        powers: plugin.powers,
         secrets: plugin.secrets,
         sdk: SDK,
     };
@@ -126,13 +131,13 @@ mod tests {
 
     #[test]
     fn what_the_files_say_is_what_the_relay_reads() {
-        let plugin = "name = \"tidy\"\nlanguage = \"rust\"\ndescription = \"Tidies.\"\nreuse = true\nsecrets = [\"token\"]";
+        let plugin = "name = \"tidy\"\nlanguage = \"rust\"\ndescription = \"Tidies.\"\nreuse = true\npowers = [\"state\", \"http?\"]\nsecrets = [\"token\"]";
         let section = section(Some(plugin), Some("{ \"type\": \"object\" }")).unwrap();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             section,
             format!(
-                r#"{{"name":"tidy","version":"{version}","description":"Tidies.","reuse":true,"config":{{"type":"object"}},"secrets":["token"],"sdk":"{SDK}"}}"#
+                r#"{{"name":"tidy","version":"{version}","description":"Tidies.","reuse":true,"config":{{"type":"object"}},"powers":["state","http?"],"secrets":["token"],"sdk":"{SDK}"}}"#
             )
         );
     }
@@ -141,7 +146,10 @@ mod tests {
     fn without_files_cargo_says_the_rest() {
         let section = section(None, None).unwrap();
         assert!(section.starts_with("{\"name\":\"relay-sdk-macros\""), "{section}");
-        assert!(section.contains("\"config\":null,\"secrets\":[]"), "{section}");
+        assert!(
+            section.contains("\"config\":null,\"powers\":[],\"secrets\":[]"),
+            "{section}"
+        );
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 use crate::call::Context;
 use crate::crypto::{Digest, Encoding, Key, Part, Scheme};
+use crate::http::{HttpError, Request, Response};
+use crate::judge::{JudgeError, Ruling};
 use crate::log::Level;
+use crate::media::{Kept, MediaError};
 use crate::secrets::SecretError;
 use crate::state::{Page, StateError};
 use crate::testing::{Call, Line, crypto};
+use crate::time::Time;
 
 type Field = (String, String);
 
@@ -49,7 +53,7 @@ pub(crate) fn payload_size(of: u32) -> u32 {
 }
 
 pub(crate) fn payload_bytes(of: u32) -> Vec<u8> {
-    Call::with(|call| call.payload(of).to_vec())
+    Call::with(|call| call.payload(of))
 }
 
 pub(crate) fn payload_text(of: u32) -> Option<String> {
@@ -158,26 +162,42 @@ fn message(parts: &[Part<'_>]) -> Vec<u8> {
     parts.iter().flat_map(bytes).collect()
 }
 
+pub(crate) fn http_send(request: Request) -> Result<Response, HttpError> {
+    Call::with(|call| call.fetch(request))
+}
+
+/// Runs `work` if the power is granted.
+fn stateful<T>(work: impl FnOnce(&Call) -> Result<T, StateError>) -> Result<T, StateError> {
+    Call::with(|call| match call.denied("state") {
+        Some(why) => Err(StateError::Denied(why)),
+        None => work(call),
+    })
+}
+
 pub(crate) fn state_get(key: &str) -> Result<Option<Vec<u8>>, StateError> {
-    Call::with(|call| Ok(call.shared.state.borrow().get(key)))
+    stateful(|call| Ok(call.shared.state.borrow().get(key)))
 }
 
 pub(crate) fn state_set(key: &str, value: &[u8], ttl: Option<u32>) -> Result<(), StateError> {
-    Call::with(|call| call.shared.state.borrow_mut().set(key, value, ttl));
-    Ok(())
+    stateful(|call| {
+        call.shared.state.borrow_mut().set(key, value, ttl);
+        Ok(())
+    })
 }
 
 pub(crate) fn state_delete(key: &str) -> Result<(), StateError> {
-    Call::with(|call| call.shared.state.borrow_mut().delete(key));
-    Ok(())
+    stateful(|call| {
+        call.shared.state.borrow_mut().delete(key);
+        Ok(())
+    })
 }
 
 pub(crate) fn state_claim(key: &str, ttl: u32) -> Result<bool, StateError> {
-    Call::with(|call| Ok(call.shared.state.borrow_mut().claim(key, ttl)))
+    stateful(|call| Ok(call.shared.state.borrow_mut().claim(key, ttl)))
 }
 
 pub(crate) fn state_add(key: &str, delta: i64, ttl: Option<u32>) -> Result<i64, StateError> {
-    Call::with(|call| call.shared.state.borrow_mut().add(key, delta, ttl))
+    stateful(|call| call.shared.state.borrow_mut().add(key, delta, ttl))
 }
 
 pub(crate) fn state_compare_and_set(
@@ -186,7 +206,7 @@ pub(crate) fn state_compare_and_set(
     value: &[u8],
     ttl: Option<u32>,
 ) -> Result<bool, StateError> {
-    Call::with(|call| {
+    stateful(|call| {
         Ok(call
             .shared
             .state
@@ -196,5 +216,48 @@ pub(crate) fn state_compare_and_set(
 }
 
 pub(crate) fn state_keys(prefix: &str, cursor: Option<&str>, limit: u32) -> Result<Page, StateError> {
-    Call::with(|call| Ok(call.shared.state.borrow().keys(prefix, cursor, limit)))
+    stateful(|call| Ok(call.shared.state.borrow().keys(prefix, cursor, limit)))
+}
+
+/// When the files of tests are kept: the same in every run, and on the real host.
+const KEPT_AT_MS: i64 = 1_700_000_000_000;
+/// For how long, if nobody says: 30 days.
+const KEPT_SECONDS: u32 = 30 * 24 * 3600;
+/// Digits of a file's digest that its address has.
+const DIGITS: usize = 16;
+
+pub(crate) fn media_keep(of: u32, _content_type: &str, ttl: Option<u32>) -> Result<Kept, MediaError> {
+    let bytes = payload_bytes(of);
+    let digest = crypto::encode(Encoding::Hex, &crypto::hash(Digest::Sha256, &bytes));
+    let seconds = i64::from(ttl.unwrap_or(KEPT_SECONDS));
+    Ok(Kept {
+        url: format!("https://relay.example/media/{}", &digest[..DIGITS]),
+        // With milliseconds, as the relay writes it.
+        expires: Time::from_unix_ms(KEPT_AT_MS + seconds * 1000)
+            .to_string()
+            .replace('Z', ".000Z"),
+        size: bytes.len() as u32,
+    })
+}
+
+pub(crate) fn judge_decide(
+    instructions: &str,
+    subject: &str,
+    choices: Vec<String>,
+) -> Result<Ruling, JudgeError> {
+    Call::with(|call| match call.denied("judge") {
+        Some(why) => Err(JudgeError::Denied(why)),
+        None => call
+            .shared
+            .judge
+            .borrow_mut()
+            .decide(instructions, subject, choices),
+    })
+}
+
+pub(crate) fn judge_extract(instructions: &str, subject: &str, _: &str) -> Result<String, JudgeError> {
+    Call::with(|call| match call.denied("judge") {
+        Some(why) => Err(JudgeError::Denied(why)),
+        None => call.shared.judge.borrow_mut().extract(instructions, subject),
+    })
 }

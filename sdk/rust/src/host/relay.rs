@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use crate::bindings::host::relay::plugin::{call, config, crypto, log as lines, payload, secrets, state};
+use crate::Payload;
+use crate::bindings::host::relay::plugin::{
+    call, config, crypto, http, judge, log as lines, media, payload, secrets, state,
+};
 use crate::call::Context;
 use crate::crypto::{Digest, Encoding, Key, Part, Scheme};
+use crate::http::{HttpError, Request, Response};
+use crate::judge::{JudgeError, Ruling};
 use crate::log::Level;
+use crate::media::{Kept, MediaError};
 use crate::secrets::SecretError;
 use crate::state::{Page, StateError};
 
@@ -137,6 +143,69 @@ pub(crate) fn state_keys(prefix: &str, cursor: Option<&str>, limit: u32) -> Resu
     })
 }
 
+pub(crate) fn http_send(request: Request) -> Result<Response, HttpError> {
+    let response = http::send(&http::Request {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body.map_err(HttpError::Invalid)?.map(Into::into),
+        bearer_secret: request.bearer_secret,
+        timeout_ms: request.timeout_ms,
+        max_bytes: request.max_bytes,
+    })?;
+    Ok(Response {
+        status: response.status,
+        headers: response.headers,
+        body: Payload(response.body),
+    })
+}
+
+impl From<http::HttpError> for HttpError {
+    fn from(error: http::HttpError) -> Self {
+        match error {
+            http::HttpError::Denied(why) => Self::Denied(why),
+            http::HttpError::Timeout => Self::Timeout,
+            http::HttpError::TooLarge(bytes) => Self::TooLarge(bytes),
+            http::HttpError::Invalid(why) => Self::Invalid(why),
+            http::HttpError::Failed(why) => Self::Failed(why),
+        }
+    }
+}
+
+pub(crate) fn judge_decide(
+    instructions: &str,
+    subject: &str,
+    choices: Vec<String>,
+) -> Result<Ruling, JudgeError> {
+    let ruling = judge::decide(&judge::Question {
+        instructions: instructions.to_owned(),
+        subject: subject.to_owned(),
+        choices,
+    })?;
+    Ok(Ruling {
+        choice: ruling.choice,
+        confidence: ruling.confidence,
+        reason: ruling.reason,
+    })
+}
+
+pub(crate) fn judge_extract(instructions: &str, subject: &str, schema: &str) -> Result<String, JudgeError> {
+    Ok(judge::extract(instructions, subject, schema)?)
+}
+
+impl From<judge::JudgeError> for JudgeError {
+    fn from(error: judge::JudgeError) -> Self {
+        match error {
+            judge::JudgeError::Denied(reason) => Self::Denied(reason),
+            judge::JudgeError::NotConfigured => Self::NotConfigured,
+            judge::JudgeError::BudgetSpent => Self::BudgetSpent,
+            judge::JudgeError::Timeout => Self::Timeout,
+            judge::JudgeError::Invalid(reason) => Self::Invalid(reason),
+            judge::JudgeError::Unavailable(reason) => Self::Unavailable(reason),
+        }
+    }
+}
+
 impl From<secrets::SecretError> for SecretError {
     fn from(error: secrets::SecretError) -> Self {
         match error {
@@ -146,9 +215,30 @@ impl From<secrets::SecretError> for SecretError {
     }
 }
 
+pub(crate) fn media_keep(of: u32, content_type: &str, ttl: Option<u32>) -> Result<Kept, MediaError> {
+    let kept = media::keep(of, content_type, ttl)?;
+    Ok(Kept {
+        url: kept.url,
+        expires: kept.expires,
+        size: kept.size,
+    })
+}
+
+impl From<media::MediaError> for MediaError {
+    fn from(error: media::MediaError) -> Self {
+        match error {
+            media::MediaError::Denied(reason) => Self::Denied(reason),
+            media::MediaError::TooLarge(bytes) => Self::TooLarge(bytes),
+            media::MediaError::QuotaExceeded => Self::QuotaExceeded,
+            media::MediaError::Unavailable(reason) => Self::Unavailable(reason),
+        }
+    }
+}
+
 impl From<state::StateError> for StateError {
     fn from(error: state::StateError) -> Self {
         match error {
+            state::StateError::Denied(reason) => Self::Denied(reason),
             state::StateError::TooLarge(bytes) => Self::TooLarge(bytes),
             state::StateError::QuotaExceeded => Self::QuotaExceeded,
             state::StateError::Unavailable(reason) => Self::Unavailable(reason),

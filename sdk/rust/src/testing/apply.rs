@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::sample::{SampleAnswer, SampleEvent};
+use super::web::Web;
 use crate::message::{Change, Data, Message};
 use crate::{Edit, Fault, Outcome, Reply};
 
@@ -94,13 +95,16 @@ pub struct Replied {
     pub message: Sent,
 }
 
-pub(super) fn transformed(sample: &SampleEvent, outcome: Outcome) -> Result<Transformed, Fault> {
+pub(super) fn transformed(sample: &SampleEvent, outcome: Outcome, web: &Web) -> Result<Transformed, Fault> {
     let messages = match &outcome {
         Outcome::Keep => vec![Message::same()],
         Outcome::Drop(_) => Vec::new(),
         Outcome::Emit(messages) => messages.clone(),
     };
-    let payloads = [sample.data.as_slice()];
+    let payloads = Payloads {
+        given: &[&sample.data],
+        web,
+    };
     let messages = messages
         .into_iter()
         .map(|message| sent(envelope(sample), &payloads, 0, message));
@@ -110,13 +114,22 @@ pub(super) fn transformed(sample: &SampleEvent, outcome: Outcome) -> Result<Tran
     })
 }
 
-pub(super) fn replied(sample: &SampleEvent, answer: &SampleAnswer, reply: Reply) -> Result<Replied, Fault> {
+pub(super) fn replied(
+    sample: &SampleEvent,
+    answer: &SampleAnswer,
+    reply: Reply,
+    web: &Web,
+) -> Result<Replied, Fault> {
     let start = Sent {
         body: Vec::new(),
         headers: answer.headers.clone(),
         attributes: Vec::new(),
     };
-    let message = sent(start, &[&sample.data, &answer.body], 1, reply.message)?;
+    let payloads = Payloads {
+        given: &[&sample.data, &answer.body],
+        web,
+    };
+    let message = sent(start, &payloads, 1, reply.message)?;
     Ok(Replied {
         status: reply.status.unwrap_or(answer.answer.status),
         message,
@@ -151,14 +164,30 @@ fn envelope(sample: &SampleEvent) -> Sent {
     }
 }
 
+/// What the relay would hold.
+struct Payloads<'p> {
+    given: &'p [&'p [u8]],
+    /// Bodies of answers.
+    web: &'p Web,
+}
+
+impl Payloads<'_> {
+    fn get(&self, number: u32) -> Vec<u8> {
+        match self.given.get(number as usize) {
+            Some(given) => given.to_vec(),
+            None => self.web.body(number),
+        }
+    }
+}
+
 /// `same` is the number of the payload that the message begins with.
-fn sent(start: Sent, payloads: &[&[u8]], same: usize, message: Message) -> Result<Sent, Fault> {
+fn sent(start: Sent, payloads: &Payloads<'_>, same: u32, message: Message) -> Result<Sent, Fault> {
     let body = match message.data? {
-        Data::Same => payloads[same].to_vec(),
+        Data::Same => payloads.get(same),
         Data::Text(text) => text.into_bytes(),
         Data::Bytes(bytes) => bytes,
-        Data::Held(payload) => payloads[payload.0 as usize].to_vec(),
-        Data::Edits(edits) => edited(payloads[same], &edits)?,
+        Data::Held(payload) => payloads.get(payload.0),
+        Data::Edits(edits) => edited(&payloads.get(same), &edits)?,
     };
     Ok(message.changes.into_iter().fold(Sent { body, ..start }, change))
 }
@@ -185,7 +214,7 @@ fn first<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
         .map(|(_, value)| value.as_str())
 }
 
-fn edited(payload: &[u8], edits: &[Edit]) -> Result<Vec<u8>, Fault> {
+pub(super) fn edited(payload: &[u8], edits: &[Edit]) -> Result<Vec<u8>, Fault> {
     let mut document = serde_json::from_slice(payload)
         .map_err(|error| Fault::invalid(format!("the payload is not JSON to edit: {error}")))?;
     for (index, change) in edits.iter().enumerate() {
@@ -319,7 +348,7 @@ mod tests {
             ),
             (Edits::default().set_raw("", "[]"), json!([])),
         ] {
-            let outcome = transformed(&event("a").data(&payload), edits.into()).unwrap();
+            let outcome = transformed(&event("a").data(&payload), edits.into(), &Web::default()).unwrap();
             assert_eq!(outcome.json(), expected);
         }
         for unusable in [
@@ -328,7 +357,7 @@ mod tests {
             Edits::default().remove(""),
         ] {
             assert!(matches!(
-                transformed(&event("a").data(&payload), unusable.into()),
+                transformed(&event("a").data(&payload), unusable.into(), &Web::default()),
                 Err(Fault::Invalid(_))
             ));
         }
@@ -341,10 +370,14 @@ mod tests {
             .set_header("X-One", "3")
             .add_header("x-two", "4")
             .remove_attribute("subject");
-        let sent = transformed(&sample, message.set_attribute("type", "b").into())
-            .unwrap()
-            .message()
-            .clone();
+        let sent = transformed(
+            &sample,
+            message.set_attribute("type", "b").into(),
+            &Web::default(),
+        )
+        .unwrap()
+        .message()
+        .clone();
         assert_eq!(
             sent.headers,
             [("x-one".into(), "3".into()), ("x-two".into(), "4".into())]
@@ -363,12 +396,12 @@ mod tests {
     fn a_value_that_is_no_json_is_a_fault_and_no_panic() {
         let unwritable = std::collections::HashMap::from([((1, 2), 3)]);
         let edits = event("a").event.edit().set("/a", &unwritable);
-        let fault = transformed(&event("a"), edits.into()).unwrap_err();
+        let fault = transformed(&event("a"), edits.into(), &Web::default()).unwrap_err();
         assert!(
             fault.message().contains("\"/a\" cannot be written as JSON"),
             "{fault}"
         );
-        assert!(transformed(&event("a"), Message::json(unwritable).into()).is_err());
+        assert!(transformed(&event("a"), Message::json(unwritable).into(), &Web::default()).is_err());
     }
 
     #[test]
@@ -377,7 +410,7 @@ mod tests {
         let reply = Reply::from(Edits::default().set("/b", 2))
             .status(200)
             .set_header("y", "2");
-        let replied = replied(&event("a"), &answer, reply).unwrap();
+        let replied = replied(&event("a"), &answer, reply, &Web::default()).unwrap();
         assert_eq!(
             (replied.status, replied.message.json()),
             (200, json!({ "a": 1, "b": 2 }))

@@ -9,8 +9,14 @@ use serde_json::{Value, json};
 
 use super::apply::{Replied, Sent, Transformed};
 use super::host::Host;
+use super::judge::JudgePart;
 use super::sample::{SampleAnswer, SampleEvent, SampleRequest, answer, event, request};
+use super::web::{Reply, Requested};
+use crate::http::HttpError;
 use crate::{Decision, Fault, Outcome, Plugin, Problem, Verdict};
+
+/// Powers that have to be granted.
+const POWERS: [&str; 4] = ["http", "state", "judge", "media"];
 
 /// Runs every fixture of the crate under test, `tests/*.json`.
 ///
@@ -27,7 +33,9 @@ use crate::{Decision, Fault, Outcome, Plugin, Problem, Verdict};
 /// ```
 ///
 /// A fixture says which `hook` it is for, the `event` (or `request`, and for `respond` the `answer`),
-/// the `config`, the granted `secrets`, and what to `expect`:
+/// the `config`, the granted `secrets`, the answers to requests (`http`), what the `judge` answers one
+/// after the other (`{"choice": "yes", "confidence": 0.9, "reason": "…"}`, `{"filled": …}` or
+/// `{"error": "timeout"}`), and what to `expect`:
 ///
 /// ```json
 /// {
@@ -37,6 +45,11 @@ use crate::{Decision, Fault, Outcome, Plugin, Problem, Verdict};
 ///   "expect": { "emit": [{ "data": { "id": 7, "shop": "north" } }] }
 /// }
 /// ```
+///
+/// `"http": [{"request": "GET https://api.example.com/7", "reply": {"json": {"name": "Zoë"}}}]` answers
+/// a request once; a `reply` has `status`, `headers` and `json` or `text`, or `error` (`timeout`,
+/// `failed`, `denied`, `too_large`). `expect_body` and `expect_headers` say what is asked of it.
+/// Requests that are not there, and those that nobody makes, fail the fixture.
 ///
 /// | expect | is |
 /// |---|---|
@@ -89,7 +102,43 @@ struct Fixture {
     config: Value,
     #[serde(default)]
     secrets: BTreeMap<String, String>,
+    /// The requests that the plugin makes, and what they are answered.
+    #[serde(default)]
+    http: Vec<Prepared>,
+    /// What the judge answers, one question after the other; without it there is none.
+    judge: Option<Vec<JudgePart>>,
     expect: Value,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Prepared {
+    request: String,
+    #[serde(default)]
+    reply: ReplyPart,
+    #[serde(default)]
+    expect_headers: BTreeMap<String, String>,
+    expect_body: Option<Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplyPart {
+    status: Option<u16>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    json: Option<Value>,
+    text: Option<String>,
+    error: Option<NoReply>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NoReply {
+    Timeout,
+    Failed,
+    Denied,
+    TooLarge,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -174,8 +223,16 @@ impl Fixture {
         let host = self
             .secrets
             .into_iter()
-            .fold(Host::new(), |host, (name, secret)| host.secret(name, secret));
-        let host = host.config(self.config);
+            .fold(granting::<P>(), |host, (name, secret)| host.secret(name, secret));
+        let mut host = self
+            .http
+            .iter()
+            .cloned()
+            .fold(host.config(self.config), Prepared::ready);
+        if let Some(judge) = self.judge {
+            let prepared = judge.into_iter().map(JudgePart::given);
+            host = prepared.fold(host.with_judge(), Host::judged);
+        }
         let event = self
             .event
             .map(EventPart::sample)
@@ -188,13 +245,100 @@ impl Fixture {
             .answer
             .map(AnswerPart::sample)
             .ok_or("the fixture has no answer");
-        Ok(match self.hook {
+        let result = match self.hook {
             Hook::Check => problems(&host.check::<P>()),
             Hook::Authenticate => host.authenticate::<P>(request?).map_or_else(fault, verdict),
             Hook::Filter => host.filter::<P>(event?).map_or_else(fault, decision),
             Hook::Transform => host.transform::<P>(event?).map_or_else(fault, transformed),
             Hook::Respond => host.respond::<P>(event?, answer?).map_or_else(fault, replied),
-        })
+        };
+        match complaints(&host, &self.http) {
+            complaints if complaints.is_empty() => Ok(result),
+            complaints => Err(complaints.join("; ")),
+        }
+    }
+}
+
+/// A host that grants the powers that the manifest asks for, and no others.
+fn granting<P: Plugin>() -> Host {
+    let manifest: Value = serde_json::from_str(P::MANIFEST).unwrap_or_default();
+    let asked: Vec<&str> = manifest["powers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|power| Some(power.as_str()?.trim_end_matches('?')))
+        .collect();
+    let others = POWERS.into_iter().filter(|power| !asked.contains(power));
+    others.fold(Host::new(), Host::without)
+}
+
+/// What was wrong about requests: asked for without being prepared, otherwise than expected, or never
+/// asked for.
+fn complaints(host: &Host, prepared: &[Prepared]) -> Vec<String> {
+    let mut open: Vec<&Prepared> = prepared.iter().collect();
+    let mut complaints = Vec::new();
+    for sent in host.requests() {
+        match open.iter().position(|prepared| prepared.request == sent.request) {
+            Some(place) => complaints.extend(open.remove(place).misfits(&sent)),
+            None => complaints.push(format!("there is no reply for {}", sent.request)),
+        }
+    }
+    complaints.extend(
+        host.unasked()
+            .iter()
+            .map(|request| format!("nobody asked for {request}")),
+    );
+    complaints
+}
+
+impl Prepared {
+    fn ready(host: Host, prepared: Self) -> Host {
+        let ReplyPart {
+            status,
+            headers,
+            json,
+            text,
+            error,
+        } = prepared.reply;
+        let reply = match (error, text, json) {
+            (Some(NoReply::Timeout), ..) => Reply::error(HttpError::Timeout),
+            (Some(NoReply::Failed), ..) => Reply::error(HttpError::Failed("no connection".into())),
+            (Some(NoReply::Denied), ..) => {
+                Reply::error(HttpError::Denied("the address is not public".into()))
+            }
+            (Some(NoReply::TooLarge), ..) => Reply::error(HttpError::TooLarge(1 << 20)),
+            (None, Some(text), _) => Reply::status(200).body(text),
+            (None, None, Some(json)) => Reply::json(json),
+            (None, None, None) => Reply::status(200),
+        };
+        let reply = reply.coded(status.unwrap_or(200));
+        let reply = headers
+            .into_iter()
+            .fold(reply, |reply, (name, value)| reply.header(name, value));
+        host.http(prepared.request, reply)
+    }
+
+    fn misfits(&self, sent: &Requested) -> Vec<String> {
+        let mut misfits = Vec::new();
+        for (name, expected) in &self.expect_headers {
+            let found = sent.header(name).unwrap_or_default();
+            if found != expected {
+                misfits.push(format!(
+                    "{}: the header {name} is {found:?}, not {expected:?}",
+                    self.request
+                ));
+            }
+        }
+        let text = String::from_utf8_lossy(&sent.body);
+        let is_expected = match &self.expect_body {
+            None => true,
+            Some(Value::String(expected)) => *expected == text,
+            Some(expected) => serde_json::from_str::<Value>(&text).is_ok_and(|found| found == *expected),
+        };
+        if !is_expected {
+            misfits.push(format!("{}: the body is {text}", self.request));
+        }
+        misfits
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stand-in for the relay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,8 +8,11 @@ use serde_json::{Map, Value};
 
 use super::apply::{self, Replied, Transformed};
 use super::call::{Call, Shared};
+use super::judge::{Asked, Given, Prepared};
 use super::sample::{SampleAnswer, SampleEvent, SampleRequest};
+use super::web::{Reply, Requested};
 use crate::call::Context;
+use crate::judge::JudgeError;
 use crate::log::Level;
 use crate::{Decision, Event, Fault, Plugin, Problem, Verdict};
 
@@ -21,6 +24,7 @@ const BUDGET: Duration = Duration::from_millis(50);
 pub struct Host {
     config: Value,
     secrets: BTreeMap<String, String>,
+    denied: BTreeSet<String>,
     context: Context,
     shared: Rc<Shared>,
 }
@@ -43,7 +47,7 @@ impl Default for Host {
 }
 
 impl Host {
-    /// A relay that grants nothing, with an empty configuration.
+    /// A relay that grants every power and no secret, with an empty configuration.
     pub fn new() -> Self {
         let context = Context {
             tenant: "test".into(),
@@ -56,6 +60,7 @@ impl Host {
         Self {
             config: Value::Object(Map::new()),
             secrets: BTreeMap::new(),
+            denied: BTreeSet::new(),
             context,
             shared: Rc::default(),
         }
@@ -75,11 +80,60 @@ impl Host {
         self
     }
 
+    /// Does not grant a power, such as `state` or `http`.
+    #[must_use]
+    pub fn without(mut self, power: impl Into<String>) -> Self {
+        self.denied.insert(power.into());
+        self
+    }
+
+    /// Has an answer ready for one request of this method and URL: `GET https://api.example.com/u/1`.
+    #[must_use]
+    pub fn http(self, request: impl Into<String>, reply: Reply) -> Self {
+        self.shared.web.borrow_mut().prepare(request.into(), reply);
+        self
+    }
+
     /// Puts a value into the plugin's state.
     #[must_use]
     pub fn state(self, key: &str, value: impl AsRef<[u8]>) -> Self {
         self.shared.state.borrow_mut().set(key, value.as_ref(), None);
         self
+    }
+
+    /// Prepares a ruling for the next question to the judge that has none yet.
+    #[must_use]
+    pub fn ruling(self, choice: &str, confidence: f32, reason: &str) -> Self {
+        self.judged(Ok(Prepared::ruling(choice, confidence, reason)))
+    }
+
+    /// Prepares what the next form is filled with, likewise.
+    #[must_use]
+    pub fn filled(self, document: Value) -> Self {
+        self.judged(Ok(Given::Filled(document)))
+    }
+
+    /// Prepares an error of the judge, likewise.
+    #[must_use]
+    pub fn judge_error(self, error: JudgeError) -> Self {
+        self.judged(Err(error))
+    }
+
+    pub(super) fn judged(self, given: Result<Given, JudgeError>) -> Self {
+        self.shared.judge.borrow_mut().prepare(given);
+        self
+    }
+
+    /// Sets up a judge that has no answer yet.
+    #[must_use]
+    pub(super) fn with_judge(self) -> Self {
+        self.shared.judge.borrow_mut().set_up();
+        self
+    }
+
+    /// What the judge was asked so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.shared.judge.borrow().asked.clone()
     }
 
     /// Names the endpoint that the event goes to.
@@ -131,7 +185,7 @@ impl Host {
         let mut call = self.call_of::<P>();
         sample.enter(&mut call);
         let outcome = call.run(|| P::transform(&sample.event))?;
-        apply::transformed(&sample, outcome)
+        apply::transformed(&sample, outcome, &self.shared.web.borrow())
     }
 
     /// Runs the plugin's `respond`, and does to the answer what it says.
@@ -143,7 +197,7 @@ impl Host {
         sample.enter(&mut call);
         answer.enter(&mut call);
         let reply = call.run(|| P::respond(&sample.event, &answer.answer))?;
-        apply::replied(&sample, &answer, reply)
+        apply::replied(&sample, &answer, reply, &self.shared.web.borrow())
     }
 
     /// Runs the plugin's `check` on the configuration.
@@ -163,6 +217,16 @@ impl Host {
     /// The lines logged so far.
     pub fn lines(&self) -> Vec<Line> {
         self.shared.lines.borrow().clone()
+    }
+
+    /// The requests sent so far, answered or not.
+    pub fn requests(&self) -> Vec<Requested> {
+        self.shared.web.borrow().requests.clone()
+    }
+
+    /// Requests that were made ready and not sent.
+    pub fn unasked(&self) -> Vec<String> {
+        self.shared.web.borrow().left().map(str::to_owned).collect()
     }
 
     /// A value in the plugin's state.
@@ -191,6 +255,7 @@ impl Host {
             payloads: Vec::new(),
             config,
             secrets: self.secrets.clone(),
+            denied: self.denied.clone(),
             shared: self.shared.clone(),
         }
     }

@@ -27,12 +27,16 @@ mod call;
 pub(crate) mod crypto;
 mod fixture;
 mod host;
+mod judge;
 mod sample;
 mod state;
+mod web;
 
 pub(crate) use call::Call;
 
 pub use apply::{Replied, Sent, Transformed};
 pub use fixture::{fixture, fixtures};
 pub use host::{Host, Line};
+pub use judge::Asked;
 pub use sample::{SampleAnswer, SampleEvent, SampleRequest, answer, event, request};
+pub use web::{Reply, Requested};

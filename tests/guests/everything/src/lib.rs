@@ -11,7 +11,7 @@ use relay::plugin::{call, config, crypto, log, payload, secrets, state};
 
 const MANIFEST: &[u8] = br#"{
     "name": "everything", "version": "1.2.3", "description": "Has every hook.", "sdk": "none",
-    "secrets": ["key"],
+    "secrets": ["key?"],
     "config": {
         "type": "object", "additionalProperties": false, "required": ["greeting"],
         "properties": {

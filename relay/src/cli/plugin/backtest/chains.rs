@@ -13,7 +13,7 @@ use crate::cli::plugin::subject::Component;
 use crate::config::definition;
 use crate::model::endpoint::Endpoint;
 use crate::model::event::Event;
-use crate::model::plugin::{PluginUse, Version};
+use crate::model::plugin::{Choice, PluginUse, Version};
 use crate::model::secret::Secret;
 use crate::plugins::{Chain, Owner, Plugins};
 use crate::route::table::Table;
@@ -23,6 +23,8 @@ use crate::route::table::Table;
 const TIME_MIN: Duration = Duration::from_secs(1);
 /// The power that lets a plugin remember.
 const STATE: &str = "state";
+/// The power that lets it send requests.
+const HTTP: &str = "http";
 
 /// What was asked for.
 pub(super) struct Asked<'a> {
@@ -110,17 +112,22 @@ pub(super) async fn make(
                     .into_iter()
                     .map(|(name, value)| (name, Secret::new(value)))
                     .collect(),
+                // There is no owner's word on it yet.
+                granted: found.manifest.all_granted(),
                 limits: Default::default(),
                 reuse: true,
             },
             component: candidate.bytes,
         }),
     }
-    let has_state = with_candidate.iter().chain(&links).any(|link| {
-        Plugins::inspect(&link.component, "")
-            .is_ok_and(|found| found.powers.iter().any(|power| power == STATE))
-    });
-    let warnings = warnings(&missing, has_state);
+    let has = |wanted: &str| {
+        with_candidate.iter().chain(&links).any(|link| {
+            Plugins::inspect(&link.component, "")
+                .is_ok_and(|found| found.powers.iter().any(|power| power == wanted))
+        })
+    };
+    let has_state = has(STATE);
+    let warnings = warnings(&missing, has_state, has(HTTP));
     Ok(Chains {
         before: bind(host, links, &endpoint, 1).await.context("as it is")?,
         after: bind(host, with_candidate, &endpoint, 2)
@@ -177,11 +184,15 @@ fn secrets(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
 async fn link(access: &Access, used: &PluginUse) -> anyhow::Result<Link> {
     let name = &used.name;
     let version = match &used.pin {
-        Some(pin) => pin.to_string(),
-        None => {
+        Some(Choice::Version(pin)) => pin.to_string(),
+        other => {
             let plugin = access.read(&format!("/v1/plugins/{name}")).await?.json()?;
-            let version = plugin["version"].as_str();
+            let version = match other {
+                Some(tag) => &plugin["tags"][tag.to_string()],
+                None => &plugin["version"],
+            };
             version
+                .as_str()
                 .with_context(|| format!("the plugin {name} cannot be used by the relay"))?
                 .to_owned()
         }
@@ -227,7 +238,7 @@ fn place(links: &[Link], asked: &Asked<'_>, names: &[&str]) -> anyhow::Result<Op
     }
 }
 
-fn warnings(missing: &[String], has_state: bool) -> Vec<String> {
+fn warnings(missing: &[String], has_state: bool, has_http: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if !missing.is_empty() {
         warnings.push(format!(
@@ -237,6 +248,9 @@ fn warnings(missing: &[String], has_state: bool) -> Vec<String> {
     }
     if has_state {
         warnings.push("a plugin keeps state: both begin without any, and events run one by one".to_owned());
+    }
+    if has_http {
+        warnings.push("a plugin sends requests: none leaves from here, and it is told so".to_owned());
     }
     warnings
 }

@@ -48,6 +48,23 @@ impl Lines {
     }
 }
 
+/// What is run by one worker at once.
+#[derive(Debug)]
+pub(super) enum Bite {
+    /// Whole lines of an export.
+    Lines(Bytes),
+    Events(Vec<Event>),
+}
+
+impl Bite {
+    pub(super) fn events(self) -> anyhow::Result<Vec<Event>> {
+        match self {
+            Self::Lines(lines) => events(&lines),
+            Self::Events(events) => Ok(events),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Line<'l> {
     id: EventId,

@@ -3,6 +3,7 @@
 mod chains;
 mod compare;
 mod lines;
+mod newest;
 mod tally;
 
 use std::io::IsTerminal as _;
@@ -23,15 +24,19 @@ use url::form_urlencoded::Serializer;
 use super::build::{ended, say};
 use super::host::Host;
 use super::subject::Subject;
-use crate::cli::client::Access;
+use crate::cli::client::{Access, Stream};
 use crate::cli::job;
+use crate::model::event::Event;
 use chains::{Asked, Chains};
 use compare::{Compared, compare};
-use lines::Lines;
+use lines::{Bite, Lines};
+use newest::Newest;
 use tally::Tally;
 
 /// Bites of an export that wait for whoever is free.
 const WAITING_MAX: usize = 8;
+/// How far back events are looked at if nothing is said.
+const USUALLY_SINCE: &str = "1d";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Backtest {
@@ -49,16 +54,16 @@ pub(in crate::cli) struct Backtest {
     /// A secret that plugins are granted, from a variable or a file; may be given several times
     #[arg(long, value_name = "NAME=env:VARIABLE|file:PATH")]
     secret: Vec<String>,
-    /// Events from then on: a time, or how long ago
-    #[arg(long, value_name = "TIME|AGO", default_value = "1d")]
-    since: String,
+    /// Events from then on: a time, or how long ago [default: 1d]
+    #[arg(long, value_name = "TIME|AGO")]
+    since: Option<String>,
     /// Those before then
     #[arg(long, value_name = "TIME|AGO")]
     until: Option<String>,
     /// Only those of a type
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
-    /// At most so many, the oldest first
+    /// At most so many: the newest ones, or with --since the first ones from then on
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     /// Differences that are shown
@@ -137,7 +142,7 @@ impl Backtest {
             .map(|_| tokio::spawn(play(work.clone(), receiver.clone())))
             .collect();
         drop(receiver);
-        let read = self.read(sender).await;
+        let read = self.read(work, sender).await;
         let mut tally = Tally::new(self.diffs);
         for worker in workers {
             tally.add(worker.await.context("a plugin made this program panic")??);
@@ -145,55 +150,108 @@ impl Backtest {
         read.map(|()| tally)
     }
 
-    /// Hands on the lines of an export, in bites.
-    async fn read(&self, sender: mpsc::Sender<(u64, Bytes)>) -> anyhow::Result<()> {
+    /// Hands on what came in, in bites.
+    async fn read(&self, work: &Work, sender: mpsc::Sender<(u64, Bite)>) -> anyhow::Result<()> {
+        let mut export = self.export().await?;
+        let mut number = 0;
+        let mut hand_on = async |bite: Bite| {
+            number += 1;
+            // Nobody takes it who has not enough, or has failed, which is told there.
+            sender.send((number, bite)).await.is_ok()
+        };
+        let Some(mut newest) = self.newest() else {
+            while let Some(lines) = export.next().await? {
+                if !hand_on(Bite::Lines(lines)).await {
+                    break;
+                }
+            }
+            return Ok(());
+        };
+        while let Some(lines) = export.next().await? {
+            let events = Bite::Lines(lines).events()?;
+            work.bar.inc(events.len() as u64);
+            events
+                .into_iter()
+                .filter(|event| work.wants(event))
+                .for_each(|event| newest.add(event));
+        }
+        for bite in newest.bites() {
+            if !hand_on(bite).await {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the newest events are kept, if not all of them are wanted, nor the first ones.
+    fn newest(&self) -> Option<Newest> {
+        let limit = self.limit.filter(|_| self.since.is_none())?;
+        Some(Newest::new(usize::try_from(limit).unwrap_or(usize::MAX)))
+    }
+
+    async fn export(&self) -> anyhow::Result<Export> {
         let mut query = Serializer::new(String::new());
-        for (name, given) in [
-            ("since", Some(self.since.as_str())),
-            ("until", self.until.as_deref()),
-        ] {
+        let since = self.since.as_deref().unwrap_or(USUALLY_SINCE);
+        for (name, given) in [("since", Some(since)), ("until", self.until.as_deref())] {
             if let Some(time) = job::time(given)? {
                 query.append_pair(name, time.as_str().unwrap_or_default());
             }
         }
         let path = format!("/v1/export/events?{}", query.finish());
-        let mut stream = self.access.stream(&path).await?;
-        let (mut lines, mut number) = (Lines::default(), 0);
-        loop {
-            let piece = stream.next().await?;
-            let is_over = piece.is_none();
-            let bite = match piece {
-                Some(piece) => lines.add(&piece)?,
-                None => lines.end()?,
-            };
-            if let Some(bite) = bite {
-                number += 1;
-                // Nobody takes it who has not enough, or has failed, which is told there.
-                if sender.send((number, bite)).await.is_err() {
-                    return Ok(());
+        Ok(Export {
+            stream: self.access.stream(&path).await?,
+            lines: Lines::default(),
+            is_over: false,
+        })
+    }
+}
+
+impl Work {
+    fn wants(&self, event: &Event) -> bool {
+        self.kind.as_ref().is_none_or(|kind| event.envelope.kind == *kind) && self.chains.wants(event)
+    }
+}
+
+/// Everything of a span of time, oldest first.
+struct Export {
+    stream: Stream,
+    lines: Lines,
+    is_over: bool,
+}
+
+impl Export {
+    /// Whole lines, many at once.
+    async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        while !self.is_over {
+            let bite = match self.stream.next().await? {
+                Some(piece) => self.lines.add(&piece)?,
+                None => {
+                    self.is_over = true;
+                    self.lines.end()?
                 }
-            }
-            if is_over {
-                return Ok(());
+            };
+            if bite.is_some() {
+                return Ok(bite);
             }
         }
+        Ok(None)
     }
 }
 
 /// Runs bites until there are none.
-async fn play(work: Arc<Work>, bites: Arc<Mutex<mpsc::Receiver<(u64, Bytes)>>>) -> anyhow::Result<Tally> {
+async fn play(work: Arc<Work>, bites: Arc<Mutex<mpsc::Receiver<(u64, Bite)>>>) -> anyhow::Result<Tally> {
     let mut tally = Tally::new(work.diffs);
     loop {
         let next = bites.lock().await.recv().await;
         let Some((number, bite)) = next else {
             return Ok(tally);
         };
-        let events = lines::events(&bite)?;
-        let count = events.len() as u64;
+        // What was read before is counted already.
+        let is_read = matches!(bite, Bite::Events(_));
+        let events = bite.events()?;
+        let count = if is_read { 0 } else { events.len() as u64 };
         for (at, event) in events.into_iter().enumerate() {
-            let is_wanted = work.kind.as_ref().is_none_or(|kind| event.envelope.kind == *kind)
-                && work.chains.wants(&event);
-            if !is_wanted {
+            if !work.wants(&event) {
                 continue;
             }
             if work.taken.fetch_add(1, Ordering::Relaxed) >= work.limit {

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::plugin::project::Project;
 
+use super::javascript::{JAVASCRIPT, TYPESCRIPT};
+use super::python::Python;
 use super::rust::Rust;
 
 /// Every language.
-pub(in crate::cli::plugin) static LANGUAGES: [&dyn Language; 1] = [&Rust];
+pub(in crate::cli::plugin) static LANGUAGES: [&dyn Language; 4] = [&Rust, &Python, &JAVASCRIPT, &TYPESCRIPT];
 
 /// The language that a plugin is written in if nobody says otherwise.
 pub(in crate::cli::plugin) static USUAL: &dyn Language = &Rust;
@@ -26,8 +28,13 @@ pub(in crate::cli::plugin) trait Language: fmt::Debug + Sync {
     /// the same in all languages.
     fn files(&self, new: &New<'_>) -> anyhow::Result<Vec<File>>;
 
-    /// Whether what it takes to build is on this machine.
-    fn check_tools(&self) -> Result<(), Missing>;
+    /// Lines of a new plugin's `plugin.toml` that are this language's own.
+    fn settings(&self, _: &New<'_>) -> anyhow::Result<String> {
+        Ok(String::new())
+    }
+
+    /// Whether what it takes to build the plugin in a folder is on this machine.
+    fn check_tools(&self, folder: &Path) -> Result<(), Missing>;
 
     /// Builds the component. What a tool says goes to standard error.
     fn build(&self, project: &Project, profile: &str) -> anyhow::Result<Vec<u8>>;
@@ -35,6 +42,11 @@ pub(in crate::cli::plugin) trait Language: fmt::Debug + Sync {
     /// Whether its own tools know best when there is nothing to build; otherwise the times of files
     /// decide.
     fn knows_what_changed(&self) -> bool {
+        false
+    }
+
+    /// Whether an instance serves several calls unless the author says otherwise.
+    fn reuses(&self) -> bool {
         false
     }
 }

@@ -1,8 +1,12 @@
 //! `relay plugin build`
 
+mod javascript;
 mod language;
+mod manifest;
+mod python;
 mod rust;
 mod sdk;
+mod stage;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,7 +59,7 @@ pub(super) struct Built {
 impl Build {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let project = Project::open(&self.folder)?;
-        project.language.check_tools()?;
+        project.language.check_tools(&project.folder)?;
         if !self.watch {
             self.once(&project).await?;
             return Ok(ExitCode::SUCCESS);
@@ -76,7 +80,13 @@ impl Build {
         println!("{}", shown(project, &built));
         if self.push {
             let started = Instant::now();
-            let pushed = push::push(&self.access, &project.name, built.component, self.promote).await?;
+            let pushed = push::push(
+                &self.access,
+                &project.name,
+                built.component,
+                &push::Then::promote(self.promote),
+            )
+            .await?;
             println!("{}", push::shown(&pushed.version, pushed.is_new));
             println!(
                 "built in {:.1} s, uploaded in {:.1} s",

@@ -45,10 +45,7 @@ impl Language for Rust {
     fn files(&self, new: &New<'_>) -> anyhow::Result<Vec<File>> {
         let (path, mut files) = match new.sdk {
             Some(clone) => (clone_of_sdk(clone)?, Vec::new()),
-            None => (
-                PathBuf::from(VENDORED).join(SDK),
-                sdk::files(Path::new(VENDORED))?,
-            ),
+            None => (PathBuf::from(VENDORED).join(SDK), sdk::rust(Path::new(VENDORED))?),
         };
         let path = toml::Value::from(path.to_string_lossy().into_owned()).to_string();
         let structure = structure(new.name);
@@ -68,7 +65,7 @@ impl Language for Rust {
         Ok(files)
     }
 
-    fn check_tools(&self) -> Result<(), Missing> {
+    fn check_tools(&self, _: &Path) -> Result<(), Missing> {
         let missing = |tool: &str, install: &str| Missing {
             tool: tool.to_owned(),
             install: install.to_owned(),

@@ -1,5 +1,5 @@
-//! The SDK for Rust as it was when this program was built: put into a new plugin, so that it builds
-//! wherever it is, with no clone of the relay beside it.
+//! The SDKs as they were when this program was built: put into a new plugin or beside what is built of it,
+//! so that it builds wherever it is, with no clone of the relay beside it.
 
 use std::path::Path;
 
@@ -17,11 +17,23 @@ pub(super) const LOCK: &str = include_str!("../../../../../Cargo.lock");
 /// Its crates.
 const MEMBERS: [&str; 2] = ["sdk/rust", "sdk/rust/macros"];
 
-/// All that it takes to build the SDK, in `folder`.
-pub(super) fn files(folder: &Path) -> anyhow::Result<Vec<File>> {
-    let given = FILES
+/// What the SDK for Rust consists of.
+const RUST: [&str; 2] = ["sdk/rust/", "wit/"];
+
+/// The files whose path in the repository begins so.
+pub(super) fn below(folder: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    FILES
         .iter()
-        .map(|(path, text)| File::new(folder.join(path), *text));
+        .copied()
+        .filter(move |(path, _)| path.starts_with(folder))
+}
+
+/// All that it takes to build the SDK for Rust, in `folder`.
+pub(super) fn rust(folder: &Path) -> anyhow::Result<Vec<File>> {
+    let given = RUST
+        .into_iter()
+        .flat_map(below)
+        .map(|(path, text)| File::new(folder.join(path), text));
     let workspace = File::new(folder.join("Cargo.toml"), workspace()?);
     Ok(given.chain([workspace]).collect())
 }

@@ -3,7 +3,10 @@
 mod call;
 mod config;
 mod crypto;
+mod http;
+mod judge;
 mod log;
+mod media;
 pub(super) mod payload;
 mod secrets;
 mod state;

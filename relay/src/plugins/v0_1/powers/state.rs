@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::plugin::Power;
 use crate::model::time::Timestamp;
 use crate::plugins::v0_1::bindings::relay::plugin::state::{Host, Page, StateError};
 use crate::plugins::visit::Visit;
@@ -19,7 +20,7 @@ type Answer<T> = wasmtime::Result<Result<T, StateError>>;
 impl Host for Visit {
     async fn get(&mut self, key: String) -> Answer<Option<Vec<u8>>> {
         self.count_host_call()?;
-        if let Err(error) = check_key(&key) {
+        if let Err(error) = granted(self).and_then(|()| check_key(&key)) {
             return Ok(Err(error));
         }
         let grants = self.grants.clone();
@@ -32,7 +33,10 @@ impl Host for Visit {
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl_seconds: Option<u32>) -> Answer<()> {
         self.count_host_call()?;
-        if let Err(error) = check_key(&key).and_then(|()| check_value(&value)) {
+        let checked = granted(self)
+            .and_then(|()| check_key(&key))
+            .and_then(|()| check_value(&value));
+        if let Err(error) = checked {
             return Ok(Err(error));
         }
         let grants = self.grants.clone();
@@ -46,7 +50,7 @@ impl Host for Visit {
 
     async fn delete(&mut self, key: String) -> Answer<()> {
         self.count_host_call()?;
-        if let Err(error) = check_key(&key) {
+        if let Err(error) = granted(self).and_then(|()| check_key(&key)) {
             return Ok(Err(error));
         }
         let grants = self.grants.clone();
@@ -59,7 +63,7 @@ impl Host for Visit {
 
     async fn claim(&mut self, key: String, ttl_seconds: u32) -> Answer<bool> {
         self.count_host_call()?;
-        if let Err(error) = check_key(&key) {
+        if let Err(error) = granted(self).and_then(|()| check_key(&key)) {
             return Ok(Err(error));
         }
         let grants = self.grants.clone();
@@ -72,7 +76,7 @@ impl Host for Visit {
 
     async fn add(&mut self, key: String, delta: i64, ttl_seconds: Option<u32>) -> Answer<i64> {
         self.count_host_call()?;
-        if let Err(error) = check_key(&key) {
+        if let Err(error) = granted(self).and_then(|()| check_key(&key)) {
             return Ok(Err(error));
         }
         let grants = self.grants.clone();
@@ -92,7 +96,10 @@ impl Host for Visit {
         ttl_seconds: Option<u32>,
     ) -> Answer<bool> {
         self.count_host_call()?;
-        if let Err(error) = check_key(&key).and_then(|()| check_value(&value)) {
+        let checked = granted(self)
+            .and_then(|()| check_key(&key))
+            .and_then(|()| check_value(&value));
+        if let Err(error) = checked {
             return Ok(Err(error));
         }
         let grants = self.grants.clone();
@@ -108,8 +115,10 @@ impl Host for Visit {
 
     async fn keys(&mut self, prefix: String, cursor: Option<String>, limit: u32) -> Answer<Page> {
         self.count_host_call()?;
-        if let Err(error) = check_key(&prefix).and_then(|()| check_key(cursor.as_deref().unwrap_or_default()))
-        {
+        let checked = granted(self)
+            .and_then(|()| check_key(&prefix))
+            .and_then(|()| check_key(cursor.as_deref().unwrap_or_default()));
+        if let Err(error) = checked {
             return Ok(Err(error));
         }
         let limit = (limit as usize).clamp(1, PAGE_KEYS_MAX);
@@ -125,6 +134,13 @@ impl Host for Visit {
             }),
             Err(error) => Err(error.into()),
         })
+    }
+}
+
+fn granted(visit: &Visit) -> Result<(), StateError> {
+    match visit.grants.denied(Power::State) {
+        Some(why) => Err(StateError::Denied(why)),
+        None => Ok(()),
     }
 }
 

@@ -1,0 +1,12 @@
+// {{description}}.
+
+import * as relay from "@relay/plugin";
+
+export function authenticate(request: relay.Request): relay.Verdict {
+    const given = request.header("x-token");
+    if (given === undefined) {
+        return relay.reject("there is no x-token");
+    }
+    // The relay compares, in constant time: the secret stays with it.
+    return relay.crypto.equals("token", given) ? relay.accept() : relay.reject("x-token is not the right one");
+}

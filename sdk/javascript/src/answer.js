@@ -1,0 +1,207 @@
+// What hooks answer, and the payloads and envelopes in it.
+
+import { Payload } from "./payload.js";
+import { bytes, fields, length, text, write } from "./value.js";
+
+const SAME = Object.freeze({ tag: "same" });
+
+/** Changes of headers and attributes, on whatever is sent. */
+class Envelope {
+    changes = [];
+
+    setHeader(name, value) {
+        return this.#change("set-header", name, value);
+    }
+
+    addHeader(name, value) {
+        return this.#change("add-header", name, value);
+    }
+
+    removeHeader(name) {
+        this.changes.push({ tag: "remove-header", val: text(name, "a header's name") });
+        return this;
+    }
+
+    setAttribute(name, value) {
+        return this.#change("set-attribute", name, value);
+    }
+
+    removeAttribute(name) {
+        this.changes.push({ tag: "remove-attribute", val: text(name, "an attribute's name") });
+        return this;
+    }
+
+    #change(tag, name, value) {
+        this.changes.push({ tag, val: [text(name, "a name"), text(value, `the value of ${name}`)] });
+        return this;
+    }
+}
+
+/** Changes to a JSON payload, made by the relay. */
+export class Edits extends Envelope {
+    #edits = [];
+
+    set(pointer, value) {
+        return this.#pair("set", pointer, write(value, `the value for ${pointer}`));
+    }
+
+    setRaw(pointer, json) {
+        return this.#pair("set", pointer, text(json, "JSON text"));
+    }
+
+    remove(pointer) {
+        this.#edits.push({ tag: "remove", val: text(pointer, "a pointer") });
+        return this;
+    }
+
+    rename(from, to) {
+        return this.#pair("move", from, text(to, "a pointer"));
+    }
+
+    copy(from, to) {
+        return this.#pair("copy", from, text(to, "a pointer"));
+    }
+
+    merge(pointer, patch) {
+        return this.#pair("merge", pointer, write(patch, `the patch for ${pointer}`));
+    }
+
+    get isEmpty() {
+        return this.#edits.length === 0 && this.changes.length === 0;
+    }
+
+    data() {
+        return this.#edits.length === 0 ? SAME : { tag: "edits", val: this.#edits };
+    }
+
+    #pair(tag, pointer, value) {
+        this.#edits.push({ tag, val: [text(pointer, "a pointer"), value] });
+        return this;
+    }
+}
+
+/** One message to send. */
+export class Message extends Envelope {
+    #data;
+
+    constructor(data) {
+        super();
+        this.#data = data;
+    }
+
+    static same() {
+        return new Message(SAME);
+    }
+
+    static json(document) {
+        const message = new Message({ tag: "text", val: write(document, "the document") });
+        return message.setAttribute("datacontenttype", "application/json");
+    }
+
+    static text(payload) {
+        return new Message({ tag: "text", val: text(payload, "the payload") });
+    }
+
+    static bytes(payload) {
+        return new Message({ tag: "bytes", val: bytes(payload, "the payload") });
+    }
+
+    static held(payload) {
+        if (!Payload.is(payload)) {
+            throw new TypeError("Message.held takes a payload that the relay holds, such as event.body");
+        }
+        return new Message({ tag: "held", val: Payload.blob(payload) });
+    }
+
+    data() {
+        return this.#data;
+    }
+}
+
+/** The event goes on as it is. */
+export class Keep {}
+
+/** The event ends here. */
+export class Drop {
+    constructor(reason) {
+        this.reason = text(reason, "the reason");
+    }
+}
+
+const KEEP = Object.freeze(new Keep());
+
+export function keep() {
+    return KEEP;
+}
+
+export function drop(reason) {
+    return new Drop(reason);
+}
+
+/** A request that is genuine. */
+export class Identity {
+    constructor({ principal, attributes } = {}) {
+        this.principal = principal == null ? null : text(principal, "the principal");
+        this.attributes = fields(attributes, "attributes");
+    }
+}
+
+/** A request that is not. */
+export class Rejection {
+    constructor(reason, status = 401) {
+        this.reason = text(reason, "the reason");
+        this.status = length(status, "the status");
+    }
+}
+
+/** The answer to a challenge; no event is made. */
+export class Handshake {
+    constructor(body = "", { status = 200, headers } = {}) {
+        this.body = bytes(body, "the body");
+        this.status = length(status, "the status");
+        this.headers = fields(headers, "headers").map(([name, value]) => [name.toLowerCase(), value]);
+    }
+}
+
+export function accept(identity) {
+    return new Identity(identity);
+}
+
+export function reject(reason, status) {
+    return new Rejection(reason, status);
+}
+
+export function answer(body, options) {
+    return new Handshake(body, options);
+}
+
+/** The answer for a platform that waits for it. */
+export class Reply extends Envelope {
+    #content;
+
+    constructor(content = Message.same(), { status } = {}) {
+        super();
+        if (!(content instanceof Edits || content instanceof Message)) {
+            throw new TypeError("a reply is made of edits or of a message");
+        }
+        this.#content = content;
+        this.changes = content.changes;
+        this.status = status == null ? null : length(status, "the status");
+    }
+
+    data() {
+        return this.#content.data();
+    }
+}
+
+export function reply(content, options) {
+    return new Reply(content, options);
+}
+
+/** Something wrong with the configuration. */
+export class Problem {
+    constructor(at, message) {
+        this.at = text(at, "a JSON Pointer");
+        this.message = text(message, "what is wrong");
+    }
+}
