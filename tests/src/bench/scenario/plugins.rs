@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use relay::plugins::stock;
 
+use super::start::wait_until;
 use super::steady::{PREFIX, endpoint};
 use crate::bench::cli::Options;
 use crate::bench::relay::{Endpoint, KEY, To};
@@ -37,7 +38,7 @@ pub(super) async fn many(name: &str, options: &Options) -> anyhow::Result<Row> {
     let loaded = process.memory();
     let mut event = wire::Template::new(&site.address, KEY, PREFIX, 1);
     call::wait_until_accepted(&site.address, event.numbered(0), &mut process).await?;
-    super::start::wait_for_event(&mut receiver, 1).await?;
+    wait_until(&mut receiver, |status| status.requests >= COUNT as u64).await?;
     let used = process.memory();
     process.end_gently();
     drop(folder);

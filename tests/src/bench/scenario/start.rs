@@ -83,9 +83,17 @@ fn since(begun: u64) -> f64 {
     (system::monotonic() - begun) as f64 / 1e6
 }
 
-pub(super) async fn wait_for_event(receiver: &mut Worker, count: u64) -> anyhow::Result<()> {
+async fn wait_for_event(receiver: &mut Worker, count: u64) -> anyhow::Result<()> {
+    wait_until(receiver, |status| status.distinct[0] >= count).await
+}
+
+/// Waits until what has arrived at the receiver is enough.
+pub(super) async fn wait_until(
+    receiver: &mut Worker,
+    is_enough: impl Fn(&receiver::Status) -> bool,
+) -> anyhow::Result<()> {
     let arrived = async {
-        while receiver.ask::<receiver::Status>("status").await?.distinct[0] < count {
+        while !is_enough(&receiver.ask::<receiver::Status>("status").await?) {
             tokio::time::sleep(ARRIVAL_POLL).await;
         }
         anyhow::Ok(())
