@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, Lift, Linker, ResourceTable, WasmList};
 use wasmtime::{Config, Engine, OptLevel, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -129,9 +130,35 @@ fn linker(engine: &Engine, component: &Component, modules: Modules) -> wasmtime:
         Ok((modules.resolve(&referrer, &specifier),))
     })?;
     loader.func_wrap("load", move |_, (path,): (String,)| Ok((loaded.load(&path),)))?;
-    // Nothing of the relay is there yet.
-    linker.define_unknown_imports_as_traps(component)?;
+    refuse_the_relay(&mut linker, engine, component)?;
     Ok(linker)
+}
+
+/// Nothing of the relay is there while modules are evaluated: what is called of it traps. By hand, since
+/// `define_unknown_imports_as_traps` goes by exact names, and so defines anew what WASI's other versions fit.
+fn refuse_the_relay(
+    linker: &mut Linker<Host>,
+    engine: &Engine,
+    component: &Component,
+) -> wasmtime::Result<()> {
+    for (name, import) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(interface) = import.ty else {
+            continue;
+        };
+        if !name.starts_with("relay:plugin/") {
+            continue;
+        }
+        let mut stub = linker.instance(name)?;
+        for (item, export) in interface.exports(engine) {
+            if let ComponentItem::ComponentFunc(_) = export.ty {
+                let called = format!("{name}#{item}");
+                stub.func_new(item, move |_, _, _, _| {
+                    wasmtime::bail!("{called} is called while modules are evaluated")
+                })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What QuickJS says, without what the tools around it put before it.
