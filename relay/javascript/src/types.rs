@@ -466,8 +466,8 @@ mod tests {
                 "export class A extends B {}",
             ),
             (
-                "class A { private readonly a?: number = 1; public static b!: string; declare c: number; [k: string]: any }",
-                "class A { a = 1; static b ; }",
+                "class A { private readonly a?: number = 1; public b!: string; static c?: string; declare d: number; [k: string]: any }",
+                "class A { a = 1; b ; static c ; }",
             ),
             (
                 "class A { constructor(a: B) {} private async d?(): Promise<void> {} abstract e(): void; f(): void; }",

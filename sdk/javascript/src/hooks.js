@@ -54,9 +54,16 @@ function called(name, hook, count, answer) {
         try {
             return answer(call, ...records);
         } catch (error) {
+            if (isOutOfMemory(error)) throw error;
             throw fault(name, error);
         }
     };
+}
+
+/** Nothing can be trusted to be whole then: what is no fault makes the relay take the instance down. QuickJS throws
+ * null where there is not even room for an error. */
+function isOutOfMemory(error) {
+    return error === null || (error instanceof InternalError && error.message === "out of memory");
 }
 
 function fault(name, error) {

@@ -15,7 +15,7 @@ async fn javascript_agrees_with_the_other_languages() {
     let component = built(&languages().join("javascript"), "src/plugin.js").expect("it builds");
     let schema = std::fs::read_to_string(languages().join("javascript/config.schema.json"));
     let schema = serde_json::from_str(&schema.expect("a schema")).expect("JSON");
-    let plugin = Plugin::of(crate::kit::with_manifest(component, &schema));
+    let plugin = Plugin::of(crate::kit::with_manifest(component, &schema, &["state"]));
     let fixtures = Fixture::read_all(&languages().join("fixtures")).expect("fixtures");
     assert!(fixtures.len() >= 50, "only {} fixtures", fixtures.len());
     let mut wrong = Vec::new();

@@ -130,7 +130,7 @@ async fn an_instance_serves_one_event_alone_unless_its_author_says_otherwise() {
 
     // With reuse, calls of one use of it share an instance, and a thrown error leaves it alive.
     let component = plugin.trial.component.clone();
-    let reused = Plugin::of(with_manifest(component, &json!({ "type": "object" })));
+    let reused = Plugin::of(with_manifest(component, &json!({ "type": "object" }), &[]));
     let look = serde_json::from_value(fixture("look", 1)).expect("a fixture");
     let bound = match reused.trial.bind(&look, true).await {
         Ok(Ok(bound)) => bound,

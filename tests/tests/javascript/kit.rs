@@ -88,9 +88,9 @@ impl Plugin {
     }
 }
 
-/// A component with a manifest that has this schema.
-pub(crate) fn with_manifest(component: Bytes, schema: &Value) -> Bytes {
-    let manifest = json!({ "name": "tried", "reuse": true, "config": schema }).to_string();
+/// A component with a manifest that has this schema and needs these powers.
+pub(crate) fn with_manifest(component: Bytes, schema: &Value, powers: &[&str]) -> Bytes {
+    let manifest = json!({ "name": "tried", "reuse": true, "config": schema, "powers": powers }).to_string();
     let name = "relay:manifest";
     let mut content = vec![u8::try_from(name.len()).expect("a short name")];
     content.extend_from_slice(name.as_bytes());

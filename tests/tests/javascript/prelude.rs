@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
-use crate::kit::Plugin;
+use crate::kit::{Plugin, built, project, with_manifest};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_other_javascript_has_is_there() {
-    let plugin = Plugin::new(&[("src/plugin.js", include_str!("prelude.js"))]);
+    let project = project(&[("src/plugin.js", include_str!("prelude.js"))]);
+    let component = built(project.path(), "src/plugin.js").expect("it builds");
+    let plugin = Plugin::of(with_manifest(component, &json!({ "type": "object" }), &["state"]));
     let found = plugin.transform(json!({}), json!({ "n": 1 })).await;
     let made = &found.shown["emit"][0]["data"];
     assert_eq!(made["wrong"], json!({}), "{}", found.shown);

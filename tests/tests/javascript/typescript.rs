@@ -104,14 +104,14 @@ fn what_is_wrong_is_told_with_its_place() {
                 "src/plugin.js",
                 "export function transform() {}\nimport fs from \"node:fs\";",
             )],
-            "src/plugin.js:2:1: \"node:fs\" is a part of Node",
+            "src/plugin.js:2:16: \"node:fs\" is a part of Node",
         ),
         (
             vec![(
                 "src/plugin.js",
                 "import \"./none.js\";\nexport function transform() {}",
             )],
-            "src/plugin.js:1:1: there is no file for \"./none.js\"",
+            "src/plugin.js:1:8: there is no file for \"./none.js\"",
         ),
         (
             vec![(

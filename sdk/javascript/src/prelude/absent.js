@@ -12,5 +12,12 @@
             throw new ReferenceError(`${name} is not there in a plugin: ${advice}`);
         };
     }
-    globalThis.performance ??= { now: () => Date.now(), timeOrigin: 0 };
+    // What QuickJS has counts from when the plugin was built, on another machine's clock.
+    let first;
+    const now = () => {
+        const time = Date.now();
+        if (first === undefined || time < first) first = time;
+        return time - first;
+    };
+    globalThis.performance = { now, timeOrigin: 0 };
 }
