@@ -89,9 +89,9 @@ fn what_this_relay_cannot_serve_is_refused_in_one_sentence() {
         ),
         (
             from_text(&format!(
-                r#"(component (import "relay:plugin/http@0.1.0" (instance)) {hook})"#
+                r#"(component (import "relay:plugin/radio@0.1.0" (instance)) {hook})"#
             )),
-            "asks for the power http, which this relay does not offer yet",
+            "asks for the power radio, which this relay does not offer yet",
         ),
         (
             from_text(&format!(
