@@ -71,7 +71,7 @@ pub fn page() -> anyhow::Result<String> {
     for (title, ids) in &parts {
         text.push_str(&format!("\n## {title}\n"));
         for id in ids {
-            text.push_str(&page.interface(&resolve.interfaces[*id], *title));
+            text.push_str(&page.interface(&resolve.interfaces[*id], title));
         }
     }
     text.push_str(TAIL);

@@ -34,7 +34,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> MediaSettings {
         let remedy = "choose a shorter one, or a longer media.ttl_max";
         section.fault("ttl", "is longer than a file is kept at most", remedy);
     }
-    media.ttl = ttl.unwrap_or(media.ttl.min(media.ttl_max));
+    media.ttl = ttl.unwrap_or_else(|| media.ttl.min(media.ttl_max));
     for (key, slot) in [
         ("tenant_limit", &mut media.tenant_bytes_max),
         ("limit", &mut media.bytes_max),

@@ -68,7 +68,7 @@ impl Usable {
 pub enum Provenance {
     Stock,
     Folder,
-    Api(Own),
+    Api(Box<Own>),
 }
 
 /// A version that was uploaded or made current.
@@ -415,7 +415,7 @@ impl Manager {
             inspection: inspection.ok_or_else(|| "what it says about itself cannot be read".to_owned()),
             users: self.users(tenant, name, true),
             signers: self.signers(tenant, &own),
-            from: Provenance::Api(own),
+            from: Provenance::Api(Box::new(own)),
         })
     }
 

@@ -183,10 +183,13 @@ async fn m11_a_subject_cannot_leave_its_place_nor_an_answer_the_closed_set() {
     assert_eq!(markers.len(), asked.len(), "a marker is drawn for each request");
 }
 
+/// What a model does, what it answers then, what is said of that, and how often it is asked.
+type Misbehaviour = (&'static str, fn() -> Reply, &'static str, usize);
+
 #[tokio::test]
 async fn m11_whatever_a_model_does_wrong_is_told_and_nothing_gets_through() {
     let receiver = Receiver::start();
-    let kinds: [(&str, fn() -> Reply, &str, usize); 12] = [
+    let kinds: [Misbehaviour; 12] = [
         (
             "refused",
             || {

@@ -151,7 +151,7 @@ impl Inspected {
             rolled_back = own.rollouts.rolled_back;
             rollout = own.rollouts.under_way.and_then(|under_way| {
                 let before = under_way.promoted.map(|promoted| promoted.before);
-                Some(rollout::Shown::of(&under_way, before.or(own.current())?))
+                Some(rollout::Shown::of(&under_way, before.or_else(|| own.current())?))
             });
         }
         let (shown, config) = Shown::split(usable);
