@@ -9,11 +9,7 @@ fn every_promise_is_kept() {
     assert!(first.is_none(), "{}\n{}", first.unwrap_or_default(), sum.line());
     let went_wrong = (sum.passed.crashes, sum.passed.clock_jumps);
     assert!(went_wrong > (50, 50), "too little went wrong: {went_wrong:?}");
-    assert!(
-        sum.passed.together > 200,
-        "too few went together: {}",
-        sum.line()
-    );
+    assert!(sum.passed.together > 200, "too few went together: {}", sum.line());
     assert!(sum.passed.timers > 200, "too few timers fired: {}", sum.line());
 }
 

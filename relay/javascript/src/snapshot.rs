@@ -176,6 +176,7 @@ fn plain(why: &str) -> String {
     .unwrap_or(why);
     why.replace("(/", "(")
         .replace("at /", "at ")
+        .replace("'/", "'")
         .trim_end()
         .to_owned()
 }

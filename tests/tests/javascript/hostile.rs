@@ -1,16 +1,24 @@
 //! Plugins in JavaScript that misbehave: each is stopped, its fault says how it did, and the next call finds
 //! nothing of it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::json;
 
-use crate::kit::{Plugin, with_manifest};
+use crate::kit::{Plugin, built, project, with_manifest};
 
 const HOSTILE: &str = include_str!("hostile.js");
 
+/// Built once for all.
+static COMPONENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let project = project(&[("src/plugin.js", HOSTILE)]);
+    built(project.path(), "src/plugin.js").expect("it builds")
+});
+
 fn hostile() -> Plugin {
-    Plugin::new(&[("src/plugin.js", HOSTILE)]).within(Duration::from_millis(500))
+    Plugin::of(COMPONENT.clone()).within(Duration::from_millis(500))
 }
 
 #[tokio::test(flavor = "multi_thread")]

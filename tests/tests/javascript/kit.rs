@@ -52,7 +52,8 @@ impl Plugin {
 
     /// Of a component.
     pub(crate) fn of(component: Bytes) -> Self {
-        let workbench = Workbench::new().expect("a temporary folder");
+        // What was compiled for one test is there for the next.
+        let workbench = Workbench::over(&relay_tests::binary::shared_folder().join("javascript-compiled"));
         Self {
             trial: workbench.trial_of("tried", component),
             _workbench: workbench,

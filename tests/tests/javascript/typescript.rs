@@ -128,7 +128,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 ),
                 ("src/b.js", "export const a = 1;"),
             ],
-            "SyntaxError",
+            "Could not find export 'b' in module 'src/b.js'",
         ),
         (
             vec![("src/plugin.js", "export const transform = 7;")],
