@@ -1,5 +1,8 @@
 //! The `relay` program: arguments in, exit code out.
 
+// All commands are one future, whose parts lie deep in each other.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -17,6 +20,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    // Before there is a second thread: what it gives up is given up by thread.
+    if cli.runs_plugins() {
+        return cli::run_plugins();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&anyhow::Error::new(error).context("the runtime cannot start")),

@@ -336,6 +336,14 @@ impl Relay {
         send_signal(&self.process.child, signal);
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn id(&self) -> u32 {
+        self.process.child.id().expect("the relay runs")
+    }
+
     /// Memory that it takes at present, in bytes.
     ///
     /// # Panics

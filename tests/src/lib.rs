@@ -17,6 +17,7 @@ pub mod languages;
 pub mod mail_server;
 pub mod model_server;
 pub mod output;
+pub mod processes;
 pub mod receiver;
 pub mod recipes;
 pub mod secrets;

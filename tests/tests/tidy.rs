@@ -238,7 +238,13 @@ fn there_is_one_way_out() {
         }
         let source = read(&path);
         let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        // A pair of sockets leads to the relay's own child, and nowhere else.
+        let has_pair = place.starts_with("relay/src/plugins/worker/");
         for call in calls {
+            let call = match call {
+                "UnixStream" if has_pair => "UnixStream::connect",
+                call => call,
+            };
             assert!(
                 !code.contains(call),
                 "{place} uses {call}: all that goes out passes the guard"

@@ -34,7 +34,7 @@ use crate::model::id::{EventId, IdMaker, KeyId};
 use crate::model::secret::Secret;
 use crate::notices::Notices;
 use crate::otlp::Exporter;
-use crate::plugins::compile::Compiler;
+use crate::plugins::compile::{Compiler, this_program};
 use crate::plugins::services::Services;
 use crate::plugins::{self, Plugins};
 use crate::queue::{self, Queue};
@@ -98,7 +98,7 @@ impl Ground {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (store, sqlite) = open_store(&config.store)?;
         let plugins = Plugins::new(
-            plugin_settings(config),
+            plugin_settings(config)?,
             Arc::clone(&store) as Arc<dyn PluginState>,
             Services::default(),
             Arc::clone(&clock),
@@ -207,6 +207,7 @@ impl App {
                 directories: Arc::clone(&directories),
                 connections: Arc::clone(&connections),
                 connections_max: config.server.connections_max,
+                plugins: plugins.clone(),
             },
             sqlite.as_deref().map(SqliteStore::commits),
         ));
@@ -392,7 +393,7 @@ impl App {
                 ..config.store.clone()
             },
             ..config.clone()
-        });
+        })?;
         let plugins = Plugins::new(
             settings,
             Arc::clone(&store) as Arc<dyn PluginState>,
@@ -525,18 +526,21 @@ fn open_store(settings: &StoreSettings) -> anyhow::Result<Opened> {
 }
 
 /// Compiled plugins live beside the store, or in the system's folder for temporary files.
-fn plugin_settings(config: &Config) -> plugins::Settings {
+fn plugin_settings(config: &Config) -> anyhow::Result<plugins::Settings> {
     let beside_store = match &config.store.place {
         Place::Sqlite(path) => path.with_file_name("plugins"),
         Place::Memory => std::env::temp_dir().join(format!("relay-plugins-{}", user())),
     };
     let cache = config.plugins.cache.clone().unwrap_or(beside_store);
-    plugins::Settings {
+    let worker = config.plugins.worker.then(this_program).transpose();
+    let worker = worker.context("plugins cannot run in a process of their own")?;
+    Ok(plugins::Settings {
         folder: config.plugins.folder.clone(),
         publishers: config.plugins.publishers.clone(),
         compiler: compiler(),
+        worker,
         ..plugins::Settings::new(cache)
-    }
+    })
 }
 
 /// A child of this program, which is the relay's wherever this is called.

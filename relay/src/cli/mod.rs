@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::manage::Unusable;
-use crate::plugins::compile;
+use crate::plugins::{compile, worker};
 
 mod apply;
 mod backup;
@@ -91,6 +91,9 @@ enum Command {
     /// Compiles the component on stdin, within limits; the relay calls itself so
     #[command(name = compile::COMMAND, hide = true)]
     CompilePlugin,
+    /// Runs plugins for the relay at the other end of stdin; the relay calls itself so
+    #[command(name = worker::COMMAND, hide = true)]
+    RunPlugins,
     /// Copies the store to a file, while a relay uses it or not
     #[command(
         after_help = "Example:\n  relay backup --config relay.toml /backups/relay-2026-01-31.db\n\nThe copy is of use only with the master key that the store is sealed with."
@@ -128,6 +131,13 @@ struct ConfigFile {
     config: Option<PathBuf>,
 }
 
+impl Cli {
+    /// Whether the command is [`run_plugins`].
+    pub const fn runs_plugins(&self) -> bool {
+        matches!(self.command, Command::RunPlugins)
+    }
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -145,6 +155,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Plugin(plugin) => plugin.run().await,
         Command::CompilePlugin => Ok(compile_plugin()),
+        Command::RunPlugins => Ok(run_plugins()),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Apply(apply) => apply.run().await,
@@ -161,6 +172,18 @@ fn compile_plugin() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+/// Runs plugins for the relay that started this process. Has to be called before there is a second thread.
+#[expect(clippy::print_stderr, reason = "the worker has no other way to tell")]
+pub fn run_plugins() -> ExitCode {
+    match worker::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("relay: {error}");
             ExitCode::from(EXIT_FAILURE)
         }
     }

@@ -365,12 +365,14 @@ fn plugins(section: Option<Section<'_>>) -> PluginSettings {
         folder: None,
         cache: None,
         publishers: crate::model::publisher::Publishers::default(),
+        worker: false,
         limits: crate::model::plugin::Limits::default(),
     };
     let Some(section) = section else { return plugins };
     plugins.folder = section.string("folder").map(Into::into);
     plugins.cache = section.string("cache").map(Into::into);
     plugins.publishers = publishers::read(&section);
+    plugins.worker = section.boolean("worker").unwrap_or(false);
     if let Some(limits) = section.section("limits") {
         plugins.limits = plugin::limits(&limits, plugins.limits);
         limits.finish();

@@ -189,6 +189,8 @@ pub struct PluginSettings {
     pub cache: Option<PathBuf>,
     /// Whose plugins are taken; without any, everybody's.
     pub publishers: Publishers,
+    /// Whether a process of their own runs them.
+    pub worker: bool,
     /// What a call may use when its use in a chain does not say otherwise.
     pub limits: Limits,
 }

@@ -17,6 +17,7 @@ use crate::directory::Directories;
 use crate::http::server::Connections;
 use crate::http::tls::Failure;
 use crate::model::endpoint::Endpoint;
+use crate::plugins::Plugins;
 use crate::queue::{LaneLoad, Queue};
 use crate::store::Store;
 
@@ -31,6 +32,7 @@ pub struct Observed {
     pub directories: Arc<Directories>,
     pub connections: Arc<Connections>,
     pub connections_max: usize,
+    pub plugins: Plugins,
 }
 
 impl fmt::Debug for Observed {
@@ -44,6 +46,7 @@ impl Collector for Observed {
         let mut page = Page(encoder);
         self.queue(&mut page)?;
         self.lanes(&mut page)?;
+        self.plugin_worker(&mut page)?;
         self.connections(&mut page)
     }
 }
@@ -115,6 +118,23 @@ impl Observed {
             "rule_timers_refused",
             "Timers of rules that were not armed because a tenant had too many",
             losses.timers,
+        )
+    }
+
+    fn plugin_worker(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(worker) = self.plugins.worker() else {
+            return Ok(());
+        };
+        page.gauge(
+            "plugin_worker_up",
+            "1 if the process that runs plugins is there, 0 if it is being started",
+            None,
+            usize::from(worker.process.is_some()),
+        )?;
+        page.counter(
+            "plugin_worker_deaths",
+            "How often the process that runs plugins ended and was started again",
+            worker.deaths,
         )
     }
 

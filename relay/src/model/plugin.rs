@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::secret::Secret;
@@ -36,7 +37,7 @@ pub struct PluginUse {
 }
 
 /// Powers that reach beyond the event in hand: none is there unless its owner grants it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Granted {
     /// Hosts that it may send requests to.
     pub http: Vec<HostPattern>,
@@ -124,7 +125,7 @@ impl Granted {
 
 /// A host name, or `*.` and a domain, for every name below that; with a port, or for the one that a
 /// scheme usually has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPattern {
     name: String,
     port: Option<u16>,
@@ -203,7 +204,7 @@ impl FromStr for HostPattern {
 }
 
 /// What one call of a plugin may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Wall time, host calls included.
     pub time: Duration,
@@ -296,13 +297,13 @@ impl fmt::Debug for Version {
     }
 }
 
-impl serde::Serialize for Version {
+impl Serialize for Version {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Version {
+impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)

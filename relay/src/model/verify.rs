@@ -4,6 +4,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::secret::Secret;
 
 /// How far a signed time may be from now when a sender says nothing else.
@@ -109,7 +111,7 @@ pub enum Algorithm {
 }
 
 /// Algorithms whose signatures are checked with a public key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PublicKeyAlgorithm {
     /// Checked strictly: small-order keys and malleable signatures are refused.
     Ed25519,
@@ -128,7 +130,7 @@ pub enum PublicKeyAlgorithm {
 }
 
 /// Digests that senders sign with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Digest {
     Sha1,
     Sha256,

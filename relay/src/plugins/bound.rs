@@ -5,24 +5,21 @@ use std::time::Duration;
 
 use super::doors::{AuthRequest, Authenticated, Problem};
 use super::edits::Bounds;
-use super::engine::Runtime;
 use super::fault::Fault;
-use super::instance::{Code, Instance};
+use super::here::Here;
+use super::job::{Done, Job};
 use super::json::tree::WORK_MAX;
 use super::limits::MESSAGES_MAX;
 use super::manifest::Hooks;
 use super::payload::Payload;
-use super::pool::Pool;
 use super::rollout::Beside;
-use super::rooms::Taken;
-use super::subject::{Asked, Subject, Working};
-use super::ticker::Ticking;
+use super::subject::{Asked, Working};
 use super::v0_1::{RequestLine, Transformed};
 use super::visit::{Grants, Notes, Origin};
+use super::worker::Away;
 use super::{Call, changes::Change};
 use crate::model::attempt::FaultKind;
 use crate::model::event::Event;
-use crate::model::plugin::Limits;
 use crate::model::reply::Answer;
 use crate::model::time::Timestamp;
 
@@ -32,16 +29,43 @@ use crate::model::time::Timestamp;
 pub struct Bound(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) runtime: Arc<Runtime>,
-    pub(super) code: Arc<Code>,
-    pub(super) grants: Arc<Grants>,
+    pub(super) runner: Runner,
     pub(super) digest: blake3::Hash,
-    /// Where instances wait, if the author allows that.
-    pub(super) pool: Option<Arc<Pool>>,
     /// The hooks that may be called.
     pub(super) hooks: Hooks,
     /// What else takes part while another version is rolled out.
     pub(super) beside: Option<Beside>,
+}
+
+/// Where it runs.
+#[derive(Clone)]
+pub(super) enum Runner {
+    Here(Here),
+    Away(Away),
+}
+
+impl Runner {
+    fn grants(&self) -> &Arc<Grants> {
+        match self {
+            Self::Here(here) => &here.grants,
+            Self::Away(away) => away.grants(),
+        }
+    }
+
+    fn hurried(&self, time: Duration) -> Self {
+        match self {
+            Self::Here(here) => Self::Here(here.hurried(time)),
+            Self::Away(away) => Self::Away(away.hurried(time)),
+        }
+    }
+
+    async fn run(&self, job: Job, origin: Origin) -> (Result<Done, Fault>, Notes) {
+        match self {
+            Self::Here(here) => here.run(job, origin).await,
+            // On the heap, so that calls here do not carry the room for one there.
+            Self::Away(away) => Box::pin(away.run(job, origin)).await,
+        }
+    }
 }
 
 impl std::fmt::Debug for Bound {
@@ -64,7 +88,7 @@ pub(super) enum Step {
 impl Bound {
     /// The name it is used under.
     pub fn name(&self) -> &str {
-        &self.0.grants.plugin
+        &self.grants().plugin
     }
 
     /// The BLAKE3 digest of the component, in hexadecimal.
@@ -82,11 +106,8 @@ impl Bound {
     #[must_use]
     pub fn with(&self, beside: Beside) -> Self {
         Self(Arc::new(Inner {
-            runtime: self.0.runtime.clone(),
-            code: self.0.code.clone(),
-            grants: self.0.grants.clone(),
+            runner: self.0.runner.clone(),
             digest: self.0.digest,
-            pool: self.0.pool.clone(),
             hooks: self.0.hooks,
             beside: Some(beside),
         }))
@@ -94,18 +115,15 @@ impl Bound {
 
     /// The time by its clock.
     pub(super) fn now(&self) -> Timestamp {
-        self.0.grants.clock.now()
+        self.grants().clock.now()
     }
 
     /// The same plugin with no hooks but these, for whoever looks at one of them by itself.
     #[must_use]
     pub fn only(&self, hooks: Hooks) -> Self {
         Self(Arc::new(Inner {
-            runtime: self.0.runtime.clone(),
-            code: self.0.code.clone(),
-            grants: self.0.grants.clone(),
+            runner: self.0.runner.clone(),
             digest: self.0.digest,
-            pool: self.0.pool.clone(),
             hooks: self.0.hooks.and(hooks),
             beside: None,
         }))
@@ -117,35 +135,23 @@ impl Bound {
         if !self.hooks().authenticate {
             return Authenticated::Fault(self.lacks("authenticate"));
         }
-        let asked = Asked {
+        let asked = Arc::new(Asked {
             headers: request.headers.to_vec(),
             body: request.body.clone(),
+        });
+        let line = RequestLine {
+            method: request.method.to_owned(),
+            path: request.path.to_owned(),
+            query: request.query.to_owned(),
+            remote: request.remote.map(|address| address.to_string()),
         };
-        let subject = Subject::Request(Arc::new(asked));
-        let verdict = match self
-            .visit(
-                subject,
-                Origin {
-                    attempt: 1,
-                    ..Origin::default()
-                },
-            )
-            .await
-        {
-            Ok(mut visiting) => {
-                let line = RequestLine {
-                    method: request.method,
-                    path: request.path,
-                    query: request.query,
-                    remote: request.remote.map(|address| address.to_string()),
-                };
-                let verdict = visiting.instance().authenticate(line).await;
-                visiting.leave();
-                verdict
-            }
-            Err(fault) => Err(fault),
+        let origin = Origin {
+            attempt: 1,
+            ..Origin::default()
         };
-        let grants = &self.0.grants;
+        let (done, _) = self.run(Job::Authenticate { asked, line }, origin).await;
+        let verdict = done.and_then(Done::authenticated);
+        let grants = self.grants();
         match verdict {
             Ok(verdict) => verdict.check(&grants.owner.tenant_name, grants.limits.output_bytes),
             Err(fault) => Authenticated::Fault(fault),
@@ -173,24 +179,21 @@ impl Bound {
         answer: Answer,
         call: Call<'_>,
     ) -> Result<Answer, Fault> {
-        let working = Working::Event(event.clone());
-        let stamps = working.stamps();
         let Answer {
             status,
             mut headers,
             body,
         } = answer;
-        let subject = Subject::Answer(
-            working.clone(),
-            Arc::new(Asked {
+        let job = Job::Respond {
+            event: Working::Event(event.clone()),
+            answer: Arc::new(Asked {
                 headers: headers.clone(),
                 body: body.clone(),
             }),
-        );
-        let mut visiting = self.visit(subject, Origin::of(&call)).await?;
-        let reply = visiting.instance().respond(&working, &stamps, status).await;
-        visiting.leave();
-        let reply = reply?;
+            status,
+        };
+        let (done, _) = self.run(job, Origin::of(&call)).await;
+        let reply = done.and_then(Done::replied)?;
         self.check_output(reply.payload.weight() + reply.changes.iter().map(Change::weight).sum::<usize>())?;
         for change in reply.changes {
             change.apply_to_headers(&mut headers).map_err(Fault::bad_answer)?;
@@ -215,23 +218,9 @@ impl Bound {
 
     /// The same plugin with no more time for a call than this.
     pub(super) fn hurried(&self, time: Duration) -> Self {
-        let grants = &*self.0.grants;
-        if grants.limits.time <= time {
-            return self.clone();
-        }
-        let limits = Limits {
-            time,
-            ..grants.limits
-        };
         Self(Arc::new(Inner {
-            runtime: self.0.runtime.clone(),
-            code: self.0.code.clone(),
-            grants: Arc::new(Grants {
-                limits,
-                ..grants.clone()
-            }),
+            runner: self.0.runner.hurried(time),
             digest: self.0.digest,
-            pool: None,
             hooks: self.0.hooks,
             beside: None,
         }))
@@ -239,10 +228,8 @@ impl Bound {
 
     /// What `setup` objects to in the configuration.
     pub(super) async fn check_config(&self) -> Result<Vec<Problem>, Fault> {
-        let mut visiting = self.visit(Subject::None, Origin::default()).await?;
-        let problems = visiting.instance().check_config(&self.0.grants.config).await;
-        visiting.leave();
-        problems
+        let (done, _) = self.run(Job::CheckConfig, Origin::default()).await;
+        done.and_then(Done::checked)
     }
 
     /// Lets the plugin filter, then transform, one event. What is kept of the visit goes to `notes`.
@@ -273,32 +260,16 @@ impl Bound {
             waited_elsewhere: notes.waited_elsewhere,
             ..Origin::of(call)
         };
-        let mut visiting = self.visit(Subject::Event(event.clone()), origin).await?;
-        let step = self.filter_and_transform(visiting.instance(), event, hooks).await;
-        notes.add(visiting.leave());
-        match step? {
+        let job = Job::Pass {
+            event: event.clone(),
+            hooks,
+        };
+        let (done, kept) = self.run(job, origin).await;
+        notes.add(kept);
+        match done.and_then(Done::passed)? {
             Transformed::Keep => Ok(Step::Keep),
             Transformed::Drop(reason) => Ok(Step::Drop(reason)),
             Transformed::Emit(messages) => self.emit(event, messages).map(Step::Emit),
-        }
-    }
-
-    pub(super) async fn filter_and_transform(
-        &self,
-        instance: &mut Instance,
-        event: &Working,
-        hooks: Hooks,
-    ) -> Result<Transformed, Fault> {
-        let stamps = event.stamps();
-        if hooks.filter
-            && let Some(reason) = instance.filter(event, &stamps).await?
-        {
-            return Ok(Transformed::Drop(reason));
-        }
-        if hooks.transform {
-            instance.transform(event, &stamps).await
-        } else {
-            Ok(Transformed::Keep)
         }
     }
 
@@ -321,7 +292,7 @@ impl Bound {
     }
 
     fn check_output(&self, bytes: usize) -> Result<(), Fault> {
-        let max = self.0.grants.limits.output_bytes;
+        let max = self.grants().limits.output_bytes;
         if bytes > max {
             return Err(Fault::over_limit(format!(
                 "it gave {bytes} bytes of output, {max} are allowed"
@@ -334,56 +305,17 @@ impl Bound {
     fn bounds(&self, messages: usize) -> Bounds {
         let messages = messages.max(1);
         Bounds {
-            growth: self.0.grants.limits.output_bytes / messages,
+            growth: self.grants().limits.output_bytes / messages,
             work: WORK_MAX / messages,
         }
     }
 
-    /// Goes to an instance: a waiting one if there is one, else a fresh one.
-    pub(super) async fn visit(&self, subject: Subject, origin: Origin) -> Result<Visiting<'_>, Fault> {
-        let inner = &*self.0;
-        // What has no subject looks at its configuration, and is given no answers to wait for.
-        let room = match (&inner.grants.room, &subject) {
-            (None, _) | (_, Subject::None) => None,
-            (Some(room), _) => Some(room.enter().await?),
-        };
-        let ticking = inner.runtime.ticker.enter();
-        let waiting = inner.pool.as_ref().and_then(|pool| pool.take());
-        let mut instance = match waiting {
-            Some(instance) => instance,
-            None => Instance::start(&inner.runtime, &inner.code, &inner.grants).await?,
-        };
-        instance.turn_to(subject, origin);
-        Ok(Visiting {
-            instance,
-            pool: inner.pool.as_deref(),
-            _ticking: ticking,
-            _room: room,
-        })
-    }
-}
-
-/// An instance being visited.
-pub(super) struct Visiting<'b> {
-    instance: Instance,
-    pool: Option<&'b Pool>,
-    _ticking: Ticking<'b>,
-    _room: Option<Taken>,
-}
-
-impl Visiting<'_> {
-    pub(super) fn instance(&mut self) -> &mut Instance {
-        &mut self.instance
+    fn grants(&self) -> &Arc<Grants> {
+        self.0.runner.grants()
     }
 
-    /// Goes away; answers with what is kept of the visit. Without this, as when a visit is called off
-    /// in its middle, the instance is taken down.
-    pub(super) fn leave(mut self) -> Notes {
-        let (notes, is_fit) = self.instance.leave();
-        if is_fit && let Some(pool) = self.pool {
-            pool.put(self.instance);
-        }
-        notes
+    async fn run(&self, job: Job, origin: Origin) -> (Result<Done, Fault>, Notes) {
+        self.0.runner.run(job, origin).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Changes to the envelope of an event, checked before they count.
 
 use http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
 
 use crate::model::draft::Draft;
 use crate::model::event::Header;
@@ -32,7 +33,7 @@ const EXTENSION_NAME_MAX: usize = 20;
 const EXTENSIONS_MAX: usize = 50;
 
 /// A change to the envelope; what is not named stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Change {
     SetAttribute(String, String),
     RemoveAttribute(String),

@@ -44,17 +44,25 @@ pub enum Compiler {
     Child(PathBuf),
 }
 
+/// The program that is running.
+///
+/// # Errors
+/// The system does not tell which it is.
+pub fn this_program() -> io::Result<PathBuf> {
+    // The program as it was started, even if its file was replaced since.
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe()
+}
+
 impl Compiler {
     /// The program that is running, as a child.
     ///
     /// # Errors
     /// The system does not tell which program this is.
     pub fn this_program() -> io::Result<Self> {
-        // The program as it was started, even if its file was replaced since.
-        if cfg!(target_os = "linux") {
-            return Ok(Self::Child("/proc/self/exe".into()));
-        }
-        std::env::current_exe().map(Self::Child)
+        this_program().map(Self::Child)
     }
 
     /// Compiled code of a component.
@@ -176,16 +184,16 @@ pub fn serve(mut input: impl Read, mut output: impl Write) -> Result<(), Error> 
 }
 
 fn limit() -> io::Result<()> {
-    lower(Resource::Core, 0)?;
-    lower(Resource::Cpu, PROCESSOR_SECONDS_MAX)?;
+    lower_limit(Resource::Core, 0)?;
+    lower_limit(Resource::Cpu, PROCESSOR_SECONDS_MAX)?;
     match address_space() {
-        Some(taken) => lower(Resource::As, taken + MEMORY_BYTES_MAX),
+        Some(taken) => lower_limit(Resource::As, taken + MEMORY_BYTES_MAX),
         None => Ok(()),
     }
 }
 
 /// An operator's own limit may be lower already, and stays.
-fn lower(resource: Resource, to: u64) -> io::Result<()> {
+pub(super) fn lower_limit(resource: Resource, to: u64) -> io::Result<()> {
     let limit = getrlimit(resource);
     let to = limit.current.map_or(to, |current| current.min(to));
     setrlimit(

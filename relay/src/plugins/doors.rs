@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::changes;
 use super::fault::Fault;
@@ -40,7 +41,7 @@ pub enum Authenticated {
 }
 
 /// Who sent a request, and what the plugin knows about the event in it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
     pub principal: Option<String>,
     /// `None`, or the name of the source's own tenant.
@@ -51,7 +52,7 @@ pub struct Identity {
 }
 
 /// An objection to a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// A JSON Pointer into the configuration.
     pub at: String,

@@ -30,7 +30,7 @@ const TICKS_PER_LOOK: u64 = 1;
 /// Bytes that may cross to the relay at once beyond the output: keys, names, log lines.
 const EXTRA_BYTES: usize = 128 << 10;
 /// Longest message of a fault, in bytes.
-const MESSAGE_BYTES_MAX: usize = 1 << 10;
+pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 10;
 
 /// A plugin, compiled and linked.
 pub(super) struct Code {
@@ -166,7 +166,7 @@ impl Instance {
         self.conclude(called)
     }
 
-    pub(super) async fn authenticate(&mut self, request: RequestLine<'_>) -> Result<Authenticated, Fault> {
+    pub(super) async fn authenticate(&mut self, request: RequestLine) -> Result<Authenticated, Fault> {
         let allowance = arm(&mut self.store);
         let called = within(
             allowance,

@@ -15,7 +15,7 @@
 //! compiles it,
 //! `engine` and `ticker` are wasmtime's surroundings, `instance` is one running plugin,
 //! `visit` is what it may see, `v0_1` speaks its language, `edits` and `changes` carry out
-//! what it answers.
+//! what it answers; `worker` runs all that is a plugin's own in a process without the relay's keys.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,8 +42,11 @@ mod fault;
 pub mod fixtures;
 #[cfg(feature = "testing")]
 pub mod fuzz;
+mod here;
 mod instance;
+mod job;
 mod json;
+mod keys;
 mod library;
 mod limits;
 mod loader;
@@ -64,6 +67,7 @@ mod visit;
 mod weigh;
 mod wasi;
 mod watch_folder;
+pub mod worker;
 
 pub use bound::Bound;
 pub use chain::{Chain, Chained, Ran};
@@ -73,13 +77,15 @@ pub use manifest::{Hooks, Inspection, LoadError, Manifest, Need};
 pub use offered::{Offered, Place};
 pub use weigh::Weight;
 
+use bound::Runner;
 use compile::Compiler;
 use engine::Runtime;
+use here::Here;
 use library::{Library, Loaded};
-use pool::Pool;
 use services::Services;
 use visit::Grants;
 use watch_folder::FolderWatch;
+use worker::Worker;
 
 /// Largest component, unless the settings say otherwise: one in Python carries all of Python, 18 MiB.
 pub const COMPONENT_BYTES_MAX: usize = 24 << 20;
@@ -106,6 +112,9 @@ pub struct Settings {
     /// Whether instructions are counted, which makes calls slower: for measurements. What is compiled
     /// by a [`Compiler::Child`] has no count.
     pub fuel: bool,
+    /// The program that runs plugins in a process of its own, with [`worker::COMMAND`] as its
+    /// argument; `None`: this process runs them.
+    pub worker: Option<PathBuf>,
 }
 
 impl Settings {
@@ -120,6 +129,7 @@ impl Settings {
             component_bytes_max: COMPONENT_BYTES_MAX,
             compiler: Compiler::Here,
             fuel: false,
+            worker: None,
         }
     }
 }
@@ -217,6 +227,8 @@ pub struct Plugins(Arc<Shared>);
 
 struct Shared {
     runtime: Arc<Runtime>,
+    /// What runs plugins, if this process does not.
+    worker: Option<Worker>,
     library: Arc<Library>,
     state: Arc<dyn PluginState>,
     services: Services,
@@ -243,6 +255,10 @@ impl Plugins {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let runtime = Arc::new(Runtime::new(&settings)?);
+        let worker = settings
+            .worker
+            .as_ref()
+            .map(|program| Worker::start(program, &settings));
         let library = Arc::new(Library::new(&settings, runtime.clone()));
         let changes = watch::Sender::new(0);
         let watch = match settings.folder {
@@ -256,6 +272,7 @@ impl Plugins {
         };
         Ok(Self(Arc::new(Shared {
             runtime,
+            worker,
             library,
             state,
             services,
@@ -272,6 +289,7 @@ impl Plugins {
         let shared = &*self.0;
         Self(Arc::new(Shared {
             runtime: shared.runtime.clone(),
+            worker: shared.worker.clone(),
             library: shared.library.clone(),
             state,
             services,
@@ -287,6 +305,7 @@ impl Plugins {
         let shared = &*self.0;
         Self(Arc::new(Shared {
             runtime: shared.runtime.clone(),
+            worker: shared.worker.clone(),
             library: shared.library.clone(),
             state: shared.state.clone(),
             services,
@@ -365,24 +384,24 @@ impl Plugins {
                 .waits()
                 .then(|| Arc::new(shared.runtime.rooms.of(owner.tenant))),
             owner,
+            keys: None,
             granted: used.granted.clone(),
             services: shared.services.clone(),
             limits: used.limits,
             store: shared.state.clone(),
             clock: shared.clock.clone(),
         };
-        let pool = (manifest.reuse && used.reuse).then(|| {
-            let pool = Arc::new(Pool::default());
-            shared.runtime.pools.add(Arc::downgrade(&pool));
-            pool
-        });
+        let may_wait = manifest.reuse && used.reuse;
+        let hooks = loaded.code.hooks.present();
+        let grants = Arc::new(grants);
+        let runner = match &shared.worker {
+            Some(worker) => Runner::Away(worker.seat(loaded.code, loaded.digest, grants, may_wait)),
+            None => Runner::Here(Here::new(shared.runtime.clone(), loaded.code, grants, may_wait)),
+        };
         let bound = Bound(Arc::new(bound::Inner {
-            runtime: shared.runtime.clone(),
-            hooks: loaded.code.hooks.present(),
-            code: loaded.code,
-            grants: Arc::new(grants),
+            runner,
             digest: loaded.digest,
-            pool,
+            hooks,
             beside: None,
         }));
         check_setup(&bound).await?;
@@ -424,6 +443,11 @@ impl Plugins {
     /// Where the operator has a plugin of that name, if there is one.
     pub fn place(&self, name: &str) -> Option<Place> {
         self.0.library.place(name)
+    }
+
+    /// The process that runs plugins, if this one does not.
+    pub fn worker(&self) -> Option<worker::Status> {
+        self.0.worker.as_ref().map(Worker::status)
     }
 
     /// What a component says about itself. Nothing of it is run or compiled.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::model::event::Header;
@@ -37,6 +38,8 @@ pub struct FetchRequest {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
+    /// The secret that is to be its bearer token, until whoever has the secrets puts it in.
+    pub bearer_secret: Option<String>,
     pub body: Bytes,
     /// For all of it: name, connection, TLS, request and answer.
     pub timeout: Duration,
@@ -54,7 +57,7 @@ pub struct Fetched {
 }
 
 /// Why there is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum FetchError {
     #[error("{0}")]
     Denied(String),
@@ -123,7 +126,7 @@ pub struct Ruling {
 }
 
 /// Why there is no ruling.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum JudgeError {
     #[error("nothing is set up that judges; see [judge] in the configuration")]
     NotConfigured,
@@ -165,7 +168,7 @@ pub struct Kept {
 }
 
 /// Why a file is not kept.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum MediaError {
     #[error("{0}")]
     Denied(String),

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::fault::Fault;
+use super::keys::KeysAway;
 use super::limits::{HOST_CALLS_MAX, LOG_LINE_BYTES_MAX, Meter};
-use super::rooms::Room;
+use super::rooms::{Room, Taken};
 use super::services::Services;
 use super::subject::Subject;
 use super::turns::{Turn, Turns};
@@ -31,6 +32,7 @@ pub(super) struct Grants {
     /// JSON text, defaults filled in.
     pub(super) config: String,
     pub(super) secrets: Vec<(String, Secret)>,
+    pub(super) keys: KeysAway,
     pub(super) granted: Granted,
     pub(super) services: Services,
     pub(super) limits: Limits,
@@ -58,6 +60,15 @@ impl Grants {
         (!self.granted.has(power)).then(|| refused().to_string())
     }
 
+    /// Takes room for a visit, if it may wait for others.
+    pub(super) async fn enter(&self, subject: &Subject) -> Result<Option<Taken>, Fault> {
+        match (&self.room, subject) {
+            // What has no subject looks at its configuration, and is given no answers to wait for.
+            (None, _) | (_, Subject::None) => Ok(None),
+            (Some(room), _) => room.enter().await.map(Some),
+        }
+    }
+
     /// `text` without any secret in it.
     pub(super) fn redact(&self, mut text: String) -> String {
         for (_, secret) in &self.secrets {
@@ -80,6 +91,8 @@ pub(super) struct Origin {
     pub(super) attempt: u32,
     /// How long earlier visits of the chain have waited for others' answers.
     pub(super) waited_elsewhere: Duration,
+    /// The number of the call, in a worker.
+    pub(super) call: u64,
 }
 
 impl Origin {
@@ -89,6 +102,7 @@ impl Origin {
             delivery: call.delivery,
             attempt: call.attempt,
             waited_elsewhere: Duration::ZERO,
+            call: 0,
         }
     }
 }
@@ -197,7 +211,7 @@ const FETCHED_BYTES_MAX: usize = 32 << 20;
 /// Longest body of each answer that fits so often.
 const FETCHED_TIMES: usize = 4;
 /// How long the calls of a chain may wait for answers from elsewhere, altogether.
-const ELSEWHERE_MAX: Duration = Duration::from_secs(60);
+pub(super) const ELSEWHERE_MAX: Duration = Duration::from_secs(60);
 /// Payload numbers stay below this: above, QuickJS takes them for negative.
 const BLOB_NUMBER_MAX: u32 = 1 << 30;
 
@@ -418,7 +432,17 @@ impl Visit {
 /// One line, and not too long a one.
 fn shorten(line: &str) -> String {
     let end = line.floor_char_boundary(LOG_LINE_BYTES_MAX);
-    line[..end].replace(['\n', '\r'], " ")
+    without_controls(&line[..end])
+}
+
+/// Nothing that ends a line or that a terminal would obey.
+pub(super) fn without_controls(line: &str) -> String {
+    line.replace(char::is_control, " ")
+}
+
+/// Repeats in the relay's own log what a worker has kept of a visit.
+pub(super) fn retell(grants: &Grants, line: &str) {
+    trace(Severity::Info, grants, line);
 }
 
 /// The delivery's log keeps what matters; the relay's own repeats it only when asked to, for

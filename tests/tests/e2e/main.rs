@@ -33,6 +33,7 @@ mod plugins;
 mod plugins_api;
 mod plugin_http;
 mod plugin_versions;
+mod plugin_worker;
 mod plugin_loop;
 mod tutorial;
 mod stock;

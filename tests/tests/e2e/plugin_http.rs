@@ -59,9 +59,18 @@ async fn errors(relay: &Relay, receiver: &Receiver, asks: Value) -> Vec<String> 
 
 #[tokio::test]
 async fn what_is_granted_is_asked_and_the_secret_is_nowhere_else() {
+    for has_worker in ["false", "true"] {
+        what_is_granted_is_asked(has_worker).await;
+    }
+}
+
+async fn what_is_granted_is_asked(has_worker: &str) {
     let (service, receiver) = (service(), Receiver::start());
     let hosts = [service.address().to_string()];
-    let relay = setup(&asking("crm", &receiver, &hosts, "")).start().await;
+    let relay = setup(&asking("crm", &receiver, &hosts, ""))
+        .variable("RELAY_PLUGINS__WORKER", has_worker)
+        .start()
+        .await;
     let asks = json!([
         {"url": at(&service, "/user?token=q-of-the-event"), "bearer": "key", "headers": [["X-Mine", "1"]]},
         {"url": at(&service, "/user"), "method": "POST", "same": true},

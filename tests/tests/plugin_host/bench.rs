@@ -6,7 +6,7 @@ use relay::model::plugin::OnFault;
 use relay::plugins::{Bound, Chain, Chained};
 use serde_json::json;
 
-use crate::kit::{Kit, call, event, guests, resident_bytes, with_manifest};
+use crate::kit::{Kit, call, event, guests, resident_bytes, resident_bytes_of, with_manifest};
 
 const WARM_UP: usize = 2_000;
 const ROUNDS: usize = 20_000;
@@ -55,6 +55,54 @@ async fn what_a_call_costs() {
     measure("edits, fresh", Some(kit.bind("edits", json!({})).await)).await;
     measure("edits, reused", Some(kit.bind("edits-reused", json!({})).await)).await;
     measure("nothing (hostile), fresh", Some(kit.hostile("nothing").await)).await;
+}
+
+/// Calls in a second, of so many at once.
+#[expect(clippy::print_stdout, reason = "measurements are there to be read")]
+async fn flood(name: &str, bound: Bound) {
+    const AT_ONCE: usize = 16;
+    let chain = Chain::new(vec![bound], OnFault::Retry);
+    let event = event(&webhook());
+    let started = Instant::now();
+    let callers: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            let (chain, event) = (chain.clone(), event.clone());
+            tokio::spawn(async move {
+                for _ in 0..ROUNDS / AT_ONCE {
+                    let ran = chain.run(&event, call()).await;
+                    assert!(matches!(ran.result, Chained::Emit(_)), "{ran:?}");
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.expect("no panic");
+    }
+    let rate = ROUNDS as f64 / started.elapsed().as_secs_f64();
+    println!("{name:42} {rate:8.0} calls/s, {AT_ONCE} at once");
+}
+
+/// The same plugins in this process and in one of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn what_a_process_of_its_own_costs() {
+    let reused = with_manifest(guests::EDITS, &json!({ "reuse": true }));
+    for (place, kit) in [("here", Kit::new()), ("in a worker", Kit::in_worker())] {
+        kit.install("edits-reused", &reused);
+        for name in ["edits", "edits-reused"] {
+            let bound = kit.bind(name, json!({})).await;
+            measure(&format!("{name}, {place}"), Some(bound.clone())).await;
+            flood(&format!("{name}, {place}"), bound).await;
+        }
+        let everything = kit.bind("everything", json!({ "greeting": "hi" })).await;
+        measure(&format!("everything, {place}"), Some(everything)).await;
+        let process = kit.plugins.worker().and_then(|worker| worker.process);
+        let resident = process.map(|process| resident_bytes_of(&process.to_string()) >> 10);
+        println!(
+            "{place}: this process {} KiB, its worker {resident:?} KiB",
+            resident_bytes() >> 10
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,68 +24,69 @@ fn fault(ran: Ran) -> (FaultKind, String, String) {
 
 #[tokio::test]
 async fn every_misdeed_ends_in_a_fault_that_names_it() {
-    let kit = Kit::new();
-    let mut surprises = Vec::new();
-    for (action, kind, said) in [
-        ("spin", FaultKind::TimedOut, "did not end within 500 ms"),
-        ("spin-in-host", FaultKind::TimedOut, "did not end"),
-        ("sleep", FaultKind::TimedOut, "did not end"),
-        ("eat-memory", FaultKind::OutOfMemory, "16777216 are allowed"),
-        ("overflow-calls", FaultKind::Trapped, "overflowed its stack"),
-        ("overflow-stack", FaultKind::Trapped, "out of bounds"),
-        (
-            "panic",
-            FaultKind::Trapped,
-            "the payload sender-1 is not to my taste",
-        ),
-        ("trap", FaultKind::Trapped, "gave up without a message"),
-        ("exit", FaultKind::Trapped, "exit"),
-        ("out-of-bounds", FaultKind::Trapped, "out of bounds"),
-        ("flood-log", FaultKind::OverLimit, "logged more than 64 lines"),
-        (
-            "flood-host",
-            FaultKind::OverLimit,
-            "called the relay more than 100000 times",
-        ),
-        ("huge-text", FaultKind::OverLimit, "output"),
-        (
-            "huge-in-parts",
-            FaultKind::OverLimit,
-            "1120000 bytes of output, 1048576 are allowed",
-        ),
-        ("many-messages", FaultKind::OverLimit, "more than 100 messages"),
-        (
-            "pointer",
-            FaultKind::BadAnswer,
-            "edit 1 (set \"no/slash\"): the pointer",
-        ),
-        ("tilde", FaultKind::BadAnswer, "neither `~0` nor `~1`"),
-        ("value", FaultKind::BadAnswer, "not JSON"),
-        ("root", FaultKind::BadAnswer, "cannot be taken away"),
-        ("grow-by-copies", FaultKind::BadAnswer, "bytes longer"),
-        ("foreign-blob", FaultKind::BadAnswer, "there is no payload"),
-        ("read-foreign-blob", FaultKind::Trapped, "there is no payload"),
-        (
-            "reserved-header",
-            FaultKind::BadAnswer,
-            "`content-length` belongs to the relay",
-        ),
-        (
-            "split-header",
-            FaultKind::BadAnswer,
-            "characters that a header may not have",
-        ),
-        ("bad-attribute", FaultKind::BadAnswer, "the attribute `type`"),
-        ("invalid", FaultKind::Invalid, "nothing to see"),
-        ("misconfigured", FaultKind::Misconfigured, "no such channel"),
-        ("unavailable", FaultKind::Unavailable, "later"),
-    ] {
-        let (found, message, _) = fault(kit.misdeed(action).await);
-        if found != kind || !message.contains(said) {
-            surprises.push(format!("{action}: {found:?} {message:?}"));
+    for kit in Kit::both() {
+        let mut surprises = Vec::new();
+        for (action, kind, said) in [
+            ("spin", FaultKind::TimedOut, "did not end within 500 ms"),
+            ("spin-in-host", FaultKind::TimedOut, "did not end"),
+            ("sleep", FaultKind::TimedOut, "did not end"),
+            ("eat-memory", FaultKind::OutOfMemory, "16777216 are allowed"),
+            ("overflow-calls", FaultKind::Trapped, "overflowed its stack"),
+            ("overflow-stack", FaultKind::Trapped, "out of bounds"),
+            (
+                "panic",
+                FaultKind::Trapped,
+                "the payload sender-1 is not to my taste",
+            ),
+            ("trap", FaultKind::Trapped, "gave up without a message"),
+            ("exit", FaultKind::Trapped, "exit"),
+            ("out-of-bounds", FaultKind::Trapped, "out of bounds"),
+            ("flood-log", FaultKind::OverLimit, "logged more than 64 lines"),
+            (
+                "flood-host",
+                FaultKind::OverLimit,
+                "called the relay more than 100000 times",
+            ),
+            ("huge-text", FaultKind::OverLimit, "output"),
+            (
+                "huge-in-parts",
+                FaultKind::OverLimit,
+                "it gave 1120000 bytes of output",
+            ),
+            ("many-messages", FaultKind::OverLimit, "more than 100 messages"),
+            (
+                "pointer",
+                FaultKind::BadAnswer,
+                "edit 1 (set \"no/slash\"): the pointer",
+            ),
+            ("tilde", FaultKind::BadAnswer, "neither `~0` nor `~1`"),
+            ("value", FaultKind::BadAnswer, "not JSON"),
+            ("root", FaultKind::BadAnswer, "cannot be taken away"),
+            ("grow-by-copies", FaultKind::BadAnswer, "bytes longer"),
+            ("foreign-blob", FaultKind::BadAnswer, "there is no payload"),
+            ("read-foreign-blob", FaultKind::Trapped, "there is no payload"),
+            (
+                "reserved-header",
+                FaultKind::BadAnswer,
+                "`content-length` belongs to the relay",
+            ),
+            (
+                "split-header",
+                FaultKind::BadAnswer,
+                "characters that a header may not have",
+            ),
+            ("bad-attribute", FaultKind::BadAnswer, "the attribute `type`"),
+            ("invalid", FaultKind::Invalid, "nothing to see"),
+            ("misconfigured", FaultKind::Misconfigured, "no such channel"),
+            ("unavailable", FaultKind::Unavailable, "later"),
+        ] {
+            let (found, message, _) = fault(kit.misdeed(action).await);
+            if found != kind || !message.contains(said) {
+                surprises.push(format!("{action}: {found:?} {message:?}"));
+            }
         }
+        assert!(surprises.is_empty(), "{surprises:#?}");
     }
-    assert!(surprises.is_empty(), "{surprises:#?}");
 }
 
 #[tokio::test]
@@ -177,7 +178,8 @@ async fn slow_but_within_its_time_is_fine() {
     let kit = Kit::new();
     let ran = kit.misdeed("take-50ms").await;
     assert!(matches!(ran.result, Chained::Emit(_)), "{ran:?}");
-    assert!(ran.costs[0].duration_us >= 50_000);
+    // Less what it waited for a turn meanwhile.
+    assert!(ran.costs[0].duration_us >= 10_000, "{ran:?}");
 }
 
 #[tokio::test]
@@ -203,22 +205,23 @@ async fn a_first_memory_beyond_the_limit_does_not_start() {
 
 #[tokio::test]
 async fn a_trap_carries_stderr_without_noise_and_within_bounds() {
-    let kit = Kit::new();
-    let (_, message, stderr) = fault(kit.misdeed("panic").await);
-    assert!(
-        message.starts_with("panicked at ") && message.contains("hostile/src/lib.rs"),
-        "{message}"
-    );
-    assert!(
-        stderr.contains("not to my taste") && !stderr.contains("RUST_BACKTRACE"),
-        "{stderr}"
-    );
-    let (_, _, stderr) = fault(kit.misdeed("flood-stderr").await);
-    assert!(
-        stderr.starts_with("line 0 of many") && stderr.len() <= 8192,
-        "{}",
-        stderr.len()
-    );
+    for kit in Kit::both() {
+        let (_, message, stderr) = fault(kit.misdeed("panic").await);
+        assert!(
+            message.starts_with("panicked at ") && message.contains("hostile/src/lib.rs"),
+            "{message}"
+        );
+        assert!(
+            stderr.contains("not to my taste") && !stderr.contains("RUST_BACKTRACE"),
+            "{stderr}"
+        );
+        let (_, _, stderr) = fault(kit.misdeed("flood-stderr").await);
+        assert!(
+            stderr.starts_with("line 0 of many") && stderr.len() <= 8192,
+            "{}",
+            stderr.len()
+        );
+    }
 }
 
 #[tokio::test]
@@ -231,12 +234,13 @@ async fn hashing_is_bounded_since_nothing_interrupts_it() {
 
 #[tokio::test]
 async fn a_stated_fault_says_when_to_come_back() {
-    let kit = Kit::new();
-    let ran = kit.misdeed("unavailable").await;
-    let Chained::Fault { retry_after, .. } = ran.result else {
-        panic!("expected a fault")
-    };
-    assert_eq!(retry_after, Some(Duration::from_millis(1500)));
+    for kit in Kit::both() {
+        let ran = kit.misdeed("unavailable").await;
+        let Chained::Fault { retry_after, .. } = ran.result else {
+            panic!("expected a fault")
+        };
+        assert_eq!(retry_after, Some(Duration::from_millis(1500)));
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use relay::plugins::compile::Compiler;
 use relay::plugins::services::Services;
 use relay::plugins::{BindError, Bound, Call, Chain, Owner, Plugins, Ran, Settings};
 use relay::store::{self, Named, PluginState, Scope, Written};
+use relay_tests::binary;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -42,19 +43,39 @@ impl Kit {
     }
 
     pub(crate) fn with_state(state: Arc<dyn PluginState>) -> Self {
-        Self::made_of(state, Compiler::Here)
+        Self::made_of(state, Compiler::Here, runs_in_worker())
+    }
+
+    /// A host that has a process of its own run plugins.
+    pub(crate) fn in_worker() -> Self {
+        Self::in_worker_with(Arc::new(MapState::default()))
+    }
+
+    pub(crate) fn in_worker_with(state: Arc<dyn PluginState>) -> Self {
+        Self::made_of(state, Compiler::Here, Some(binary::path().to_owned()))
+    }
+
+    /// A host whose process that runs plugins is this program.
+    pub(crate) fn with_worker(program: PathBuf) -> Self {
+        Self::made_of(Arc::new(MapState::default()), Compiler::Here, Some(program))
+    }
+
+    /// A host of either kind.
+    pub(crate) fn both() -> [Self; 2] {
+        [Self::new(), Self::in_worker()]
     }
 
     /// A host that has this compiler compile.
     pub(crate) fn compiling(compiler: Compiler) -> Self {
-        Self::made_of(Arc::new(MapState::default()), compiler)
+        Self::made_of(Arc::new(MapState::default()), compiler, runs_in_worker())
     }
 
-    fn made_of(state: Arc<dyn PluginState>, compiler: Compiler) -> Self {
+    fn made_of(state: Arc<dyn PluginState>, compiler: Compiler, worker: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("plugins")).expect("a folder for plugins");
         let settings = Settings {
             compiler,
+            worker,
             ..settings(&folder)
         };
         let plugins = Plugins::new(settings, state, Services::default(), Arc::new(clock())).expect("a host");
@@ -115,6 +136,12 @@ impl Kit {
     pub(crate) async fn misdeed(&self, action: &str) -> Ran {
         run(vec![self.hostile(action).await], OnFault::Retry).await
     }
+}
+
+/// The program that runs plugins in a process of its own, if the whole suite is to be run so:
+/// `RELAY_TEST_WORKER=1 cargo test --test plugin_host`.
+fn runs_in_worker() -> Option<PathBuf> {
+    std::env::var_os("RELAY_TEST_WORKER").map(|_| binary::path().to_owned())
 }
 
 fn settings(folder: &TempDir) -> Settings {
@@ -217,9 +244,14 @@ pub(crate) fn with_manifest(component: &[u8], manifest: &Value) -> Vec<u8> {
     bytes
 }
 
-/// Memory of this process. The second number of `statm` is the resident size in pages.
+/// Memory of this process.
 pub(crate) fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    resident_bytes_of("self")
+}
+
+/// Memory of a process. The second number of `statm` is the resident size in pages.
+pub(crate) fn resident_bytes_of(process: &str) -> usize {
+    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
     let pages: usize = statm
         .split(' ')
         .nth(1)

@@ -1,6 +1,7 @@
 //! The plugin host, driven through its library interface with plugins that behave and
 //! plugins that do not.
 
+mod abuse;
 mod bench;
 mod binding;
 mod chains;
@@ -13,3 +14,4 @@ mod pages;
 mod powers;
 mod reloading;
 mod reuse;
+mod worker;

@@ -3,11 +3,13 @@
 //! They work on the text: what no edit names keeps its bytes, so numbers keep their
 //! spelling, objects their order and pretty documents their lines.
 
+use serde::{Deserialize, Serialize};
+
 use super::json::pointer::{self, Pointer};
 use super::json::tree::{self, Document};
 
 /// One change. Pointers are RFC 6901, values are JSON text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Edit {
     Set { at: String, value: String },
     Remove { at: String },

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
 use wasmtime::Store;
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc,
@@ -182,12 +183,12 @@ impl HookIndices {
         &self,
         store: &mut Store<Visit>,
         instance: Instance,
-        request: RequestLine<'_>,
+        request: RequestLine,
     ) -> Called<Authenticated> {
         let request = authenticate::Request {
-            method: request.method.to_owned(),
-            path: request.path.to_owned(),
-            query: request.query.to_owned(),
+            method: request.method,
+            path: request.path,
+            query: request.query,
             remote: request.remote,
             body: store.data().data_number(),
         };
@@ -243,11 +244,11 @@ impl HookIndices {
 }
 
 /// A request to a source, but for its headers and body, which stay with the relay.
-#[derive(Debug)]
-pub(in crate::plugins) struct RequestLine<'a> {
-    pub(in crate::plugins) method: &'a str,
-    pub(in crate::plugins) path: &'a str,
-    pub(in crate::plugins) query: &'a str,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::plugins) struct RequestLine {
+    pub(in crate::plugins) method: String,
+    pub(in crate::plugins) path: String,
+    pub(in crate::plugins) query: String,
     pub(in crate::plugins) remote: Option<String>,
 }
 

@@ -12,12 +12,17 @@ use super::visit::Visit;
 
 pub(super) use hooks::{Called, HookIndices, Reply, RequestLine, Transformed};
 pub(super) use lower::EventRecord;
+pub(super) use powers::crypto::MESSAGE_BYTES_MAX;
+pub(super) use powers::http::{check_request, put_bearer};
+pub(super) use powers::state::{KEY_BYTES_MAX, PAGE_KEYS_MAX, VALUE_BYTES_MAX};
 
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "relay:plugin/everything",
         imports: {
+            "relay:plugin/crypto": async | trappable,
+            "relay:plugin/secrets": async | trappable,
             "relay:plugin/state": async | trappable,
             "relay:plugin/http": async | trappable,
             "relay:plugin/judge": async | trappable,

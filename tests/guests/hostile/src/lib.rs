@@ -65,6 +65,22 @@ impl Guest for Hostile {
             })),
             "panic-if-asked" if payload::json(event.data, "/panic").is_some() => panic!("asked to"),
             "fan-out" => fan_out(&event),
+            "fill-state" => fill_state(),
+            "endless-state" => endless_state(),
+            "page-state" => page_state(),
+            "plant-state" => Ok(Outcome::Drop(format!(
+                "{:?}",
+                state::set("planted", b"mine", None)
+            ))),
+            "foreign-state" => foreign_state(),
+            "odd-secrets" => odd_secrets(),
+            "odd-crypto" => odd_crypto(&event),
+            "flood-hash" => flood_hash(&event),
+            "flood-hmac" => flood_hmac(&event),
+            "odd-names" => odd_names(),
+            "hoard" => hoard(&event),
+            "flood-stdout" => flood_stdout(),
+            "log-controls" => log_controls(),
             "budget" => Ok(Outcome::Drop(format!("{}", call::current().budget_ms))),
             other => panic!("unknown misdeed {other}"),
         }
@@ -223,6 +239,203 @@ fn odd_pointers(event: &Event) -> String {
     let slices =
         payload::slice(event.data, u32::MAX, u32::MAX).len() + payload::slice(event.data, 3, 0).len();
     format!("found={found} slices={slices}")
+}
+
+/// Writes as much as it is let.
+fn fill_state() -> Result<Outcome, Fault> {
+    let value = vec![7; 64 << 10];
+    for n in 0..10_000 {
+        if let Err(error) = state::set(&format!("k{n}"), &value, None) {
+            return Ok(Outcome::Drop(format!("{n} then {error:?}")));
+        }
+    }
+    Ok(Outcome::Keep)
+}
+
+fn endless_state() -> ! {
+    loop {
+        // Whatever it says, again.
+        state::add("n", 1, None).ok();
+    }
+}
+
+/// Asks for pages of every size, and for keys behind the last.
+fn page_state() -> Result<Outcome, Fault> {
+    for n in 0..1_500 {
+        if let Err(error) = state::set(&format!("p{n:05}"), b"", None) {
+            return Ok(Outcome::Drop(format!("{n} then {error:?}")));
+        }
+    }
+    let (mut pages, mut keys, mut most, mut cursor) = (0, 0, 0, None);
+    loop {
+        let Ok(page) = state::keys("p", cursor.as_deref(), u32::MAX) else {
+            break;
+        };
+        (pages, keys) = (pages + 1, keys + page.keys.len());
+        most = most.max(page.keys.len());
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let least = state::keys("p", None, 0).map_or(0, |page| page.keys.len());
+    let behind = state::keys("p", Some("q"), 10).map_or(0, |page| page.keys.len());
+    Ok(Outcome::Drop(format!(
+        "{pages} pages, {keys} keys, {most} at most, {least} at least, {behind} behind"
+    )))
+}
+
+/// Looks for what another owner has kept, by names that might lead there.
+fn foreign_state() -> Result<Outcome, Fault> {
+    let names = [
+        "planted",
+        "../planted",
+        "7/planted",
+        "\0planted",
+        "default\0planted",
+        "%",
+        "*",
+        "",
+    ];
+    let found = names
+        .iter()
+        .filter(|name| !matches!(state::get(name), Ok(None)))
+        .count();
+    let listed: usize = names[1..]
+        .iter()
+        .map(|name| state::keys(name, None, 1000).map_or(0, |page| page.keys.len()))
+        .sum();
+    Ok(Outcome::Drop(format!("{found} found, {listed} listed")))
+}
+
+fn odd_secrets() -> Result<Outcome, Fault> {
+    let long = "s".repeat(100_000);
+    let names = ["", "KEY", "key ", "key\0", "../key", "empty", "tok", &long];
+    let got = names.iter().filter(|name| secrets::get(name).is_ok()).count();
+    let equal = names
+        .iter()
+        .filter(|name| crypto::equals(name, "").is_ok())
+        .count();
+    let signed = names
+        .iter()
+        .filter(|name| crypto::hmac(name, crypto::Digest::Sha1, &[], crypto::Encoding::Hex).is_ok())
+        .count();
+    Ok(Outcome::Drop(format!(
+        "{got} got, {equal} equal, {signed} signed"
+    )))
+}
+
+/// Keys and signatures that are none.
+fn odd_crypto(event: &Event) -> Result<Outcome, Fault> {
+    use crypto::{Encoding, Key, Part, Scheme};
+    let parts = [
+        Part::Blob(event.data),
+        Part::Text(String::new()),
+        Part::Bytes(Vec::new()),
+    ];
+    let long = "A".repeat(50_000);
+    let keys = || {
+        [
+            Key::Raw(Vec::new()),
+            Key::Raw(vec![0; 31]),
+            Key::Raw(vec![0xff; 32]),
+            Key::Raw(vec![4; 65]),
+            Key::Raw(vec![0; 60_000]),
+            Key::Pem(String::new()),
+            Key::Pem("-----BEGIN PUBLIC KEY-----\n!!!\n-----END PUBLIC KEY-----".to_owned()),
+            Key::Pem(format!(
+                "-----BEGIN PUBLIC KEY-----\n{long}\n-----END PUBLIC KEY-----"
+            )),
+            // A secret that is no key.
+            Key::Secret("token".to_owned()),
+        ]
+    };
+    let signatures = ["", "00", "zz", "====", "\u{e9}\u{e9}", &long];
+    let (mut checked, mut held) = (0, 0);
+    for scheme in [Scheme::Ed25519, Scheme::EcdsaP256Sha256, Scheme::RsaPkcs1Sha256] {
+        for key in keys() {
+            for signature in signatures {
+                for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64url] {
+                    checked += 1;
+                    if matches!(
+                        crypto::verify(&key, scheme, &parts, signature, encoding),
+                        Ok(true)
+                    ) {
+                        held += 1;
+                    }
+                }
+            }
+        }
+    }
+    Ok(Outcome::Drop(format!("{held} of {checked} held")))
+}
+
+/// As much work at once as there may be, again and again.
+fn flood_hash(event: &Event) -> ! {
+    let size = payload::size(event.data).max(1);
+    let parts: Vec<_> = (0..(16 << 20) / size)
+        .map(|_| crypto::Part::Blob(event.data))
+        .collect();
+    loop {
+        crypto::hash(crypto::Digest::Sha512, &parts, crypto::Encoding::Base64);
+    }
+}
+
+fn flood_hmac(event: &Event) -> ! {
+    let parts = [crypto::Part::Blob(event.data)];
+    loop {
+        crypto::hmac("key", crypto::Digest::Sha256, &parts, crypto::Encoding::Hex).ok();
+    }
+}
+
+fn odd_names() -> Result<Outcome, Fault> {
+    let long = "/x".repeat(50_000);
+    let names = [
+        "",
+        "/",
+        "//",
+        "/~",
+        "/~2",
+        "x",
+        "\0",
+        "/18446744073709551616",
+        &long,
+    ];
+    let configured = names
+        .iter()
+        .filter(|name| config::value(name).is_some_and(|value| value.len() < 3));
+    let heads = names.iter().filter(|name| call::header(name).is_some());
+    let answers = names.iter().filter(|name| call::answer_header(name).is_some());
+    let extensions = names.iter().filter(|name| call::extension(name).is_some());
+    Ok(Outcome::Drop(format!(
+        "{} {} {} {}",
+        configured.count(),
+        heads.count(),
+        answers.count(),
+        extensions.count()
+    )))
+}
+
+/// Keeps all that the relay hands over.
+fn hoard(event: &Event) -> ! {
+    loop {
+        std::mem::forget(payload::bytes(event.data));
+    }
+}
+
+fn flood_stdout() -> Result<Outcome, Fault> {
+    for line in 0..1_000 {
+        println!("line {line} of many");
+        eprintln!("error {line} of many");
+    }
+    Ok(Outcome::Keep)
+}
+
+fn log_controls() -> Result<Outcome, Fault> {
+    let fields = [("a\nb".to_owned(), "\u{1b}[2J\r\u{7}".to_owned())];
+    log::log(Level::Warn, "one\ntwo\0three\u{85}four\u{1b}[31m", &fields);
+    println!("\u{1b}]0;title\u{7}out");
+    Ok(Outcome::Keep)
 }
 
 fn fan_out(event: &Event) -> Result<Outcome, Fault> {

@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 
-use super::secrets::granted;
+use super::secrets::{mismatch, work};
 use crate::crypto::{self, PublicKey};
 use crate::model::verify::{Digest, Encoding, PublicKeyAlgorithm};
 use crate::plugins::fault::Fault;
+use crate::plugins::keys::{Piece, Work, Worked};
 use crate::plugins::v0_1::bindings::relay::plugin::crypto as wit;
 use crate::plugins::v0_1::bindings::relay::plugin::secrets::SecretError;
 use crate::plugins::visit::Visit;
 
 impl wit::Host for Visit {
-    fn hmac(
+    async fn hmac(
         &mut self,
         secret: String,
         digest: wit::Digest,
@@ -20,10 +21,16 @@ impl wit::Host for Visit {
     ) -> wasmtime::Result<Result<String, SecretError>> {
         self.count_host_call()?;
         let message = Message::of(self, parts)?;
-        Ok(granted(self, &secret).map(|key| encode(encoding, &message.hmac(digest, key))))
+        Ok(
+            match work(self, secret, Work::Hmac(digest.into()), message.0).await? {
+                Ok(Worked::Bytes(signature)) => Ok(encode(encoding, &signature)),
+                Ok(other) => return Err(mismatch(&other)),
+                Err(error) => Err(error),
+            },
+        )
     }
 
-    fn hmac_verify(
+    async fn hmac_verify(
         &mut self,
         secret: String,
         digest: wit::Digest,
@@ -33,12 +40,11 @@ impl wit::Host for Visit {
     ) -> wasmtime::Result<Result<bool, SecretError>> {
         self.count_host_call()?;
         let message = Message::of(self, parts)?;
-        Ok(granted(self, &secret).map(|key| {
-            decode(encoding, &signature).is_some_and(|given| crypto::same(&message.hmac(digest, key), &given))
-        }))
+        let given = decode(encoding, &signature);
+        verdict(self, secret, Work::HmacIs(digest.into(), given), message).await
     }
 
-    fn verify(
+    async fn verify(
         &mut self,
         key: wit::Key,
         scheme: wit::Scheme,
@@ -47,22 +53,22 @@ impl wit::Host for Visit {
         encoding: wit::Encoding,
     ) -> wasmtime::Result<Result<bool, SecretError>> {
         self.count_host_call()?;
-        let message = Message::of(self, parts)?.join();
+        let message = Message::of(self, parts)?;
+        let given = decode(encoding, &signature);
         let key = match &key {
-            wit::Key::Secret(name) => match granted(self, name) {
-                Ok(pem) => PublicKey::Pem(pem),
-                Err(error) => return Ok(Err(error)),
-            },
+            wit::Key::Secret(name) => {
+                let work = Work::Verify(scheme.into(), given);
+                return verdict(self, name.clone(), work, message).await;
+            }
             wit::Key::Pem(pem) => PublicKey::Pem(pem),
             wit::Key::Raw(bytes) => PublicKey::Raw(bytes),
         };
-        let Some(signature) = decode(encoding, &signature) else {
-            return Ok(Ok(false));
-        };
-        Ok(Ok(crypto::verify(scheme.into(), key, &message, &signature)))
+        Ok(Ok(given.is_some_and(|given| {
+            crypto::verify(scheme.into(), key, &message.join(), &given)
+        })))
     }
 
-    fn hash(
+    async fn hash(
         &mut self,
         digest: wit::Digest,
         parts: Vec<wit::Part>,
@@ -73,22 +79,35 @@ impl wit::Host for Visit {
         Ok(encode(encoding, &crypto::hash(digest.into(), &message.slices())))
     }
 
-    fn equals(&mut self, secret: String, given: String) -> wasmtime::Result<Result<bool, SecretError>> {
+    async fn equals(&mut self, secret: String, given: String) -> wasmtime::Result<Result<bool, SecretError>> {
         self.count_host_call()?;
-        Ok(granted(self, &secret).map(|known| crypto::same(known.as_bytes(), given.as_bytes())))
+        verdict(self, secret, Work::Equals(given), Message(Vec::new())).await
     }
 }
 
+async fn verdict(
+    visit: &mut Visit,
+    secret: String,
+    task: Work,
+    message: Message,
+) -> wasmtime::Result<Result<bool, SecretError>> {
+    Ok(match work(visit, secret, task, message.0).await? {
+        Ok(Worked::Verdict(is_so)) => Ok(is_so),
+        Ok(other) => return Err(mismatch(&other)),
+        Err(error) => Err(error),
+    })
+}
+
 /// Bytes that may be hashed in one call: nothing can interrupt the relay's own work.
-const MESSAGE_BYTES_MAX: usize = 16 << 20;
+pub(in crate::plugins) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// The parts of a message, payloads shared.
-struct Message(Vec<Bytes>);
+struct Message(Vec<Piece>);
 
 impl Message {
     fn of(visit: &mut Visit, parts: Vec<wit::Part>) -> wasmtime::Result<Self> {
         let message = Self::gather(visit, parts)?;
-        if message.0.iter().map(Bytes::len).sum::<usize>() > MESSAGE_BYTES_MAX {
+        if message.slices().iter().map(|piece| piece.len()).sum::<usize>() > MESSAGE_BYTES_MAX {
             let fault = Fault::over_limit(format!(
                 "it had more than {MESSAGE_BYTES_MAX} bytes hashed at once"
             ));
@@ -98,13 +117,19 @@ impl Message {
     }
 
     fn gather(visit: &Visit, parts: Vec<wit::Part>) -> wasmtime::Result<Self> {
+        let given = |bytes: Bytes| Piece { bytes, held: None };
         let part = |part| match part {
-            wit::Part::Text(text) => Ok(Bytes::from(text)),
-            wit::Part::Bytes(bytes) => Ok(Bytes::from(bytes)),
-            wit::Part::Blob(of) => visit
-                .blob(of)
-                .cloned()
-                .ok_or_else(|| wasmtime::Error::msg(format!("there is no payload {of} in this call"))),
+            wit::Part::Text(text) => Ok(given(Bytes::from(text))),
+            wit::Part::Bytes(bytes) => Ok(given(Bytes::from(bytes))),
+            wit::Part::Blob(of) => match visit.blob(of) {
+                Some(bytes) => Ok(Piece {
+                    bytes: bytes.clone(),
+                    held: Some(of.wrapping_sub(visit.data_number())),
+                }),
+                None => Err(wasmtime::Error::msg(format!(
+                    "there is no payload {of} in this call"
+                ))),
+            },
         };
         parts
             .into_iter()
@@ -114,17 +139,16 @@ impl Message {
     }
 
     fn slices(&self) -> Vec<&[u8]> {
-        self.0.iter().map(AsRef::as_ref).collect()
-    }
-
-    fn hmac(&self, digest: wit::Digest, key: &str) -> Vec<u8> {
-        crypto::hmac(digest.into(), key.as_bytes(), &self.slices())
+        self.0.iter().map(|piece| piece.bytes.as_ref()).collect()
     }
 
     fn join(self) -> Bytes {
-        match <[Bytes; 1]>::try_from(self.0) {
-            Ok([only]) => only,
-            Err(parts) => parts.concat().into(),
+        match <[Piece; 1]>::try_from(self.0) {
+            Ok([only]) => only.bytes,
+            Err(pieces) => {
+                let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.bytes.as_ref()).collect();
+                pieces.concat().into()
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use url::Url;
 
+use crate::model::event::Header;
 use crate::model::hops;
 use crate::model::plugin::Power;
 use crate::plugins::changes::check_header;
@@ -20,7 +21,7 @@ use crate::plugins::subject::Subject;
 use crate::plugins::v0_1::answer;
 use crate::plugins::v0_1::bindings::relay::plugin::http::{Host, HttpError, Request, Response};
 use crate::plugins::v0_1::bindings::relay::plugin::types::Data;
-use crate::plugins::visit::Visit;
+use crate::plugins::visit::{Grants, Visit};
 
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 4 << 10;
@@ -47,9 +48,20 @@ fn read(visit: &mut Visit, request: Request) -> Result<FetchRequest, HttpError> 
     if let Some(why) = visit.grants.denied(Power::Http) {
         return Err(HttpError::Denied(why));
     }
-    let method = method(&request.method)?;
-    let url = url(visit, &request.url)?;
-    let headers = headers(visit, &request)?;
+    let grants = &visit.grants;
+    let head = (request.method.as_str(), request.url.as_str());
+    let (method, url, mut headers) = check_request(grants, &visit.subject, head, &request.headers)?;
+    let mut bearer_secret = request.bearer_secret;
+    // Where there are no secrets, whoever has them puts it in.
+    if grants.keys.is_none()
+        && let Some(name) = bearer_secret.take()
+    {
+        put_bearer(grants, &mut headers, &name)?;
+    }
+    // Says how far the event has come, so that one that goes in circles comes to an end.
+    let subject = &visit.subject;
+    let hops = hops::of(subject.extensions(), subject.headers()).saturating_add(1);
+    headers.insert(hops::HEADER, HeaderValue::from(u16::from(hops)));
     let body = body(visit, request.body)?;
     let timeout = spend(visit, request.timeout_ms)?;
     let limits = visit.grants.limits;
@@ -58,6 +70,7 @@ fn read(visit: &mut Visit, request: Request) -> Result<FetchRequest, HttpError> 
         method,
         url,
         headers,
+        bearer_secret,
         body,
         timeout,
         body_bytes_max: wanted.min(limits.http_bytes).min(visit.room_to_fetch()),
@@ -121,7 +134,19 @@ fn shown(request: &FetchRequest) -> String {
     format!("{} {host}{port}", request.method)
 }
 
-fn method(text: &str) -> Result<Method, HttpError> {
+/// Checks a method, a URL and headers that are a plugin's own.
+pub(in crate::plugins) fn check_request(
+    grants: &Grants,
+    subject: &Subject,
+    (method, url): (&str, &str),
+    headers: &[Header],
+) -> Result<(Method, Url, HeaderMap), FetchError> {
+    let method = check_method(method)?;
+    let url = check_url(grants, subject, url)?;
+    Ok((method, url, check_headers(headers)?))
+}
+
+fn check_method(text: &str) -> Result<Method, FetchError> {
     let is_word =
         text.len() <= METHOD_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
     match Method::from_bytes(text.as_bytes()) {
@@ -134,9 +159,9 @@ fn method(text: &str) -> Result<Method, HttpError> {
     }
 }
 
-fn url(visit: &Visit, text: &str) -> Result<Url, HttpError> {
+fn check_url(grants: &Grants, subject: &Subject, text: &str) -> Result<Url, FetchError> {
     if text.len() > URL_BYTES_MAX {
-        return Err(HttpError::Invalid(format!(
+        return Err(FetchError::Invalid(format!(
             "the URL is longer than {URL_BYTES_MAX} bytes"
         )));
     }
@@ -144,7 +169,7 @@ fn url(visit: &Visit, text: &str) -> Result<Url, HttpError> {
     if text.contains(|c: char| c.is_ascii_control() || c.is_ascii_whitespace() || c == '\\') {
         return Err(invalid("the URL has a character that has to be percent-encoded"));
     }
-    let url = Url::parse(text).map_err(|error| HttpError::Invalid(format!("the URL is none: {error}")))?;
+    let url = Url::parse(text).map_err(|error| FetchError::Invalid(format!("the URL is none: {error}")))?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(invalid("the scheme of the URL has to be https"));
     }
@@ -153,61 +178,61 @@ fn url(visit: &Visit, text: &str) -> Result<Url, HttpError> {
             "the URL has a user or a password; send an authorization header instead",
         ));
     }
-    if matches!(visit.subject, Subject::None) {
+    if matches!(subject, Subject::None) {
         let why = "no requests are sent while a configuration is checked";
-        return Err(HttpError::Denied(why.to_owned()));
+        return Err(FetchError::Denied(why.to_owned()));
     }
-    let grants = &visit.grants;
     if grants.granted.http.iter().any(|host| host.fits(&url)) {
         return Ok(url);
     }
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    Err(HttpError::Denied(format!(
+    Err(FetchError::Denied(format!(
         "the host {}{port} is not granted: add it to http in the grants of the plugin {}",
         url.host_str().unwrap_or_default(),
         grants.plugin
     )))
 }
 
-fn headers(visit: &Visit, request: &Request) -> Result<HeaderMap, HttpError> {
-    let given = &request.headers;
+fn check_headers(given: &[Header]) -> Result<HeaderMap, FetchError> {
     let weight: usize = given.iter().map(|(name, value)| name.len() + value.len()).sum();
     if given.len() > HEADERS_MAX || weight > HEAD_BYTES_MAX {
-        return Err(HttpError::Invalid(format!(
+        return Err(FetchError::Invalid(format!(
             "a request has at most {HEADERS_MAX} headers of {HEAD_BYTES_MAX} bytes altogether"
         )));
     }
     let mut headers = HeaderMap::with_capacity(given.len() + 2);
     for (name, value) in given {
         let (name, value) =
-            check_header(name, value.clone()).map_err(|error| HttpError::Invalid(error.to_string()))?;
+            check_header(name, value.clone()).map_err(|error| FetchError::Invalid(error.to_string()))?;
         let parsed = HeaderName::try_from(name)
             .ok()
             .zip(HeaderValue::try_from(value).ok());
         let (name, value) = parsed.ok_or_else(|| invalid("a header is none"))?;
         headers.append(name, value);
     }
-    if let Some(name) = &request.bearer_secret {
-        let bearer = bearer(visit, name)?;
-        if headers.insert(AUTHORIZATION, bearer).is_some() {
-            return Err(invalid(
-                "there is an authorization header beside the bearer secret",
-            ));
-        }
-    }
-    // Says how far the event has come, so that one that goes in circles comes to an end.
-    let subject = &visit.subject;
-    let hops = hops::of(subject.extensions(), subject.headers()).saturating_add(1);
-    headers.insert(hops::HEADER, HeaderValue::from(u16::from(hops)));
     Ok(headers)
 }
 
-fn bearer(visit: &Visit, name: &str) -> Result<HeaderValue, HttpError> {
-    let Some(secret) = visit.grants.secret(name) else {
-        return Err(HttpError::Denied(format!("the secret {name} is not granted")));
+/// Puts a secret into a request as bearer token.
+pub(in crate::plugins) fn put_bearer(
+    grants: &Grants,
+    headers: &mut HeaderMap,
+    name: &str,
+) -> Result<(), FetchError> {
+    if headers.insert(AUTHORIZATION, bearer(grants, name)?).is_some() {
+        return Err(invalid(
+            "there is an authorization header beside the bearer secret",
+        ));
+    }
+    Ok(())
+}
+
+fn bearer(grants: &Grants, name: &str) -> Result<HeaderValue, FetchError> {
+    let Some(secret) = grants.secret(name) else {
+        return Err(FetchError::Denied(format!("the secret {name} is not granted")));
     };
     let mut value = HeaderValue::try_from(format!("Bearer {secret}"))
-        .map_err(|_| HttpError::Invalid(format!("the secret {name} cannot stand in a header")))?;
+        .map_err(|_| FetchError::Invalid(format!("the secret {name} cannot stand in a header")))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -232,8 +257,8 @@ fn body(visit: &Visit, data: Option<Data>) -> Result<Bytes, HttpError> {
     Ok(made.unwrap_or(given))
 }
 
-fn invalid(why: &str) -> HttpError {
-    HttpError::Invalid(why.to_owned())
+fn invalid(why: &str) -> FetchError {
+    FetchError::Invalid(why.to_owned())
 }
 
 impl From<FetchError> for HttpError {

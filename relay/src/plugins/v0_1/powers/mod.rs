@@ -2,14 +2,14 @@
 
 mod call;
 mod config;
-mod crypto;
-mod http;
+pub(super) mod crypto;
+pub(super) mod http;
 mod judge;
 mod log;
 mod media;
 pub(super) mod payload;
 mod secrets;
-mod state;
+pub(super) mod state;
 
 use super::bindings::relay::plugin::types;
 use crate::plugins::visit::Visit;

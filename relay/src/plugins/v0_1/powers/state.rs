@@ -9,11 +9,11 @@ use crate::plugins::visit::Visit;
 use crate::store::{self, Written};
 
 /// Longest key, in bytes.
-const KEY_BYTES_MAX: usize = 256;
+pub(in crate::plugins) const KEY_BYTES_MAX: usize = 256;
 /// Largest value, in bytes.
-const VALUE_BYTES_MAX: usize = 64 << 10;
+pub(in crate::plugins) const VALUE_BYTES_MAX: usize = 64 << 10;
 /// Keys of one page at most.
-const PAGE_KEYS_MAX: usize = 1000;
+pub(in crate::plugins) const PAGE_KEYS_MAX: usize = 1000;
 
 type Answer<T> = wasmtime::Result<Result<T, StateError>>;
 
