@@ -188,7 +188,8 @@ async fn what_is_documented_is_exposed_and_nothing_else() {
         receiver.endpoint("crm", plugin),
         // Its deliveries wait in the store.
         receiver.endpoint("off", "enabled = false")
-    ));
+    ))
+    .variable("RELAY_PLUGINS__WORKER", "true");
     let certificate = authority.issue("localhost", Validity::Valid);
     setup.file("key.pem", certificate.key_pem());
     setup.file("cert.pem", certificate.pem());
