@@ -174,11 +174,12 @@ fn plain(why: &str) -> String {
     .into_iter()
     .find_map(|prefix| why.strip_prefix(prefix))
     .unwrap_or(why);
-    why.replace("(/", "(")
-        .replace("at /", "at ")
-        .replace("'/", "'")
-        .trim_end()
-        .to_owned()
+    let hint = match why.contains("Could not find export") {
+        true => "; a type is imported by `import type`",
+        false => "",
+    };
+    let why = why.replace("(/", "(").replace("at /", "at ").replace("'/", "'");
+    format!("{}{hint}", why.trim_end())
 }
 
 /// Nothing of the relay is there while modules are evaluated.

@@ -12,19 +12,19 @@ import { read, shown, text } from "./value.js";
 const KEEP = Object.freeze({ tag: "keep" });
 
 export function authenticate(hook) {
-    return called("authenticate", hook, 1, (call, request) => verdict(call(new Request(request))));
+    return called("authenticate", hook, (call, request) => verdict(call(new Request(request))));
 }
 
 export function filter(hook) {
-    return called("filter", hook, 1, (call, event) => decision(call(new Event(event))));
+    return called("filter", hook, (call, event) => decision(call(new Event(event))));
 }
 
 export function transform(hook) {
-    return called("transform", hook, 1, (call, event) => outcome(call(new Event(event))));
+    return called("transform", hook, (call, event) => outcome(call(new Event(event))));
 }
 
 export function respond(hook) {
-    return called("respond", hook, 2, (call, event, answer) => replied(call(new Event(event), new Answer(answer))));
+    return called("respond", hook, (call, event, answer) => replied(call(new Event(event), new Answer(answer))));
 }
 
 /** Answers with problems alone: what it throws is one. */
@@ -45,11 +45,11 @@ function must(name, hook) {
     }
 }
 
-/** The hook as the relay calls it: with the configuration if it takes one more argument, and with a fault for
- * whatever it throws. */
-function called(name, hook, count, answer) {
+/** The hook as the relay calls it: with the configuration as one more argument, and with a fault for whatever it
+ * throws. How many arguments it takes cannot be told: those with defaults do not count. */
+function called(name, hook, answer) {
     must(name, hook);
-    const call = hook.length > count ? (...subjects) => hook(...subjects, given()) : hook;
+    const call = (...subjects) => hook(...subjects, given());
     return (...records) => {
         try {
             return answer(call, ...records);

@@ -13,6 +13,11 @@ use crate::plugins::stock;
 const NAME_CHARS_MAX: usize = 64;
 
 const ABOUT: &str = include_str!("../../../templates/plugin.toml.template");
+/// What is said of powers, where the source does not say it all.
+const POWERS: &str = "
+# Powers that it wants to be granted, with a `?` behind one that it does without.
+# powers = [\"state\", \"http\"]
+";
 const IGNORED: &str = include_str!("../../../templates/gitignore.template");
 
 #[derive(Debug, Args)]
@@ -135,6 +140,7 @@ impl New {
             ("name", self.name.as_str()),
             ("description", beginning.description),
             ("language", language.name()),
+            ("powers", if language.finds_powers() { "" } else { POWERS }),
             ("secrets", beginning.secrets),
             (
                 "reuse",

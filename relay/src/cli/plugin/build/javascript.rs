@@ -73,6 +73,10 @@ pub(super) static TYPESCRIPT: Script = Script {
 };
 
 impl Language for Script {
+    fn finds_powers(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         self.name
     }

@@ -45,6 +45,11 @@ pub(in crate::cli::plugin) trait Language: fmt::Debug + Sync {
         false
     }
 
+    /// Whether the source alone says which powers a plugin needs, and `plugin.toml` may not.
+    fn finds_powers(&self) -> bool {
+        false
+    }
+
     /// Whether an instance serves several calls unless the author says otherwise.
     fn reuses(&self) -> bool {
         false
