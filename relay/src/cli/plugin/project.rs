@@ -117,7 +117,8 @@ fn about(folder: &Path) -> anyhow::Result<About> {
 pub(super) fn is_source(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_built = path.extension().is_some_and(|extension| extension == "wasm");
-    !is_built && !name.starts_with('.') && !NO_SOURCE.contains(&name.as_ref())
+    let is_test = name.starts_with("test_") && name.ends_with(".py");
+    !is_built && !is_test && !name.starts_with('.') && !NO_SOURCE.contains(&name.as_ref())
 }
 
 fn changed(path: &Path) -> Option<SystemTime> {
