@@ -55,7 +55,12 @@ impl Answer {
             .get("detail")
             .and_then(|detail| detail.as_str())
             .unwrap_or("no detail");
-        bail!("the relay answered {}: {detail}", self.status)
+        let how = if self.status == 401 {
+            "; give one with --key or RELAY_KEY"
+        } else {
+            ""
+        };
+        bail!("the relay answered {}: {detail}{how}", self.status)
     }
 }
 

@@ -184,7 +184,7 @@ pub enum BindError {
         line: String,
     },
     #[error(
-        "the plugin {name} needs the secret {secret}, which is not granted: add secrets = {{ {secret} = {{ env = \"…\" }} }} to its entry"
+        "the plugin {name} needs the secret {secret}, which is not granted: add secrets = {{ {secret} = {{ env = \"…\" }} }} to its entry, or over the API \"secrets\": {{\"{secret}\": \"…\"}}"
     )]
     NoSecret { name: String, secret: String },
     #[error("the plugin {name} made its compilation panic; it is not used")]
@@ -455,7 +455,10 @@ impl Plugins {
     /// # Errors
     /// Says in one sentence why this relay cannot run it.
     pub fn inspect(bytes: &[u8], name: &str) -> Result<Inspection, LoadError> {
-        manifest::inspect(bytes, name)
+        let found = manifest::inspect(bytes, name)?;
+        let config = found.manifest.config.as_ref();
+        config.map_or(Ok(()), schema::read).map_err(LoadError::Manifest)?;
+        Ok(found)
     }
 
     /// Counts up whenever a file in the plugin folder has changed and settled. Bind again to

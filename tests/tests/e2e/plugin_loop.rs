@@ -309,6 +309,63 @@ async fn what_one_instance_keeps_from_event_to_event_fails_its_tests() {
 }
 
 #[tokio::test]
+async fn a_list_of_fixtures_is_run_in_its_order_with_the_state_of_those_before() {
+    let setup = Setup::new("");
+    let asked = |http: Value| {
+        json!({
+            "hook": "transform", "event": {"type": "order.paid", "data": {"user": 7}},
+            "config": {"url": "https://crm.example/users/{{/user}}", "at": "/name", "cache_seconds": 60},
+            "http": http, "expect": {"emit": [{"data": {"user": 7, "name": "Zoë"}}]},
+        })
+    };
+    let answered = json!([{"request": "GET https://crm.example/users/7", "reply": {"json": "Zoë"}}]);
+    let list = json!([asked(answered.clone()), asked(json!([]))]);
+    setup.file("tests/asks-once.json", list.to_string());
+    let test = |folder: &'static str| {
+        [
+            "plugin",
+            "test",
+            "enrich-http",
+            "--fixtures",
+            folder,
+            "--timeout",
+            "5s",
+        ]
+    };
+    let ended = setup.run(&test("tests")).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for words in ["asks-once, 1", "asks-once, 2", "2 fixtures hold"] {
+        assert!(ended.stdout.contains(words), "{words} is not in {}", ended.stdout);
+    }
+    // One after the other, not each from nothing.
+    let turned = json!([asked(json!([])), asked(answered)]);
+    setup.file("turned/asks-once.json", turned.to_string());
+    let ended = setup.run(&test("turned")).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    setup.file("empty/none.json", "[]");
+    let ended = setup.run(&test("empty")).await;
+    assert!(
+        ended.stderr.contains("none.json holds an empty list"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_printed_for_nobody_ends_quietly() {
+    let setup = Setup::new("");
+    let mut listing = setup.process(&["plugin", "list"]);
+    let mut listing = listing
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the relay can be run");
+    drop(listing.stdout.take());
+    let ended = timeout(BUILD_MAX, listing.wait_with_output()).await;
+    let ended = ended.expect("it ends in time").expect("it ends");
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_candidate_is_held_against_what_came_in_and_nothing_is_sent() {
     let receiver = Receiver::start();
     let relay = Relay::start("").await;

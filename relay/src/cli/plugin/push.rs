@@ -61,6 +61,13 @@ impl Push {
     #[expect(clippy::print_stdout, reason = "the result of the command")]
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let file = self.file.display();
+        if self.file.is_dir() {
+            let file = file.to_string();
+            let name = file.trim_end_matches('/');
+            anyhow::bail!(
+                "{name} is a folder; `relay plugin build {name} --push` builds and uploads it, and `relay plugin push` takes the component, NAME.wasm"
+            );
+        }
         let component = std::fs::read(&self.file).with_context(|| format!("cannot read {file}"))?;
         let name = match &self.name {
             Some(name) => name.clone(),
@@ -157,7 +164,6 @@ pub(super) fn told(answer: &anyhow::Result<Value>, body: &[u8]) -> anyhow::Resul
 
 /// A version and who uses it, for people.
 pub(super) fn shown(version: &Value, is_new: bool) -> String {
-    let word = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
     let is_current = version["current"] == json!(true);
     let state = match (is_new, is_current) {
         (true, true) => "uploaded, current",
@@ -165,6 +171,12 @@ pub(super) fn shown(version: &Value, is_new: bool) -> String {
         (false, true) => "there already, current",
         (false, false) => "there already, not current",
     };
+    shown_as(version, state)
+}
+
+/// The same in other words.
+pub(super) fn shown_as(version: &Value, state: &str) -> String {
+    let word = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
     let mut lines = vec![format!("{}@{} {state}", word("name"), word("version"))];
     let users = version["users"].as_array().cloned().unwrap_or_default();
     for user in &users {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::push::{shown, told};
+use super::push::{shown, shown_as, told};
 use crate::cli::client::Access;
 
 /// Differences that people are shown.
@@ -49,7 +49,7 @@ impl Rollout {
 pub(in crate::cli) struct Promote {
     #[command(flatten)]
     access: Access,
-    /// The plugin
+    /// The plugin, or NAME@VERSION
     name: String,
     /// The version, `sha256:…`; without it the candidate that is rolled out
     version: Option<String>,
@@ -58,13 +58,28 @@ pub(in crate::cli) struct Promote {
 impl Promote {
     #[expect(clippy::print_stdout, reason = "the result of the command")]
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let (path, body) = match &self.version {
-            Some(version) => (at(&self.name, "promote"), Some(json!({"version": version}))),
-            None => (at(&self.name, "rollout/promote"), None),
+        let (name, version) = self.named();
+        let (path, body) = match version {
+            Some(version) => (at(name, "promote"), Some(json!({"version": version}))),
+            None => (at(name, "rollout/promote"), None),
         };
         let answer = self.access.change("POST", &path, None, body.as_ref()).await?;
-        println!("{}", shown(&told(&answer.json(), &answer.body)?, false));
+        println!(
+            "{}",
+            shown_as(&told(&answer.json(), &answer.body)?, "is current now")
+        );
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Promote {
+    /// The plugin, and its version if one is named: by itself, or as it is where it is used.
+    fn named(&self) -> (&str, Option<&str>) {
+        match (&self.version, self.name.split_once('@')) {
+            (Some(version), _) => (&self.name, Some(version)),
+            (None, Some((name, version))) => (name, Some(version)),
+            (None, None) => (&self.name, None),
+        }
     }
 }
 
@@ -81,7 +96,10 @@ impl Rollback {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let path = at(&self.name, "rollback");
         let answer = self.access.change("POST", &path, None, None).await?;
-        println!("{}", shown(&told(&answer.json(), &answer.body)?, false));
+        println!(
+            "{}",
+            shown_as(&told(&answer.json(), &answer.body)?, "is current again")
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

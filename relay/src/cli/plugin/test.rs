@@ -1,6 +1,6 @@
 //! `relay plugin test`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,9 +93,10 @@ impl Test {
     /// Whether all is well.
     #[expect(clippy::print_stdout, reason = "the result of the command")]
     async fn once(&self, subject: &Subject, host: &Host) -> anyhow::Result<bool> {
+        // First: what is wrong with them need not wait for a build.
+        let fixtures = self.fixtures(subject)?;
         let component = subject.component().await?;
-        let fixtures = self.folder(subject)?;
-        let report = self.play(component, &fixtures, host).await?;
+        let report = self.play(component, fixtures, host).await?;
         if self.bless {
             report.bless()?;
         }
@@ -116,16 +117,26 @@ impl Test {
         }
     }
 
-    async fn play(&self, component: Component, folder: &Path, host: &Host) -> anyhow::Result<Report> {
-        let inspection = Plugins::inspect(&component.bytes, &component.name)
-            .map_err(|why| anyhow::anyhow!("{} {why}", component.name))?;
-        let fixtures = Fixture::read_all(folder)?;
+    fn fixtures(&self, subject: &Subject) -> anyhow::Result<Vec<(PathBuf, Fixture)>> {
+        let folder = self.folder(subject)?;
+        let fixtures = Fixture::read_all(&folder)?;
         if fixtures.is_empty() {
             bail!(
                 "{} holds no fixture, a file such as keeps-an-order.json",
                 folder.display()
             );
         }
+        Ok(fixtures)
+    }
+
+    async fn play(
+        &self,
+        component: Component,
+        fixtures: Vec<(PathBuf, Fixture)>,
+        host: &Host,
+    ) -> anyhow::Result<Report> {
+        let inspection = Plugins::inspect(&component.bytes, &component.name)
+            .map_err(|why| anyhow::anyhow!("{} {why}", component.name))?;
         let usual = Limits::default();
         let trial = Trial {
             plugins: host.plugins.clone(),
@@ -142,6 +153,7 @@ impl Test {
         let mut played = Vec::with_capacity(fixtures.len());
         for (path, fixture) in fixtures {
             let found = match trial.bind(&fixture, false).await? {
+                Ok(bound) if fixture.step > 1 => trial.play_on(&fixture, &bound).await,
                 Ok(bound) => trial.play(&fixture, &bound).await,
                 Err(refused) => refused,
             };
@@ -171,7 +183,9 @@ impl Test {
 
     /// Runs those that the author lets one instance serve on one instance, in an order drawn by lot.
     async fn play_again(&self, trial: &Trial, played: &mut [Played]) -> anyhow::Result<()> {
-        let mut order: Vec<usize> = (0..played.len()).collect();
+        // A list has an order of its own.
+        let is_alone = |at: &usize| played[*at].fixture.step == 0;
+        let mut order: Vec<usize> = (0..played.len()).filter(is_alone).collect();
         order.shuffle(&mut StdRng::seed_from_u64(self.seed));
         // An instance serves one configuration with its secrets.
         let mut bounds: Vec<(usize, Bound)> = Vec::new();
@@ -199,11 +213,11 @@ impl Test {
 
 impl Played {
     fn name(&self) -> String {
-        self.path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        let name = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        match self.fixture.step {
+            0 => name.into_owned(),
+            step => format!("{name}, {step}"),
+        }
     }
 
     fn hook(&self) -> &'static str {
@@ -271,6 +285,11 @@ impl Report {
     fn bless(&self) -> anyhow::Result<()> {
         for played in self.played.iter().filter(|played| !played.holds) {
             let path = played.path.display();
+            if played.fixture.step > 0 {
+                bail!(
+                    "{path} holds a list, of which none can be written anew by itself: say there what is expected"
+                );
+            }
             let text =
                 std::fs::read_to_string(&played.path).with_context(|| format!("cannot read {path}"))?;
             let blessed =

@@ -199,6 +199,10 @@ fn ok() -> u16 {
 
 fn run<P: Plugin>(path: &Path) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    // A list goes on with the state that each has left, which takes a relay: `relay plugin test` plays it.
+    if text.trim_start().starts_with('[') {
+        return Ok(());
+    }
     let fixture: Fixture =
         serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     let expected = fixture.expect.clone();

@@ -9,6 +9,7 @@ use super::compare::{Compared, Verdict, show};
 use crate::cli::plugin::diff;
 use crate::cli::plugin::timings::Timings;
 use crate::model::event::Event;
+use crate::plugins::Chained;
 
 /// Lines of a difference that are shown.
 const DIFF_LINES_MAX: usize = 40;
@@ -20,6 +21,8 @@ pub(super) type Place = (u64, usize);
 pub(super) struct Tally {
     counts: [u64; Verdict::ALL.len()],
     slower: u64,
+    /// Of those that are the same, the ones on which both fail.
+    both_failed: u64,
     before: Timings,
     after: Timings,
     /// The first ones, in no order until they are sorted.
@@ -40,6 +43,7 @@ impl Tally {
         Self {
             counts: [0; Verdict::ALL.len()],
             slower: 0,
+            both_failed: 0,
             before: Timings::default(),
             after: Timings::default(),
             examples: Vec::new(),
@@ -50,6 +54,8 @@ impl Tally {
     pub(super) fn count(&mut self, place: Place, event: &Event, compared: Compared) {
         self.counts[compared.verdict as usize] += 1;
         self.slower += u64::from(compared.is_slower);
+        let has_failed = matches!(compared.after, Chained::Fault { .. });
+        self.both_failed += u64::from(has_failed && compared.verdict == Verdict::Same);
         self.before.add(compared.took_before);
         self.after.add(compared.took_after);
         if compared.verdict == Verdict::Same || self.examples.len() >= self.examples_max {
@@ -73,6 +79,7 @@ impl Tally {
             *count += more;
         }
         self.slower += other.slower;
+        self.both_failed += other.both_failed;
         self.before.join(other.before);
         self.after.join(other.after);
         self.examples.append(&mut other.examples);
@@ -126,6 +133,12 @@ impl Tally {
             lines.push(format!("{count:>10} {:8} {meaning}", verdict.word()));
         }
         lines.push(format!("{:>10} slower   than twice as long", self.slower));
+        if self.both_failed > 0 {
+            lines.push(format!(
+                "{:>10} of the same fail with both: what lacks them, such as a secret, hides what would change",
+                self.both_failed
+            ));
+        }
         let of = |timings: &mut Timings| (micros(timings.at(0.5)), micros(timings.at(0.99)));
         let (before, after) = (of(&mut self.before), of(&mut self.after));
         lines.push(format!(
@@ -139,6 +152,7 @@ impl Tally {
         let mut shown = json!({
             "events": self.events(),
             "slower": self.slower,
+            "failed_with_both": self.both_failed,
             "seconds": took.as_secs_f64(),
             "events_per_second": self.per_second(took),
         });

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::language::{File, Language, Missing, New, fill};
-use super::sdk;
+use super::{sdk, stage};
 use crate::cli::plugin::project::Project;
 
 const TARGET: &str = "wasm32-wasip2";
@@ -92,6 +92,7 @@ impl Language for Rust {
     }
 
     fn build(&self, project: &Project, profile: &str) -> anyhow::Result<Vec<u8>> {
+        stage::check_powers(&project.folder)?;
         let mut cargo = Command::new("cargo");
         cargo
             .current_dir(&project.folder)

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::language::File;
 use super::sdk;
-use crate::cli::plugin::project::Project;
+use crate::cli::plugin::project::{ABOUT, Project};
 
 /// The world that a component is built for.
 pub(super) const WORLD: &str = "this-plugin";
@@ -101,6 +101,17 @@ pub(super) fn powers(
     uses: impl Fn(&str) -> bool,
 ) -> anyhow::Result<Vec<&'static str>> {
     chosen("powers", &POWERS, named, uses)
+}
+
+/// Refuses a power in a folder's `plugin.toml` that there is none of, before anything is built. Whatever
+/// else is wrong with the file is told by the SDK, which reads the rest of it.
+pub(super) fn check_powers(folder: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(folder.join(ABOUT)).unwrap_or_default();
+    let about: toml::Table = text.parse().unwrap_or_default();
+    let named = about.get("powers").and_then(toml::Value::as_array);
+    let names = named.into_iter().flatten().filter_map(toml::Value::as_str);
+    let names: Vec<_> = names.map(|name| name.trim_end_matches('?').to_owned()).collect();
+    powers(Some(&names), |_| false).map(drop)
 }
 
 fn chosen(
