@@ -48,8 +48,10 @@ setup-test: setup
 release: setup
 	cargo build --release --locked -p relay $(if $(FEATURES),--features $(FEATURES))
 
-demo: release
-	$(TARGET_DIR)/release/relay demo $(DEMO_ARGS)
+# Without the optimisations that a release takes its time for.
+demo: setup
+	cargo build --profile demo --locked -p relay
+	$(TARGET_DIR)/demo/relay demo $(DEMO_ARGS)
 
 # The program that the tests start is built together with them: by itself it would have other
 # features of its dependencies, and each of those would be compiled twice. With JavaScript, so
