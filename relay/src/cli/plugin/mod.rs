@@ -15,6 +15,7 @@ mod bench;
 mod backtest;
 mod push;
 mod rollout;
+mod versions;
 mod sign;
 
 use std::process::ExitCode;
@@ -66,6 +67,11 @@ pub(super) enum Plugin {
         after_help = "Example:\n  relay plugin push only-paid/only-paid.wasm --promote\n\nThe first version of a name is current at once. Later ones are when they are promoted; until then they are used where they are named: { use = \"only-paid@sha256:…\" }."
     )]
     Push(push::Push),
+    /// Lists the plugins that were uploaded to a relay, or the versions of one
+    #[command(
+        after_help = "Example:\n  relay plugin versions\n  relay plugin versions only-paid\n\n`relay plugin list` shows those that come with the relay."
+    )]
+    Versions(versions::Versions),
     /// Shows how a version that is tried does, or ends that
     #[command(
         after_help = "Example:\n  relay plugin push only-paid.wasm --canary 10\n  relay plugin rollout only-paid\n  relay plugin promote only-paid\n\nA version that fails too often is taken back by itself."
@@ -101,6 +107,7 @@ impl Plugin {
             Self::Inspect(inspect) => inspect.run().await,
             Self::Run(run) => run.run().await,
             Self::Push(push) => push.run().await,
+            Self::Versions(versions) => versions.run().await,
             Self::Rollout(rollout) => rollout.run().await,
             Self::Promote(promote) => promote.run().await,
             Self::Rollback(rollback) => rollback.run().await,

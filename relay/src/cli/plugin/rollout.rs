@@ -160,7 +160,7 @@ pub(super) async fn begin(access: &Access, name: &str, wanted: &Value) -> anyhow
 }
 
 /// Where something of a plugin is.
-fn at(name: &str, what: &str) -> String {
+pub(super) fn at(name: &str, what: &str) -> String {
     format!("/v1/plugins/{}/{what}", encoded(name))
 }
 
@@ -168,7 +168,7 @@ fn encoded(name: &str) -> String {
     url::form_urlencoded::byte_serialize(name.as_bytes()).collect()
 }
 
-fn word<'v>(value: &'v Value, key: &str) -> &'v str {
+pub(super) fn word<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_default()
 }
 

@@ -37,6 +37,13 @@ async fn a_version_is_signed_pushed_tried_and_promoted_by_command() {
         tags.stdout.contains("beta") && tags.stdout.contains("current"),
         "{tags:?}"
     );
+    let all = run(&["plugin", "versions"]).await;
+    assert!(
+        all.stdout.lines().count() == 1
+            && all.stdout.starts_with("tidy ")
+            && all.stdout.contains("used by 0"),
+        "{all:?}"
+    );
     let tried = run(&[&push[..], &[&second, "--canary", "10"]].concat()).await;
     assert_eq!(tried.code, Some(0), "{tried:?}");
     assert!(
@@ -50,6 +57,12 @@ async fn a_version_is_signed_pushed_tried_and_promoted_by_command() {
     assert!(
         promoted.code == Some(0) && promoted.stdout.contains("current"),
         "{promoted:?}"
+    );
+    let versions = run(&["plugin", "versions", "tidy"]).await;
+    let lines: Vec<_> = versions.stdout.lines().collect();
+    assert!(
+        lines.len() == 2 && lines[0].ends_with("current") && lines[1].ends_with("before, beta"),
+        "{versions:?}"
     );
     let back = run(&["plugin", "rollback", "tidy"]).await;
     assert_eq!(back.code, Some(0), "{back:?}");

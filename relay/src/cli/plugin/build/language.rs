@@ -56,8 +56,18 @@ pub(in crate::cli::plugin) trait Language: fmt::Debug + Sync {
     }
 }
 
-/// The language of that name.
+/// Names of languages in short, as of their files.
+const SHORT: [(&str, &str); 4] = [
+    ("rs", "rust"),
+    ("py", "python"),
+    ("js", "javascript"),
+    ("ts", "typescript"),
+];
+
+/// The language of that name, whole or in short.
 pub(in crate::cli::plugin) fn language(name: &str) -> Option<&'static dyn Language> {
+    let whole = SHORT.iter().find(|(short, _)| *short == name);
+    let name = whole.map_or(name, |(_, whole)| whole);
     LANGUAGES.into_iter().find(|language| language.name() == name)
 }
 
@@ -99,4 +109,19 @@ pub(in crate::cli::plugin) struct Missing {
 pub(in crate::cli::plugin) fn fill(template: &str, places: &[(&str, &str)]) -> String {
     let fill = |text: String, (place, value): &(&str, &str)| text.replace(&format!("{{{{{place}}}}}"), value);
     places.iter().fold(template.to_owned(), fill)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_are_known_in_short_too() {
+        for (short, whole) in SHORT {
+            let found = language(short).map(Language::name);
+            assert_eq!(found, Some(whole));
+            assert_eq!(language(whole).map(Language::name), found);
+        }
+        assert!(language("cobol").is_none());
+    }
 }

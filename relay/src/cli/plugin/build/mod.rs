@@ -68,9 +68,15 @@ impl Build {
         loop {
             // What does not build now will after the next change.
             if let Err(error) = self.once(&project).await {
-                say(&format!("{error:#}"));
+                let stays = if self.push {
+                    "\nwhat was uploaded before stays as it is"
+                } else {
+                    ""
+                };
+                say(&format!("{error:#}{stays}"));
             }
             watch.changed().await;
+            say(&format!("saved at {}", now()));
         }
     }
 
@@ -101,6 +107,11 @@ impl Build {
 #[expect(clippy::print_stderr, reason = "the command goes on")]
 pub(super) fn say(text: &str) {
     eprintln!("relay: {text}");
+}
+
+/// The time of day, in UTC: for lines that come one after the other.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%H:%M:%SZ").to_string()
 }
 
 /// Builds a plugin and puts its component into its folder. The one before it is kept.
