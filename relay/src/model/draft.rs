@@ -1,8 +1,9 @@
 //! An event on its way through a chain: what plugins see and change.
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 
-use super::event::{Envelope, Event, Header};
+use super::event::{Envelope, Event, Header, is_json};
 use super::id::EventId;
 use super::time::Timestamp;
 
@@ -33,6 +34,25 @@ impl Draft {
             data_replaced: false,
             headers_set: Vec::new(),
         }
+    }
+
+    /// All that a receiver could tell two apart by, as JSON: for people who compare.
+    pub fn shown(&self) -> Value {
+        let envelope = &self.envelope;
+        let text = || Value::String(String::from_utf8_lossy(&self.data).into_owned());
+        let json = is_json(envelope.content_type.as_deref())
+            .then(|| serde_json::from_slice(&self.data).ok())
+            .flatten();
+        json!({
+            "type": envelope.kind,
+            "id": envelope.id,
+            "source": envelope.source,
+            "subject": envelope.subject,
+            "content_type": envelope.content_type,
+            "extensions": envelope.extensions,
+            "headers_set": self.headers_set,
+            "data": json.unwrap_or_else(text),
+        })
     }
 
     /// The CloudEvents `id`: the sender's or a plugin's, else the event's own.

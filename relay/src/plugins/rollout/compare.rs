@@ -9,7 +9,6 @@ use super::super::bound::Step;
 use super::super::fault::Fault;
 use super::super::subject::Working;
 use crate::model::draft::Draft;
-use crate::model::event::is_json;
 
 /// A call is slower if it takes more than so many times as long as the other, and
 const SLOWER_TIMES: u32 = 2;
@@ -60,35 +59,18 @@ impl Verdict {
     }
 }
 
-pub(super) fn is_slower(before: Duration, after: Duration) -> bool {
+/// Whether a call takes so much longer than another that it is worth telling.
+pub(crate) fn is_slower(before: Duration, after: Duration) -> bool {
     after > before * SLOWER_TIMES && after > before + SLOWER_BY
 }
 
 /// What was made, for people.
 pub(super) fn show(made: &Made) -> Value {
     match made {
-        Made::Messages(drafts) => json!({"emit": drafts.iter().map(message).collect::<Vec<_>>()}),
+        Made::Messages(drafts) => json!({"emit": drafts.iter().map(Draft::shown).collect::<Vec<_>>()}),
         Made::Nothing(reason) => json!({"drop": reason}),
         Made::Fault(fault) => json!({"fault": fault.kind, "message": fault.message}),
     }
-}
-
-fn message(draft: &Draft) -> Value {
-    let envelope = &draft.envelope;
-    let text = || Value::String(String::from_utf8_lossy(&draft.data).into_owned());
-    let json = is_json(envelope.content_type.as_deref())
-        .then(|| serde_json::from_slice(&draft.data).ok())
-        .flatten();
-    json!({
-        "type": envelope.kind,
-        "id": envelope.id,
-        "source": envelope.source,
-        "subject": envelope.subject,
-        "content_type": envelope.content_type,
-        "extensions": envelope.extensions,
-        "headers_set": draft.headers_set,
-        "data": json.unwrap_or_else(text),
-    })
 }
 
 #[cfg(test)]

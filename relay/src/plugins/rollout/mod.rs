@@ -26,6 +26,7 @@ use crate::model::rollout::{Recent, Rollout};
 use crate::model::time::Timestamp;
 
 pub use compare::Verdict;
+pub(crate) use compare::is_slower;
 pub use counts::{Calls, Compared, Counted, Difference};
 use counts::{Counts, Ring};
 pub use differ::Changed;
@@ -254,7 +255,7 @@ impl Beside {
             let (started, mut notes) = (Instant::now(), Notes::default());
             let after = candidate.pass_alone(&event, &call, &mut notes).await;
             let took_after = started.elapsed().saturating_sub(notes.waited);
-            let is_slower = compare::is_slower(took, took_after);
+            let is_slower = is_slower(took, took_after);
             let (before, after) = (compare::made(before, &event), compare::made(after, &event));
             let verdict = Verdict::of(&before, &after);
             let difference = (verdict != Verdict::Same).then(|| Difference {

@@ -7,14 +7,10 @@ use serde_json::{Value, json};
 
 use super::chains::Chains;
 use crate::model::draft::Draft;
-use crate::model::event::{Event, is_json};
+use crate::model::event::Event;
 use crate::model::id::DeliveryId;
+use crate::plugins::rollout::is_slower;
 use crate::plugins::{Call, Chain, Chained};
-
-/// An event is slower if it takes more than so many times as long as before, and
-const SLOWER_TIMES: u32 = 2;
-/// so much longer: less is what a machine does by itself.
-const SLOWER_BY: Duration = Duration::from_micros(200);
 
 /// How what the candidate makes of an event stands to what is made of it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +85,7 @@ pub(super) async fn compare(chains: &Chains, event: &Arc<Event>, in_order: bool)
     };
     Compared {
         verdict: Verdict::of(&before, &after),
-        is_slower: took_after > took_before * SLOWER_TIMES && took_after > took_before + SLOWER_BY,
+        is_slower: is_slower(took_before, took_after),
         before,
         after,
         took_before,
@@ -111,7 +107,7 @@ async fn run(chain: &Chain, event: &Arc<Event>) -> (Chained, Duration) {
 /// What came of an event, for people.
 pub(super) fn show(result: &Chained) -> Value {
     match result {
-        Chained::Emit(drafts) => json!({"emit": drafts.iter().map(message).collect::<Vec<_>>()}),
+        Chained::Emit(drafts) => json!({"emit": drafts.iter().map(Draft::shown).collect::<Vec<_>>()}),
         Chained::Drop { by, reason } => json!({"drop": reason, "by": by}),
         Chained::Fault {
             plugin,
@@ -120,24 +116,6 @@ pub(super) fn show(result: &Chained) -> Value {
             ..
         } => json!({"fault": fault, "by": plugin, "message": message}),
     }
-}
-
-fn message(draft: &Draft) -> Value {
-    let envelope = &draft.envelope;
-    let text = || Value::String(String::from_utf8_lossy(&draft.data).into_owned());
-    let json = is_json(envelope.content_type.as_deref())
-        .then(|| serde_json::from_slice(&draft.data).ok())
-        .flatten();
-    json!({
-        "type": envelope.kind,
-        "id": envelope.id,
-        "source": envelope.source,
-        "subject": envelope.subject,
-        "content_type": envelope.content_type,
-        "extensions": envelope.extensions,
-        "headers_set": draft.headers_set,
-        "data": json.unwrap_or_else(text),
-    })
 }
 
 #[cfg(test)]
