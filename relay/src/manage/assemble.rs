@@ -1,9 +1,11 @@
 //! From definitions to what the path uses: names get their ids, plugins are bound, chains and
 //! signers are made, and all of it becomes a directory.
 
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
+use futures_util::{StreamExt as _, stream};
 
 use super::bind::Watches;
 use super::entry::{Entry, Made, Origin, uses_of_source};
@@ -26,6 +28,10 @@ use crate::model::source::Source;
 use crate::model::tenant::Tenant;
 use crate::plugins::{Chain, Owner, Plugins};
 use crate::store::{Named, Store};
+
+/// Definitions that are made at once: their plugins are read and loaded beside one another. More would
+/// hold more memory and be no faster.
+pub(super) const MADE_AT_ONCE: usize = 3;
 
 /// What of a configuration cannot be used although it reads well: plugins that are not there
 /// or do not take their configuration, above all.
@@ -131,10 +137,16 @@ impl Workshop {
             (Checked::Alert(item), definition, id)
         });
         let others = rules.chain(event_types).chain(alerts);
-        for (checked, definition, id) in sources.chain(endpoints).chain(others) {
+        let (config, operators) = (&config, &operators);
+        let all: Vec<_> = sources.chain(endpoints).chain(others).collect();
+        let all = stream::iter(all).map(async move |(checked, definition, id)| {
             let checked = checked.called(id, TenantId::DEFAULT);
             let resource = checked.resource(definition);
-            match operators.make(config, checked, tenant).await {
+            (resource, operators.make(config, checked, tenant).await)
+        });
+        let mut all = pin!(all.buffered(MADE_AT_ONCE));
+        while let Some((resource, made)) = all.next().await {
+            match made {
                 Ok(made) => {
                     let entry = Entry {
                         made,

@@ -27,9 +27,11 @@ mod tenants;
 mod usage;
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use assemble::Unusable;
@@ -55,7 +57,7 @@ use crate::plugins::Plugins;
 use crate::queue::{Queue, Terms};
 use crate::quota::Quotas;
 use crate::store::{self, Store, Usage};
-use assemble::Workshop;
+use assemble::{MADE_AT_ONCE, Workshop};
 use installed::Installed;
 use plugins::Uploading;
 use shelf::Shelf;
@@ -162,22 +164,26 @@ impl Manager {
             .map(|entry| entry::called(&entry.resource))
             .collect();
         let before = self.shelf();
-        for resource in living {
-            if resource.kind == Kind::Tenant {
-                continue;
-            }
-            // What a deleted tenant had rests until it is restored.
-            let Some(tenant) = tenants::in_force(&shelf, resource.tenant) else {
-                continue;
-            };
+        let others = living
+            .into_iter()
+            .filter(|resource| resource.kind != Kind::Tenant);
+        // What a deleted tenant had rests until it is restored.
+        let others =
+            others.filter_map(|resource| Some((tenants::in_force(&shelf, resource.tenant)?, resource)));
+        let others: Vec<_> = others.collect();
+        let (before, declared) = (&before, &declared);
+        let entries = stream::iter(others).map(async move |(tenant, resource)| {
             let key = (resource.tenant, resource.kind, resource.id);
-            let entry = if declared.contains(&entry::called(&resource)) {
-                assemble::shadowed(resource)
-            } else {
-                self.workshop
-                    .managed(config, resource, &tenant, before.get(key))
-                    .await
-            };
+            match declared.contains(&entry::called(&resource)) {
+                true => assemble::shadowed(resource),
+                false => {
+                    let before = before.get(key);
+                    self.workshop.managed(config, resource, &tenant, before).await
+                }
+            }
+        });
+        let mut entries = pin!(entries.buffered(MADE_AT_ONCE));
+        while let Some(entry) = entries.next().await {
             shelf.insert(Arc::new(entry));
         }
         let directory = assemble::directory(&shelf)?;

@@ -125,6 +125,11 @@ impl Publishers {
         Self(Some(publishers.into()))
     }
 
+    /// Whether everybody's are taken.
+    pub const fn is_anyone(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Who of them has signed a version.
     pub fn signer(&self, version: &Version, signatures: Option<&Signatures>) -> Option<&Publisher> {
         let text = signed(version);

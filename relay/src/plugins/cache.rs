@@ -49,8 +49,7 @@ impl Cache {
     pub(super) fn load(&self, digest: &blake3::Hash, engine: &Engine) -> Option<Component> {
         let path = self.path(digest, CODE);
         let expected = fs::read_to_string(self.path(digest, DIGEST)).ok()?;
-        let code = fs::read(&path).ok()?;
-        if blake3::hash(&code).to_hex().as_str() != expected {
+        if digest_of(&path).ok()?.to_hex().as_str() != expected {
             tracing::warn!(path = %path.display(), "compiled plugin is damaged and is compiled anew");
             return None;
         }
@@ -117,6 +116,13 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Read piece by piece: compiled code is large, and many are loaded at once.
+fn digest_of(path: &Path) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs::File::open(path)?)?;
+    Ok(hasher.finalize())
 }
 
 fn remove(path: &Path) {
