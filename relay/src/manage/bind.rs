@@ -220,6 +220,7 @@ fn place(error: &BindError, index: usize) -> String {
     match error {
         BindError::NotGranted { .. } => format!("plugins[{index}].grants: "),
         BindError::NoSecret { .. } => format!("plugins[{index}].secrets: "),
+        BindError::Config { .. } => format!("plugins[{index}].config: "),
         _ => String::new(),
     }
 }

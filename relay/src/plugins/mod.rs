@@ -192,10 +192,11 @@ pub enum BindError {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let lines: Vec<_> = problems
-        .iter()
-        .map(|problem| format!("{:?} {}", problem.at, problem.message))
-        .collect();
+    let line = |problem: &Problem| match problem.at.as_str() {
+        "" => problem.message.clone(),
+        at => format!("{at:?} {}", problem.message),
+    };
+    let lines: Vec<_> = problems.iter().map(line).collect();
     lines.join("; ")
 }
 
