@@ -13,7 +13,8 @@ use super::relay::KEY;
 use super::wire;
 
 const POLL: Duration = Duration::from_micros(500);
-const START_WAIT: Duration = Duration::from_secs(60);
+/// The first start of two hundred plugins compiles them all.
+const START_WAIT: Duration = Duration::from_secs(300);
 const CALL_WAIT: Duration = Duration::from_secs(30);
 
 /// A port that was free a moment ago.
