@@ -4,13 +4,15 @@
 //! hooks the first of them exports and which powers they name; types are taken out ([`types`]). Out of
 //! hooks and powers follows the interface ([`world`]), and QuickJS is linked with it ([`link`]). That is
 //! started once, evaluates the modules, and its memory as it is then becomes the component
-//! ([`snapshot`]): a call finds everything loaded.
+//! ([`snapshot`]): a call finds everything loaded. What is left to do for each instance is made little of
+//! ([`table`]).
 
 mod link;
 mod modules;
 mod sdk;
 mod snapshot;
 mod source;
+mod table;
 mod types;
 mod world;
 
@@ -69,5 +71,6 @@ pub fn build(folder: &Path, entry: &str) -> Result<Vec<u8>, Error> {
     let modules = modules::Modules::read(folder, entry)?;
     let world = world::World::of(&modules)?;
     let linked = link::link(&world)?;
-    snapshot::evaluate(&linked, modules)
+    let evaluated = snapshot::evaluate(&linked, modules)?;
+    Ok(table::moved(&evaluated)?)
 }

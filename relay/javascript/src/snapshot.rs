@@ -148,11 +148,11 @@ fn refuse_the_relay(
         if !name.starts_with("relay:plugin/") {
             continue;
         }
-        let mut stub = linker.instance(name)?;
+        let mut closed = linker.instance(name)?;
         for (item, export) in interface.exports(engine) {
             if let ComponentItem::ComponentFunc(_) = export.ty {
                 let called = format!("{name}#{item}");
-                stub.func_new(item, move |_, _, _, _| {
+                closed.func_new(item, move |_, _, _, _| {
                     wasmtime::bail!("{called} is called while modules are evaluated")
                 })?;
             }
