@@ -5,16 +5,19 @@ import { bytes, fields, length, text, write } from "./value.js";
 
 const SAME = Object.freeze({ tag: "same" });
 
-/** Changes of headers and attributes, on whatever is sent. */
+/** Changes of headers and attributes, on whatever is sent. Its fields, and those of the edits, are plain ones and
+ * set by hand: they are made for every event, and QuickJS takes twice as long for others. */
 class Envelope {
-    changes = [];
+    constructor() {
+        this.changes = [];
+    }
 
     setHeader(name, value) {
-        return this.#change("set-header", name, value);
+        return this._change("set-header", name, value);
     }
 
     addHeader(name, value) {
-        return this.#change("add-header", name, value);
+        return this._change("add-header", name, value);
     }
 
     removeHeader(name) {
@@ -23,7 +26,7 @@ class Envelope {
     }
 
     setAttribute(name, value) {
-        return this.#change("set-attribute", name, value);
+        return this._change("set-attribute", name, value);
     }
 
     removeAttribute(name) {
@@ -31,51 +34,54 @@ class Envelope {
         return this;
     }
 
-    #change(tag, name, value) {
-        this.changes.push({ tag, val: [text(name, "a name"), text(value, `the value of ${name}`)] });
+    _change(tag, name, value) {
+        this.changes.push({ tag, val: [text(name, "a name"), text(value, "the value of", name)] });
         return this;
     }
 }
 
 /** Changes to a JSON payload, made by the relay. */
 export class Edits extends Envelope {
-    #edits = [];
+    constructor() {
+        super();
+        this._edits = [];
+    }
 
     set(pointer, value) {
-        return this.#pair("set", pointer, write(value, `the value for ${pointer}`));
+        return this._pair("set", pointer, write(value, "the value for", pointer));
     }
 
     setRaw(pointer, json) {
-        return this.#pair("set", pointer, text(json, "JSON text"));
+        return this._pair("set", pointer, text(json, "JSON text"));
     }
 
     remove(pointer) {
-        this.#edits.push({ tag: "remove", val: text(pointer, "a pointer") });
+        this._edits.push({ tag: "remove", val: text(pointer, "a pointer") });
         return this;
     }
 
     rename(from, to) {
-        return this.#pair("move", from, text(to, "a pointer"));
+        return this._pair("move", from, text(to, "a pointer"));
     }
 
     copy(from, to) {
-        return this.#pair("copy", from, text(to, "a pointer"));
+        return this._pair("copy", from, text(to, "a pointer"));
     }
 
     merge(pointer, patch) {
-        return this.#pair("merge", pointer, write(patch, `the patch for ${pointer}`));
+        return this._pair("merge", pointer, write(patch, "the patch for", pointer));
     }
 
     get isEmpty() {
-        return this.#edits.length === 0 && this.changes.length === 0;
+        return this._edits.length === 0 && this.changes.length === 0;
     }
 
     data() {
-        return this.#edits.length === 0 ? SAME : { tag: "edits", val: this.#edits };
+        return this._edits.length === 0 ? SAME : { tag: "edits", val: this._edits };
     }
 
-    #pair(tag, pointer, value) {
-        this.#edits.push({ tag, val: [text(pointer, "a pointer"), value] });
+    _pair(tag, pointer, value) {
+        this._edits.push({ tag, val: [text(pointer, "a pointer"), value] });
         return this;
     }
 }

@@ -3,75 +3,72 @@
 import host from "relay:plugin/call";
 
 import { Edits, Message } from "./answer.js";
-import { Payload } from "./payload.js";
+import { Payload, value } from "./payload.js";
 import { text } from "./value.js";
 
 const name = (given) => text(given, "a header's name").toLowerCase();
 
-/** What can be read of a payload, in short. */
+/** What can be read of a payload, in short. Its fields are plain ones: those with `#` take QuickJS as long as the
+ * rest of a call. */
 class Read {
-    #body;
-
-    constructor(blob) {
-        this.#body = new Payload(blob);
+    constructor(record, blob) {
+        this._record = record;
+        this._blob = blob;
     }
 
     get body() {
-        return this.#body;
+        return new Payload(this._blob);
     }
 
     get(pointer, otherwise) {
-        return this.#body.get(pointer, otherwise);
+        return value(this._blob, pointer, otherwise);
     }
 
     require(pointer, type) {
-        return this.#body.require(pointer, type);
+        return this.body.require(pointer, type);
     }
 
     text() {
-        return this.#body.text();
+        return this.body.text();
     }
 
     bytes() {
-        return this.#body.bytes();
+        return this.body.bytes();
     }
 
     json() {
-        return this.#body.json();
+        return this.body.json();
     }
 }
 
 /** An event: the context attributes of CloudEvents, and a payload that the relay holds. */
 export class Event extends Read {
-    #record;
-
     constructor(record) {
-        super(record.data);
-        this.#record = record;
+        super(record, record.data);
     }
 
     get id() {
-        return this.#record.id;
+        return this._record.id;
     }
 
     get source() {
-        return this.#record.source;
+        return this._record.source;
     }
 
     get type() {
-        return this.#record.type;
+        return this._record.type;
     }
 
     get subject() {
-        return this.#record.subject ?? undefined;
+        return this._record.subject ?? undefined;
     }
 
     get time() {
-        return this.#record.time ?? undefined;
+        return this._record.time ?? undefined;
     }
 
     get contentType() {
-        return this.#record.contentType ?? undefined;
+        return this._record.contentType ?? undefined;
     }
 
     header(given) {
@@ -97,31 +94,34 @@ export class Event extends Read {
     replace(document) {
         return Message.json(document);
     }
+
+    /** What `console.log` shows of it. */
+    toJSON() {
+        const { id, source, type, subject, time, contentType } = this;
+        return { id, source, type, subject, time, contentType, size: this.body.size };
+    }
 }
 
 /** A request to a source, as it came. */
 export class Request extends Read {
-    #record;
-
     constructor(record) {
-        super(record.body);
-        this.#record = record;
+        super(record, record.body);
     }
 
     get method() {
-        return this.#record.method;
+        return this._record.method;
     }
 
     get path() {
-        return this.#record.path;
+        return this._record.path;
     }
 
     get query() {
-        return this.#record.query;
+        return this._record.query;
     }
 
     get remote() {
-        return this.#record.remote ?? undefined;
+        return this._record.remote ?? undefined;
     }
 
     header(given) {
@@ -139,19 +139,21 @@ export class Request extends Read {
     formField(given) {
         return new URLSearchParams(this.text() ?? "").get(given) ?? undefined;
     }
+
+    /** What `console.log` shows of it. A query may hold a secret. */
+    toJSON() {
+        return { method: this.method, path: this.path, remote: this.remote, size: this.body.size };
+    }
 }
 
 /** What a destination answered. */
 export class Answer extends Read {
-    #status;
-
     constructor(record) {
-        super(record.body);
-        this.#status = record.status;
+        super(record, record.body);
     }
 
     get status() {
-        return this.#status;
+        return this._record.status;
     }
 
     header(given) {
@@ -164,5 +166,10 @@ export class Answer extends Read {
 
     edit() {
         return new Edits();
+    }
+
+    /** What `console.log` shows of it. */
+    toJSON() {
+        return { status: this.status, size: this.body.size };
     }
 }

@@ -11,20 +11,50 @@ import { read, shown, text } from "./value.js";
 
 const KEEP = Object.freeze({ tag: "keep" });
 
+// Each by itself and without `...`: they run for every event.
+
 export function authenticate(hook) {
-    return called("authenticate", hook, (call, request) => verdict(call(new Request(request))));
+    must("authenticate", hook);
+    return (request) => {
+        try {
+            return verdict(hook(new Request(request), given()));
+        } catch (error) {
+            throw failed("authenticate", error);
+        }
+    };
 }
 
 export function filter(hook) {
-    return called("filter", hook, (call, event) => decision(call(new Event(event))));
+    must("filter", hook);
+    return (event) => {
+        try {
+            return decision(hook(new Event(event), given()));
+        } catch (error) {
+            throw failed("filter", error);
+        }
+    };
 }
 
 export function transform(hook) {
-    return called("transform", hook, (call, event) => outcome(call(new Event(event))));
+    must("transform", hook);
+    return (event) => {
+        try {
+            return outcome(hook(new Event(event), given()));
+        } catch (error) {
+            throw failed("transform", error);
+        }
+    };
 }
 
 export function respond(hook) {
-    return called("respond", hook, (call, event, answer) => replied(call(new Event(event), new Answer(answer))));
+    must("respond", hook);
+    return (event, answer) => {
+        try {
+            return replied(hook(new Event(event), new Answer(answer), given()));
+        } catch (error) {
+            throw failed("respond", error);
+        }
+    };
 }
 
 /** Answers with problems alone: what it throws is one. */
@@ -32,7 +62,7 @@ export function check(hook) {
     must("check", hook);
     return (document) => {
         try {
-            return problems(hook(frozen(read(document, () => "the configuration"))));
+            return problems(hook(frozen(read(document, "the configuration"))));
         } catch (error) {
             return [{ at: "", message: said("check", error) }];
         }
@@ -43,21 +73,14 @@ function must(name, hook) {
     if (typeof hook !== "function") {
         throw new TypeError(`${name} is ${shown(hook)}; a hook is a function`);
     }
+    if (Object.prototype.toString.call(hook) === "[object AsyncFunction]") {
+        throw isAsync(name);
+    }
 }
 
-/** The hook as the relay calls it: with the configuration as one more argument, and with a fault for whatever it
- * throws. How many arguments it takes cannot be told: those with defaults do not count. */
-function called(name, hook, answer) {
-    must(name, hook);
-    const call = (...subjects) => hook(...subjects, given());
-    return (...records) => {
-        try {
-            return answer(call, ...records);
-        } catch (error) {
-            if (isOutOfMemory(error)) throw error;
-            throw fault(name, error);
-        }
-    };
+/** The fault that is thrown in place of what a hook threw. */
+function failed(name, error) {
+    return isOutOfMemory(error) ? error : fault(name, error);
 }
 
 /** Nothing can be trusted to be whole then: what is no fault makes the relay take the instance down. QuickJS throws
@@ -92,9 +115,13 @@ function said(name, error) {
     return `${error}${place === undefined ? "" : ` (${place})`}`.toWellFormed();
 }
 
+function isAsync(hook) {
+    return new TypeError(`${hook} is async; a hook answers at once: there is nothing to wait for in a plugin`);
+}
+
 function unfit(hook, value, wanted) {
     if (typeof value?.then === "function") {
-        return new TypeError(`${hook} is async; a hook answers at once: there is nothing to wait for in a plugin`);
+        return isAsync(hook);
     }
     return new TypeError(`${hook} answered ${shown(value)}; it answers ${wanted}`);
 }
@@ -110,8 +137,8 @@ function outcome(value) {
     if (value === undefined || value === null || value instanceof Keep) return KEEP;
     if (value instanceof Drop) return { tag: "drop", val: value.reason };
     if (value instanceof Edits && value.isEmpty) return KEEP;
-    const list = Array.isArray(value) ? value : [value];
-    return { tag: "emit", val: list.map(message) };
+    const list = Array.isArray(value) ? value.map(message) : [message(value)];
+    return { tag: "emit", val: list };
 }
 
 function message(value) {

@@ -26,5 +26,5 @@ export function decide({ instructions, subject, choices }) {
 
 export function extract({ instructions, subject, schema }) {
     const given = [text(instructions, "instructions"), text(subject, "subject"), write(schema, "schema")];
-    return read(asked(() => host.extract(...given), ERRORS), () => "what was extracted");
+    return read(asked(() => host.extract(...given), ERRORS), "what was extracted");
 }

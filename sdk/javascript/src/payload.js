@@ -5,6 +5,12 @@ import host from "relay:plugin/payload";
 import { Invalid } from "./fault.js";
 import { length, read, text, write } from "./value.js";
 
+/** One value of a JSON payload that the relay holds under that number. */
+export function value(blob, pointer, otherwise) {
+    const found = host.json(blob | 0, text(pointer, "a pointer"));
+    return found == null ? otherwise : read(found, "the value at", pointer);
+}
+
 export class Payload {
     #blob;
 
@@ -42,8 +48,7 @@ export class Payload {
     }
 
     get(pointer, otherwise) {
-        const found = host.json(this.#blob | 0, text(pointer, "a pointer"));
-        return found == null ? otherwise : read(found, () => `the value at ${write(pointer)}`);
+        return value(this.#blob, pointer, otherwise);
     }
 
     require(pointer, type) {
@@ -62,7 +67,7 @@ export class Payload {
         if (whole === undefined) {
             throw new Invalid("the payload is no text");
         }
-        return read(whole, () => "the payload");
+        return read(whole, "the payload");
     }
 }
 

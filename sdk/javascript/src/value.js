@@ -4,10 +4,13 @@ import { Invalid } from "./fault.js";
 
 const U32_MAX = 0xffff_ffff;
 
+/** What a value is called: put together only where something is wrong with it. */
+const called = (what, whose) => (whose === "" ? what : `${what} ${whose}`);
+
 /** A text, without halves of characters, which UTF-8 cannot have. */
-export function text(value, what) {
+export function text(value, what, whose = "") {
     if (typeof value !== "string") {
-        throw new TypeError(`${what} is ${shown(value)}, not a string`);
+        throw new TypeError(`${called(what, whose)} is ${shown(value)}, not a string`);
     }
     return value.toWellFormed();
 }
@@ -25,20 +28,20 @@ export function optional(value, what, as) {
 }
 
 /** JSON text. */
-export function write(value, what = "the value") {
+export function write(value, what = "the value", whose = "") {
     const json = JSON.stringify(value);
     if (json === undefined) {
-        throw new TypeError(`${what} is ${shown(value)}, which is not JSON`);
+        throw new TypeError(`${called(what, whose)} is ${shown(value)}, which is not JSON`);
     }
     return json;
 }
 
 /** What JSON text says. */
-export function read(json, what) {
+export function read(json, what, whose = "") {
     try {
         return JSON.parse(json);
     } catch (error) {
-        throw new Invalid(`${what()} is not JSON: ${error.message}`);
+        throw new Invalid(`${called(what, whose)} is not JSON: ${error.message}`);
     }
 }
 

@@ -107,15 +107,20 @@ async fn a_new_plugin_of_every_hook_passes_its_tests_at_once() {
 async fn what_does_not_build_is_told_and_what_was_built_stays() {
     let relay = Setup::new("").start().await;
     let workshop = Workshop::new(&relay);
-    workshop
-        .done(&["plugin", "new", "tidy", "--lang", "typescript"])
-        .await;
+    workshop.done(&["plugin", "new", "tidy", "--lang", "ts"]).await;
     workshop.done(&["plugin", "build", "tidy"]).await;
     let before = std::fs::read(workshop.path("tidy/tidy.wasm")).expect("a component");
     workshop.write("tidy/src/plugin.ts", "export function transform(event {\n");
     let ended = workshop.run(&["plugin", "build", "tidy"]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("src/plugin.ts:1:"), "{}", ended.stderr);
+    workshop.write(
+        "tidy/src/plugin.ts",
+        "export async function transform(event) { await event; }\n",
+    );
+    let ended = workshop.run(&["plugin", "build", "tidy"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("transform is async"), "{}", ended.stderr);
     assert_eq!(
         std::fs::read(workshop.path("tidy/tidy.wasm")).expect("a component"),
         before

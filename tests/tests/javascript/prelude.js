@@ -67,6 +67,10 @@ const cases = {
     "numbers beyond 31 bits": [() => relay.state.add("n", 2 ** 40), 2 ** 40],
     "lengths beyond 31 bits": [() => new TextDecoder().decode(relay.state.get("t") ?? bytes(0x2d)), "-"],
     "big limits": [() => relay.state.keys("", { limit: 2 ** 32 }).keys.join(), "n"],
+    "an event, shown": [(event) => {
+        const { type, size } = JSON.parse(JSON.stringify(event));
+        return [type === event.type, size === event.body.size, "_record" in JSON.parse(JSON.stringify(event))].join();
+    }, "true,true,false"],
     console: [() => {
         console.log("a", 1, { b: [2] }, undefined, 3n, new Error("e").message);
         return true;
