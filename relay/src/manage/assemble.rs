@@ -29,8 +29,8 @@ use crate::model::tenant::Tenant;
 use crate::plugins::{Chain, Owner, Plugins};
 use crate::store::{Named, Store};
 
-/// Definitions that are made at once: their plugins are read and loaded beside one another. More would
-/// hold more memory and be no faster.
+/// Definitions that are made at once: their plugins are read and loaded beside one another. More of
+/// them hold more memory.
 pub(super) const MADE_AT_ONCE: usize = 3;
 
 /// What of a configuration cannot be used although it reads well: plugins that are not there
