@@ -1,7 +1,7 @@
 //! Makes a start of QuickJS cheap: its table of functions becomes its own.
 //!
 //! Linked as a dynamic library, QuickJS imports the table and fills it when it is instantiated, function by
-//! function, for every event: that took half of a call on a fresh instance. A table that a module defines,
+//! function, for every event: a large part of a call on a fresh instance. A table that a module defines,
 //! and fills from a place that is known when it is compiled, wasmtime fills entry by entry at the first use.
 //! So the module defines the table, at the place that the linker gave it, and all that used the other
 //! use this one.
