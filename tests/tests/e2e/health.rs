@@ -59,7 +59,8 @@ async fn v7_an_endpoint_that_only_fails_is_disabled_and_gets_everything_once_it_
         true => Reply::After(Duration::from_millis(5)),
         false => Reply::Status(500),
     });
-    let settings = format!("disable_after = \"1s\"\nconcurrency = 2\n{}", retry("50ms"));
+    // Long enough that a machine which stands still for a moment does not miss what is said on the way.
+    let settings = format!("disable_after = \"5s\"\nconcurrency = 2\n{}", retry("250ms"));
     let relay = Relay::start(&receiver.endpoint("crm", &settings)).await;
     for number in 0..EVENTS {
         relay.event("a.b", json!(number)).await;
