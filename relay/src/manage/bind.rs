@@ -113,11 +113,11 @@ impl Workshop {
         for (index, used) in uses.iter().enumerate() {
             match self.bind_one(used, owner.clone(), tenant).await {
                 Ok(made) => bound.push(made),
-                Err(error) => {
+                Err(error) => faults.extend(each(error).map(|error| {
                     let place = place(&error, index);
                     let error = anyhow::Error::new(error);
-                    faults.push(format!("{kind} {}: {place}{error:#}", owner.name));
-                }
+                    format!("{kind} {}: {place}{error:#}", owner.name)
+                })),
             }
         }
         if faults.is_empty() {
@@ -213,6 +213,15 @@ impl Workshop {
         let uploads = self.store.as_ref();
         plugins.bind_uploaded(uploads, version, used, owner).await
     }
+}
+
+/// What is wrong with a use, one after the other.
+fn each(error: BindError) -> impl Iterator<Item = BindError> {
+    match error {
+        BindError::Several(errors) => errors,
+        error => vec![error],
+    }
+    .into_iter()
 }
 
 /// The key that has to be written, where there is one.

@@ -22,12 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::model::id::{DeliveryId, TenantId};
-use crate::model::plugin::{Choice, PluginUse, Version};
-use crate::model::publisher::{Publishers, Untrusted};
+use crate::model::plugin::{PluginUse, Version};
+use crate::model::publisher::Publishers;
 use crate::store::{Named, PluginState, Scope, Uploads};
 
 mod bound;
@@ -39,6 +40,7 @@ mod doors;
 mod edits;
 mod engine;
 mod fault;
+mod fit;
 pub mod fixtures;
 #[cfg(feature = "testing")]
 pub mod fuzz;
@@ -73,6 +75,7 @@ pub use bound::Bound;
 pub use chain::{Chain, Chained, Ran};
 pub use doors::{AuthRequest, Authenticated, Identity, Problem};
 pub use fault::Fault;
+pub use fit::BindError;
 pub use manifest::{Hooks, Inspection, LoadError, Manifest, Need};
 pub use offered::{Offered, Place};
 pub use weigh::Weight;
@@ -80,6 +83,7 @@ pub use weigh::Weight;
 use bound::Runner;
 use compile::Compiler;
 use engine::Runtime;
+use fit::{fit, lacking_secrets};
 use here::Here;
 use library::{Library, Loaded};
 use services::Services;
@@ -149,55 +153,6 @@ impl Error {
     fn engine(error: wasmtime::Error) -> Self {
         Self::Engine(format!("{error:#}"))
     }
-}
-
-/// Why a plugin cannot be used at a place.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    #[error("there is no plugin {name}: {hint}")]
-    NotFound { name: String, hint: String },
-    #[error("the plugin {name} has no version {choice}: {hint}")]
-    NoVersion {
-        name: String,
-        choice: Choice,
-        hint: String,
-    },
-    #[error("the plugin {name} {reason}")]
-    Untrusted { name: String, reason: Untrusted },
-    #[error("the plugin {name} cannot be read from {path}")]
-    Unreadable {
-        name: String,
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("the plugin {name} {reason}")]
-    Load { name: String, reason: LoadError },
-    #[error("the configuration of the plugin {name} does not fit: {}", list(problems))]
-    Config { name: String, problems: Vec<Problem> },
-    #[error("the plugin {name} {} while it checked its configuration: {}", fault.kind.as_str(), fault.message)]
-    Check { name: String, fault: Fault },
-    #[error("the plugin {name} needs the power {power}, which is not granted: add {line} to its entry")]
-    NotGranted {
-        name: String,
-        power: &'static str,
-        /// What grants it.
-        line: String,
-    },
-    #[error(
-        "the plugin {name} needs the secret {secret}, which is not granted: add secrets = {{ {secret} = {{ env = \"…\" }} }} to its entry, or over the API \"secrets\": {{\"{secret}\": \"…\"}}"
-    )]
-    NoSecret { name: String, secret: String },
-    #[error("the plugin {name} made its compilation panic; it is not used")]
-    Panicked { name: String },
-}
-
-fn list(problems: &[Problem]) -> String {
-    let line = |problem: &Problem| match problem.at.as_str() {
-        "" => problem.message.clone(),
-        at => format!("{at:?} {}", problem.message),
-    };
-    let lines: Vec<_> = problems.iter().map(line).collect();
-    lines.join("; ")
 }
 
 /// Whose plugin it is.
@@ -324,8 +279,8 @@ impl Plugins {
     /// then all problems are told at once.
     pub async fn bind(&self, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
         let loaded = self.0.library.load(&used.name, used.pin.as_ref()).await?;
-        check_secrets(&loaded, used)?;
-        self.bind_to(loaded, used, owner).await
+        let config = fit(&loaded, used, lacking_secrets(&loaded, used))?;
+        self.bind_to(loaded, &config, used, owner).await
     }
 
     /// The same with a version that the owner's tenant has uploaded under that name.
@@ -342,8 +297,8 @@ impl Plugins {
         let library = &self.0.library;
         let loaded = library.load_uploaded(uploads, owner.tenant, &used.name, version);
         let loaded = loaded.await?;
-        check_secrets(&loaded, used)?;
-        self.bind_to(loaded, used, owner).await
+        let config = fit(&loaded, used, lacking_secrets(&loaded, used))?;
+        self.bind_to(loaded, &config, used, owner).await
     }
 
     /// The same with a component at hand, whatever there is of that name: for programs that try
@@ -358,18 +313,19 @@ impl Plugins {
         owner: Owner,
     ) -> Result<Bound, BindError> {
         let loaded = self.0.library.load_component(&used.name, component).await?;
-        self.bind_to(loaded, used, owner).await
+        let config = fit(&loaded, used, None)?;
+        self.bind_to(loaded, &config, used, owner).await
     }
 
-    async fn bind_to(&self, loaded: Loaded, used: &PluginUse, owner: Owner) -> Result<Bound, BindError> {
+    async fn bind_to(
+        &self,
+        loaded: Loaded,
+        config: &Value,
+        used: &PluginUse,
+        owner: Owner,
+    ) -> Result<Bound, BindError> {
         let shared = &*self.0;
         let manifest = &loaded.inspection.manifest;
-        check_powers(manifest, used)?;
-        let refuse = |problems| BindError::Config {
-            name: used.name.clone(),
-            problems,
-        };
-        let config = schema::check(manifest.config.as_ref(), &used.config).map_err(refuse)?;
         let grants = Grants {
             turns: shared.runtime.turns.for_another(),
             plugin: used.name.clone(),
@@ -466,32 +422,6 @@ impl Plugins {
     /// take the change up; calls in flight end on the version they began on.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
-    }
-}
-
-/// Whether an owner grants every power that a plugin cannot do without.
-fn check_powers(manifest: &Manifest, used: &PluginUse) -> Result<(), BindError> {
-    let lacking = manifest.lacking(&used.granted);
-    match lacking.first() {
-        None => Ok(()),
-        Some(power) => Err(BindError::NotGranted {
-            name: used.name.clone(),
-            power: power.name(),
-            line: used.granted.line_with(&lacking),
-        }),
-    }
-}
-
-/// Whether an owner grants every secret that a plugin cannot do without.
-fn check_secrets(loaded: &Loaded, used: &PluginUse) -> Result<(), BindError> {
-    let is_granted = |name: &str| used.secrets.iter().any(|(known, _)| known == name);
-    let mut needed = loaded.inspection.manifest.secrets();
-    match needed.find(|need| !need.is_optional && !is_granted(need.name)) {
-        None => Ok(()),
-        Some(need) => Err(BindError::NoSecret {
-            name: used.name.clone(),
-            secret: need.name.to_owned(),
-        }),
     }
 }
 

@@ -54,7 +54,7 @@ impl Grants {
     pub(super) fn denied(&self, power: Power) -> Option<String> {
         let refused = || BindError::NotGranted {
             name: self.plugin.clone(),
-            power: power.name(),
+            powers: vec![power.name()],
             line: self.granted.line_with(&[power]),
         };
         (!self.granted.has(power)).then(|| refused().to_string())

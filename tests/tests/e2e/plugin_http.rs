@@ -141,6 +141,32 @@ async fn what_is_not_granted_is_refused_when_it_is_saved_and_when_it_is_called()
             refused.text()
         );
     }
+    // All at once: nobody mends one thing to learn of the next.
+    for (used, lines) in [
+        (
+            json!({"use": "dedupe"}),
+            [
+                "plugins[0].grants: the plugin dedupe needs the power state",
+                "plugins[0].config: the configuration of the plugin dedupe",
+            ],
+        ),
+        (
+            json!({"use": "encrypt-fields"}),
+            [
+                "plugins[0].secrets: the plugin encrypt-fields needs the secret encryption-key",
+                "plugins[0].config: the configuration of the plugin encrypt-fields",
+            ],
+        ),
+    ] {
+        let refused = make("refused", used).await;
+        for line in lines {
+            assert!(
+                refused.text().contains(line),
+                "{line} is not in {}",
+                refused.text()
+            );
+        }
+    }
     let grants = json!({"http": [other.address().to_string()]});
     let made = make("granted", json!({"use": "asks", "grants": grants})).await;
     assert_eq!(made.status, 201, "{}", made.text());
