@@ -52,10 +52,10 @@ impl Runner {
         }
     }
 
-    fn hurried(&self, time: Duration) -> Self {
+    fn with_time(&self, time: Duration) -> Self {
         match self {
-            Self::Here(here) => Self::Here(here.hurried(time)),
-            Self::Away(away) => Self::Away(away.hurried(time)),
+            Self::Here(here) => Self::Here(here.with_time(time)),
+            Self::Away(away) => Self::Away(away.with_time(time)),
         }
     }
 
@@ -216,10 +216,10 @@ impl Bound {
         Fault::new(FaultKind::Unloadable, format!("it has no hook {hook}"))
     }
 
-    /// The same plugin with no more time for a call than this.
-    pub(super) fn hurried(&self, time: Duration) -> Self {
+    /// The same plugin with this much time for a call.
+    pub(super) fn with_time(&self, time: Duration) -> Self {
         Self(Arc::new(Inner {
-            runner: self.0.runner.hurried(time),
+            runner: self.0.runner.with_time(time),
             digest: self.0.digest,
             hooks: self.0.hooks,
             beside: None,

@@ -40,9 +40,9 @@ impl Here {
         }
     }
 
-    /// The same with no more time for a call than this.
-    pub(super) fn hurried(&self, time: Duration) -> Self {
-        if self.grants.limits.time <= time {
+    /// The same with this much time for a call. If that is another, its instances do not wait.
+    pub(super) fn with_time(&self, time: Duration) -> Self {
+        if self.grants.limits.time == time {
             return self.clone();
         }
         let limits = Limits {

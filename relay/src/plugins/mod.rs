@@ -93,7 +93,8 @@ use worker::Worker;
 
 /// Largest component, unless the settings say otherwise: one in Python carries all of Python, 18 MiB.
 pub const COMPONENT_BYTES_MAX: usize = 24 << 20;
-/// Longest that `setup` may run, whatever the limits of the use: changes of other things wait.
+/// How long `setup` may run, whatever the limits of the use: less than changes of other things can wait,
+/// and more than a machine stands still for, since a relay whose plugins are refused does not start.
 const SETUP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Where plugins come from and what they may take altogether.
@@ -430,7 +431,7 @@ async fn check_setup(bound: &Bound) -> Result<(), BindError> {
         return Ok(());
     }
     let name = || bound.name().to_owned();
-    match bound.hurried(SETUP_TIME_MAX).check_config().await {
+    match bound.with_time(SETUP_TIME_MAX).check_config().await {
         Ok(problems) if problems.is_empty() => Ok(()),
         Ok(problems) => Err(BindError::Config {
             name: name(),

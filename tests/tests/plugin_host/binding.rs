@@ -1,10 +1,12 @@
 //! Configurations, held against schema and `setup`.
 
+use std::time::Duration;
+
+use relay::model::plugin::OnFault;
 use relay::plugins::{BindError, Problem};
 use serde_json::{Value, json};
 
 use crate::kit::{Kit, run, used};
-use relay::model::plugin::OnFault;
 
 async fn problems(kit: &Kit, config: Value) -> Vec<Problem> {
     match kit.try_bind(&used("everything", config)).await {
@@ -49,6 +51,23 @@ async fn a_setup_that_breaks_refuses_the_configuration() {
         "{error:?}"
     );
     assert!(error.to_string().contains("panicked at"), "{error}");
+}
+
+#[tokio::test]
+async fn a_setup_may_take_longer_than_a_call_but_not_for_ever() {
+    for kit in Kit::both() {
+        let using = |greeting: &str| {
+            let mut using = used("everything", json!({ "greeting": greeting }));
+            using.limits.time = Duration::from_millis(50);
+            using
+        };
+        kit.try_bind(&using("dawdle")).await.expect("it is patient");
+        let error = kit.try_bind(&using("spin")).await.expect_err("it has an end");
+        assert!(
+            error.to_string().contains("did not end within 2000 ms"),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ impl Places {
     pub(super) fn call(&self, sent: CallSent) {
         let call = sent.call;
         let here = match self.places.get(&sent.place).map(|known| &known.here) {
-            Some(Ok(here)) => here.hurried(sent.time),
+            Some(Ok(here)) => here.with_time(sent.time),
             Some(Err(why)) => return self.unable(call, why.clone()),
             None => return self.unable(call, "it was not sent".to_owned()),
         };

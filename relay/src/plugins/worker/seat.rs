@@ -63,11 +63,11 @@ impl Away {
         &self.grants
     }
 
-    /// The same with no more time for a call than this.
-    pub(in crate::plugins) fn hurried(&self, time: Duration) -> Self {
+    /// The same with this much time for a call.
+    pub(in crate::plugins) fn with_time(&self, time: Duration) -> Self {
         let grants = &*self.grants;
         let limits = Limits {
-            time: grants.limits.time.min(time),
+            time,
             ..grants.limits
         };
         Self {

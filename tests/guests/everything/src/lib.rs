@@ -33,6 +33,10 @@ impl setup::Guest for Everything {
         if config.contains("panic") {
             panic!("asked to by {config}");
         }
+        let began = std::time::Instant::now();
+        while config.contains("spin") || config.contains("dawdle") && began.elapsed().as_millis() < 200 {
+            std::hint::black_box(0);
+        }
         let is_rude = config.contains("rude");
         let problem = || setup::Problem {
             at: "/greeting".to_owned(),
