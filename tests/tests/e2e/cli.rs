@@ -265,6 +265,30 @@ async fn a_plugin_is_looked_at_and_tried_without_a_relay() {
 }
 
 #[tokio::test]
+async fn secrets_that_a_plugin_needs_are_named_and_given_to_what_tries_it() {
+    let setup = Setup::new("");
+    setup.file(
+        "event.json",
+        r#"{"type": "a.b", "data": {"card": "4111", "name": "Ada"}}"#,
+    );
+    let lacking = "the plugin needs the secret encryption-key; give it with --secret encryption-key=VALUE";
+    let tried: [(&str, &[&str]); 2] = [
+        ("run", &["event.json"]),
+        ("bench", &["--event", "event.json", "--for", "20ms"]),
+    ];
+    for (command, rest) in tried {
+        let config = ["--config", r#"{"fields": ["/card"]}"#];
+        let arguments = [&["plugin", command, "encrypt-fields"], rest, &config].concat();
+        let without = setup.run(&arguments).await;
+        assert!(without.stderr.contains(lacking), "{without:?}");
+        assert_eq!(without.code, Some(1), "{without:?}");
+        let key = "encryption-key=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let with = setup.run(&[&arguments[..], &["--secret", key]].concat()).await;
+        assert_eq!((with.code, with.stderr.as_str()), (Some(0), ""), "{with:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_demo_plays_every_platform_and_ends_well() {
     let setup = Setup::new("");
     let ended = setup.run(&["demo", "--once"]).await;

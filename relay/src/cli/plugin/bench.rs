@@ -11,6 +11,7 @@ use clap::Args;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::given::{Given, tell_lacking};
 use super::host::Host;
 use super::run::owner;
 use super::subject::{Component, Subject};
@@ -37,9 +38,8 @@ pub(in crate::cli) struct Bench {
     /// The file with the event or fixture, in place of the plugin's first fixture
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
-    /// The plugin's configuration, in place of the fixture's
-    #[arg(long, value_name = "JSON")]
-    config: Option<String>,
+    #[command(flatten)]
+    given: Given,
     /// How long each row is measured
     #[arg(long = "for", value_name = "DURATION", default_value = "1s", value_parser = duration)]
     span: Duration,
@@ -79,6 +79,9 @@ impl Bench {
         let subject = Subject::of(&self.plugin)?;
         let component = subject.component().await?;
         let scene = self.scene(&subject)?;
+        if let Ok(found) = Plugins::inspect(&component.bytes, &component.name) {
+            tell_lacking(&found.manifest, &scene.fixture);
+        }
         let mut contenders = vec![("this one", component.clone())];
         if let Some(bytes) = previous(&subject) {
             contenders.push(("previous", Component { bytes, ..component }));
@@ -111,9 +114,7 @@ impl Bench {
             }
             (None, Subject::Component { .. }) => bail!("name what to measure it with: --event FILE"),
         };
-        if let Some(config) = &self.config {
-            fixture.config = serde_json::from_str(config).context("--config is no JSON")?;
-        }
+        self.given.put_into(&mut fixture)?;
         let hook = match (fixture.hook, &fixture.request, &fixture.answer) {
             (Some(hook), ..) => hook,
             (None, Some(_), _) => Hook::Authenticate,

@@ -7,6 +7,7 @@ mod watch;
 mod subject;
 mod host;
 mod diff;
+mod given;
 mod timings;
 mod inspect;
 mod run;

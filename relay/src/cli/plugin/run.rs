@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::build::ended;
+use super::given::{Given, tell_lacking};
 use super::host::Host;
 use super::subject::Subject;
 use crate::model::draft::Draft;
@@ -26,12 +27,8 @@ pub(in crate::cli) struct Run {
     plugin: String,
     /// The file with the event or fixture
     event: PathBuf,
-    /// The plugin's configuration, in place of the fixture's
-    #[arg(long, value_name = "JSON")]
-    config: Option<String>,
-    /// A secret that is granted; may be given several times
-    #[arg(long, value_name = "NAME=VALUE")]
-    secret: Vec<String>,
+    #[command(flatten)]
+    given: Given,
 }
 
 const CALL: Call<'_> = Call {
@@ -43,13 +40,15 @@ const CALL: Call<'_> = Call {
 impl Run {
     #[expect(clippy::print_stdout, reason = "the result of the command")]
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let given = self.given()?;
+        let mut given = Fixture::read_scene(&self.event)?;
+        self.given.put_into(&mut given)?;
         let component = Subject::of(&self.plugin)?.component().await?;
         let host = Host::new()?;
         // One that cannot be read is refused when it is bound.
-        let granted = Plugins::inspect(&component.bytes, &component.name)
-            .map(|found| found.manifest.all_granted())
-            .unwrap_or_default();
+        let manifest = Plugins::inspect(&component.bytes, &component.name).map(|found| found.manifest);
+        let manifest = manifest.unwrap_or_default();
+        tell_lacking(&manifest, &given);
+        let granted = manifest.all_granted();
         let used = PluginUse {
             name: component.name,
             pin: None,
@@ -76,18 +75,6 @@ impl Run {
         };
         println!("{}", serde_json::to_string_pretty(&shown)?);
         Ok(ended(is_well))
-    }
-
-    fn given(&self) -> anyhow::Result<Fixture> {
-        let mut given = Fixture::read_scene(&self.event)?;
-        if let Some(config) = &self.config {
-            given.config = serde_json::from_str(config).context("--config is no JSON")?;
-        }
-        for secret in &self.secret {
-            let (name, value) = secret.split_once('=').context("--secret wants NAME=VALUE")?;
-            given.secrets.insert(name.to_owned(), value.to_owned());
-        }
-        Ok(given)
     }
 }
 

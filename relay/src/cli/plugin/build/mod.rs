@@ -134,6 +134,10 @@ fn component(project: &Project, profile: &str) -> anyhow::Result<Vec<u8>> {
         let path = project.component();
         return std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
     }
+    if !project.language.knows_what_changed() {
+        // Cargo says itself what it does.
+        say(&format!("building {}", project.name));
+    }
     project.language.build(project, profile)
 }
 
