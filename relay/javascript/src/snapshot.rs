@@ -15,6 +15,8 @@ use crate::link::LOADER;
 use crate::modules::Modules;
 use crate::sdk;
 
+/// What is said of a call of the relay's, behind its name.
+const REFUSED: &str = " is called while modules are evaluated";
 /// Bytes kept of what is written to standard output or error while modules are evaluated.
 const SAID_BYTES_MAX: usize = 16 << 10;
 /// Code kept of linked QuickJS, by its digest: an author saves and builds again.
@@ -152,9 +154,7 @@ fn refuse_the_relay(
         for (item, export) in interface.exports(engine) {
             if let ComponentItem::ComponentFunc(_) = export.ty {
                 let called = format!("{name}#{item}");
-                closed.func_new(item, move |_, _, _, _| {
-                    wasmtime::bail!("{called} is called while modules are evaluated")
-                })?;
+                closed.func_new(item, move |_, _, _, _| wasmtime::bail!("{called}{REFUSED}"))?;
             }
         }
     }
@@ -182,13 +182,22 @@ fn plain(why: &str) -> String {
     format!("{}{hint}", why.trim_end())
 }
 
+/// `state.set` of what [`refuse_the_relay`] says.
+fn of_the_relay(line: &str) -> Option<String> {
+    let (called, _) = line.split_once(REFUSED)?;
+    let (_, called) = called.split_once("relay:plugin/")?;
+    let (interface, function) = called.split_once('#')?;
+    let (interface, _) = interface.split_once('@')?;
+    Some(format!("{interface}.{function}"))
+}
+
 /// Nothing of the relay is there while modules are evaluated.
 fn trapped(trap: &wasmtime::Error, said: &MemoryOutputPipe) -> String {
-    let detail = format!("{trap:?}");
-    if detail.contains("relay:plugin/") {
-        return "a module asks the relay for something while it is loaded; that can be done within a hook \
-                only, since modules are evaluated once, when the plugin is built"
-            .to_owned();
+    if let Some(called) = format!("{trap:?}").lines().find_map(of_the_relay) {
+        return format!(
+            "a module asks the relay for something ({called}) while it is loaded; that can be done within a hook \
+             only, since modules are evaluated once, when the plugin is built"
+        );
     }
     let said = said.contents();
     let said = String::from_utf8_lossy(&said);

@@ -47,8 +47,9 @@ def fit(value: Any, kind: Any, at: str = "") -> Any:
     if origin is dict:
         _check(value, dict, at)
         return {name: fit(item, arguments[1], f"{at}/{escape(name)}") for name, item in value.items()}
+    # A whole number stays one where a float is asked for, as PEP 484 has it: 50 is not written as 50.0.
     _check(value, kind, at)
-    return float(value) if kind is float else value
+    return value
 
 
 def escape(name: str) -> str:

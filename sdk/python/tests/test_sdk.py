@@ -143,7 +143,7 @@ class Configurations(unittest.TestCase):
             return drop(f"{config.rows[0].key} {config.number} {config.word}")
 
         host = Host(config={"rows": [{"key": "a"}]}, schema={"properties": {"number": {"default": 2}}})
-        self.assertEqual(host.filter(filter, event("t")), Drop("a 2.0 None"))
+        self.assertEqual(host.filter(filter, event("t")), Drop("a 2 None"))
 
     def test_a_misfit_names_its_place(self):
         def check(config: Config):

@@ -146,7 +146,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 "src/plugin.js",
                 "import * as relay from \"@relay/plugin\";\nrelay.config.document();\nexport function transform() {}",
             )],
-            "a module asks the relay for something while it is loaded",
+            "a module asks the relay for something (config.document) while it is loaded",
         ),
         (
             vec![(
