@@ -88,8 +88,8 @@ pub struct Api {
     pub ids: Arc<IdMaker>,
     /// Requests with an idempotency key that are being done.
     pub in_progress: Arc<InProgress>,
-    /// What `/openapi.json` answers.
-    pub document: Bytes,
+    /// Makes what `/openapi.json` answers.
+    pub document: fn() -> Bytes,
     /// What `/v1/egress` answers.
     pub egress: Arc<EgressTold>,
     pub testing: Arc<testing::Bench>,
@@ -223,7 +223,7 @@ async fn metrics(
     responses((status = 200, body = serde_json::Value, content_type = "application/json"))
 )]
 async fn document(State(api): State<Api>) -> impl axum::response::IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], api.document)
+    ([(header::CONTENT_TYPE, "application/json")], (api.document)())
 }
 
 async fn unknown(request: Request) -> axum::response::Response {

@@ -334,7 +334,7 @@ impl App {
                     metrics,
                     ids,
                     in_progress: Arc::default(),
-                    document: receive::document(),
+                    document: receive::document,
                     egress: api::egress::Told::of(&app.config.outbound.egress, &app.config.outbound.bind),
                     testing: Arc::default(),
                     inspectors,

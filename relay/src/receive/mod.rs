@@ -8,7 +8,7 @@ mod source;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -83,14 +83,18 @@ impl Service for Arc<Gate> {
 
 // ---- as the document has them -----------------------------------------------------------
 
-/// Everything that is answered over HTTP, as an OpenAPI document.
+/// Everything that is answered over HTTP, as an OpenAPI document. Made when it is first asked for: most
+/// relays never are.
 pub fn document() -> Bytes {
-    #[derive(utoipa::OpenApi)]
-    #[openapi(paths(create, post))]
-    struct Doors;
-    let mut described = api::described();
-    described.merge(Doors::openapi());
-    Bytes::from(api::openapi::document(described).to_string())
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths(create, post))]
+        struct Doors;
+        let mut described = api::described();
+        described.merge(Doors::openapi());
+        Bytes::from(api::openapi::document(described).to_string())
+    });
+    DOCUMENT.clone()
 }
 
 /// What became of one event, or of several, in their order.
