@@ -32,7 +32,7 @@ struct Shown {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = UsageOfLimit)]
 struct Limit {
-    /// As it is called in a plan.
+    /// As it is called in a plan; `media_bytes` is every tenant's `media.tenant_limit`.
     limit: &'static str,
     /// `null`: not counted, since it is not limited.
     used: Option<u64>,
@@ -61,7 +61,10 @@ impl From<manage::Limit> for Limit {
 #[utoipa::path(get, path = "/v1/usage", responses((status = 200, body = Shown)))]
 async fn show(Reader(caller): Reader, State(api): State<Api>) -> Result<Json<Shown>, Failure> {
     let gone = || Failure(Problem::not_found("this tenant was deleted just now"));
-    let (tenant, limits) = api.manager.usage(caller.tenant).await?.ok_or_else(gone)?;
+    let (tenant, mut limits) = api.manager.usage(caller.tenant).await?.ok_or_else(gone)?;
+    let room = api.media.settings().room.tenant_bytes_max;
+    let kept = api.media.used(tenant.id).await?;
+    limits.push(manage::Limit::of("media_bytes", Some(kept), Some(room)));
     Ok(Json(Shown {
         tenant: tenant.id,
         name: tenant.name.clone(),

@@ -24,7 +24,8 @@ pub struct Limit {
 }
 
 impl Limit {
-    const fn of(name: &'static str, used: Option<u64>, max: Option<u64>) -> Self {
+    /// What is no rate.
+    pub const fn of(name: &'static str, used: Option<u64>, max: Option<u64>) -> Self {
         Self {
             name,
             used,

@@ -358,6 +358,15 @@ async fn w8_a_tenant_has_no_more_files_than_there_is_room_for() {
         .map(|file| file["id"].as_str().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(kept.len(), 2);
+    let usage = relay.read("/v1/usage").await;
+    let limits = usage["limits"].as_array().expect("a list");
+    let media = limits.iter().find(|limit| limit["limit"] == "media_bytes");
+    let media = media.unwrap_or_else(|| panic!("no media in {usage}"));
+    let bytes: usize = ["/one", "/two"].map(|path| bytes_of(path).len()).iter().sum();
+    assert_eq!(
+        (&media["used"], &media["max"]),
+        (&json!(bytes), &json!(250 << 10))
+    );
     relay
         .admin(Method::DELETE, &format!("/v1/media/{}", kept[0]), None)
         .await;
