@@ -2,6 +2,7 @@
 //! breaks, on the whole path.
 
 use http::Method;
+use relay_tests::guests;
 use relay_tests::instance::{Relay, Setup, accepted};
 use relay_tests::model_server::{KEY, ModelServer, completion, held, ruling, said};
 use relay_tests::receiver::{Receiver, Reply};
@@ -495,4 +496,58 @@ async fn v13_a_sender_that_waits_is_replied_to_by_what_a_model_made_of_it() {
     let event = accepted(&calm);
     relay.delivery(&event, "dropped").await;
     assert_eq!(agent.requests().len(), 1);
+}
+
+/// A plugin of a stranger's, told what to ask.
+async fn start_with_a_flood(model: &ModelServer, receiver: &Receiver, has_worker: &str) -> Relay {
+    let questions = "retry = { schedule = [] }\n\
+         plugins = [{ use = \"questions\", grants = { judge = true }, timeout = \"3s\" }]";
+    let config = model.section("") + &receiver.endpoint("crm", questions);
+    let setup = Setup::new(&config);
+    setup.file("plugins/questions.wasm", guests::QUESTIONS);
+    let folder = setup.home().join("plugins").display().to_string();
+    setup
+        .variable("RELAY_PLUGINS__FOLDER", &folder)
+        .variable("RELAY_PLUGINS__WORKER", has_worker)
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn m11_a_plugin_asks_no_more_than_it_may_and_nothing_that_is_no_question() {
+    for has_worker in ["false", "true"] {
+        let receiver = Receiver::start();
+        let model = ModelServer::answering(|_, _| ruling("yes", 1.0, "so"));
+        let relay = start_with_a_flood(&model, &receiver, has_worker).await;
+        for (action, reason, asked) in [
+            ("odd", "all refused but", 0),
+            (
+                "flood",
+                "8 then JudgeError::Invalid(\"one call may ask 8 questions\")",
+                8,
+            ),
+            // As many as the call before, by no other way: each call begins anew.
+            (
+                "flood",
+                "8 then JudgeError::Invalid(\"one call may ask 8 questions\")",
+                8,
+            ),
+        ] {
+            let event = relay.event("a.b", json!({"do": action})).await;
+            let dropped = attempt(&relay, &event, "dropped").await;
+            assert!(
+                dropped.to_string().contains(&json!(reason).to_string()),
+                "{action}: {reason} is not in {dropped}"
+            );
+            assert_eq!(model.count(), asked, "{action}");
+        }
+        let event = relay.event("a.b", json!({"do": "endless"})).await;
+        let ended = attempt(&relay, &event, "failed").await;
+        let fault = ended["outcome"]["fault"].as_str().unwrap_or_default();
+        assert!(["timed_out", "over_limit"].contains(&fault), "{ended}");
+        assert!(model.count() <= 9, "{} questions", model.count());
+        // Whoever comes next is served.
+        let event = relay.event("a.b", json!({"do": "flood"})).await;
+        attempt(&relay, &event, "dropped").await;
+    }
 }
