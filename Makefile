@@ -8,6 +8,8 @@ BENCH_ARGS ?=
 CYCLES ?= 200
 FLIPS ?= 10000
 FUZZ_SECONDS ?= 60
+# These tests wait for a relay most of the time; others take all the processors that there are.
+E2E_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # Each file is a target.
 FUZZ_TARGETS ?= $(filter-out mod mutate,$(basename $(notdir $(wildcard tests/src/fuzz/*.rs))))
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
@@ -55,10 +57,15 @@ demo: setup
 
 # The program that the tests start is built together with them: by itself it would have other
 # features of its dependencies, and each of those would be compiled twice. With JavaScript, so
-# that there is one build of the relay to test.
+# that there is one build of the relay to test. The end-to-end suite runs by itself, with more threads.
+TESTED := --locked --workspace --exclude 'guest-*' --features relay-tests/javascript
+SUITES := $(basename $(notdir $(wildcard tests/tests/*)))
 test: setup-test
-	cargo build --locked --workspace --exclude 'guest-*' --features relay-tests/javascript --bin relay --tests
-	cargo test --locked --workspace --exclude 'guest-*' --features relay-tests/javascript
+	cargo build $(TESTED) --bin relay --tests
+	cargo test $(TESTED) --lib --bins --test plugin
+	cargo test $(TESTED) --doc
+	RUST_TEST_THREADS=$(E2E_THREADS) cargo test $(TESTED) --test e2e
+	cargo test $(TESTED) $(addprefix --test ,$(filter-out e2e,$(SUITES)))
 
 lint: setup
 	cargo fmt --all --check

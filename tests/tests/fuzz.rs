@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use relay_tests::fuzz::{TARGETS, Target, mutate};
 
 /// How long each target runs; `FUZZ_SECONDS` says otherwise.
-const SECONDS: u64 = 10;
+const SECONDS: u64 = 5;
 /// Inputs between two looks at the clock.
 const INPUTS: u32 = 200;
 

@@ -47,6 +47,7 @@ mod recovery;
 mod jobs;
 mod resources;
 mod openapi;
+mod api_contract;
 mod rules;
 mod event_types;
 mod apply;
