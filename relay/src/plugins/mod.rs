@@ -12,7 +12,7 @@
 //! - [`fixtures`] are tests of a plugin as files, and how they are run.
 //!
 //! Inside: `manifest` reads a component without running it, `library` finds it and `compile`
-//! compiles it,
+//! compiles it, `fit` says whether a use gives what it needs,
 //! `engine` and `ticker` are wasmtime's surroundings, `instance` is one running plugin,
 //! `visit` is what it may see, `v0_1` speaks its language, `edits` and `changes` carry out
 //! what it answers; `worker` runs all that is a plugin's own in a process without the relay's keys.
