@@ -190,10 +190,17 @@ pub(super) fn standing(rollout: &Value) -> String {
         lines.push("nobody follows it: there is nothing to count".to_owned());
         return lines.join("\n");
     }
-    for (side, name) in [("before", "before"), ("candidate", "candidate")] {
+    // A shadow's calls are those that were compared, until it is promoted.
+    let is_shadow = rollout["mode"] == "shadow" && rollout["watched_until"].is_null();
+    let sides = if is_shadow {
+        &["before"][..]
+    } else {
+        &["before", "candidate"]
+    };
+    for side in sides {
         let calls = &counted[side];
         lines.push(format!(
-            "{name:9} {} calls, {} broke",
+            "{side:9} {} calls, {} broke",
             calls["calls"], calls["faults"]
         ));
     }
@@ -240,7 +247,6 @@ mod tests {
         let lines = [
             "tidy@sha256:ab shadow, 100 % of the deliveries, beside sha256:cd",
             "before    9 calls, 0 broke",
-            "candidate 0 calls, 0 broke",
             "compared  same 8, changed 1, dropped 0, passed 0, failed 0, mended 0, slower 2, skipped 0",
             "dlv_1 changed",
             "  /emit/0/data/a: nothing → 1",
