@@ -61,10 +61,7 @@ impl From<manage::Limit> for Limit {
 #[utoipa::path(get, path = "/v1/usage", responses((status = 200, body = Shown)))]
 async fn show(Reader(caller): Reader, State(api): State<Api>) -> Result<Json<Shown>, Failure> {
     let gone = || Failure(Problem::not_found("this tenant was deleted just now"));
-    let (tenant, mut limits) = api.manager.usage(caller.tenant).await?.ok_or_else(gone)?;
-    let room = api.media.settings().room.tenant_bytes_max;
-    let kept = api.media.used(tenant.id).await?;
-    limits.push(manage::Limit::of("media_bytes", Some(kept), Some(room)));
+    let (tenant, limits) = api.manager.usage(caller.tenant).await?.ok_or_else(gone)?;
     Ok(Json(Shown {
         tenant: tenant.id,
         name: tenant.name.clone(),

@@ -68,6 +68,8 @@ pub struct Manager {
     directories: Arc<Directories>,
     queue: Arc<Queue>,
     quotas: Arc<Quotas>,
+    /// Bytes of files that each tenant may have kept.
+    media_bytes_max: u64,
     /// The configuration whose rules definitions are read by. Locked while anything changes, so
     /// that of two changes the later one wins.
     config: Mutex<Config>,
@@ -109,6 +111,7 @@ impl Manager {
             directories: parts.directories,
             queue: parts.queue,
             quotas: parts.quotas,
+            media_bytes_max: config.media.tenant_bytes_max,
             config: Mutex::new(config),
             shelf: RwLock::default(),
             uploading: Uploading::default(),

@@ -13,7 +13,7 @@ use crate::store;
 /// One limit of a tenant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
-    /// As it is called in a plan.
+    /// As it is called in a plan; `media_bytes` is `media.tenant_limit`, the same for all.
     pub name: &'static str,
     /// `None`: not counted, since it is not limited.
     pub used: Option<u64>,
@@ -59,6 +59,7 @@ impl Manager {
         let keys = self.workshop.store.count_keys(id, now).await?.in_force;
         let count = |kind| Some(self.shelf().count(id, kind) as u64);
         let judged = Ledger::of(&*self.workshop.store, id, now).spent().await?;
+        let kept = self.workshop.store.media_bytes(id).await?;
         let rate = quota.events_per_second;
         let limits = vec![
             Limit::of("endpoints", count(Kind::Endpoint), quota.endpoints),
@@ -85,6 +86,7 @@ impl Manager {
                 Some(judged.tokens),
                 quota.judge_tokens_per_day,
             ),
+            Limit::of("media_bytes", Some(kept), Some(self.media_bytes_max)),
         ];
         Ok(Some((tenant, limits)))
     }

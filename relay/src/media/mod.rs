@@ -96,14 +96,6 @@ impl Keeper {
         self.store.media_files(tenant, page).await
     }
 
-    /// Bytes that the files of a tenant take.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub async fn used(&self, tenant: TenantId) -> Result<u64, store::Error> {
-        self.store.media_bytes(tenant).await
-    }
-
     /// The bytes of a file, to be read from its beginning; `None`: they are not there, or not as
     /// many as there were.
     ///

@@ -23,8 +23,8 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// What it may limit, as it is called in a plan.
-    pub const LIMITS: [&str; 9] = [
+    /// What of a tenant is limited, as it is called in a plan; `media_bytes` is for all the same.
+    pub const LIMITS: [&str; 10] = [
         "endpoints",
         "sources",
         "keys",
@@ -34,6 +34,7 @@ impl Quota {
         "stored_bytes",
         "judge_questions_per_day",
         "judge_tokens_per_day",
+        "media_bytes",
     ];
 
     /// These limits, and those of a plan where there is none.

@@ -367,6 +367,18 @@ async fn w8_a_tenant_has_no_more_files_than_there_is_room_for() {
         (&media["used"], &media["max"]),
         (&json!(bytes), &json!(250 << 10))
     );
+    let full = json!({"name": "full", "when": {"quota_above": 0.75, "limits": ["media_bytes"]}});
+    let made = relay.admin(Method::POST, "/v1/alerts", Some(full)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    eventually("the alert to fire", || async {
+        let shown = relay.read("/v1/alerts/full").await;
+        if shown["state"] == "firing" {
+            Ok(())
+        } else {
+            Err(shown)
+        }
+    })
+    .await;
     relay
         .admin(Method::DELETE, &format!("/v1/media/{}", kept[0]), None)
         .await;
