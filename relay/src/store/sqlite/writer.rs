@@ -184,6 +184,8 @@ fn write(session: &mut Session<'_>, batch: &mut Vec<Box<dyn Job>>, served: &Serv
         }
         Blame::Connection => {
             let error = Error::from(failure);
+            // Known before the answers: who is refused, and then asks for the relay's health, hears the same.
+            health.fall_ill(&error);
             Baton::start(batch, Err(error.clone()));
             Err(error)
         }
