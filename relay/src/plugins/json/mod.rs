@@ -8,30 +8,43 @@ pub(super) mod pointer;
 pub(super) mod scan;
 pub(super) mod tree;
 
-use pointer::Pointer;
+use std::ops::Range;
+
+use pointer::{Pointer, Token};
 use scan::Members;
 
 /// The text of the value at `pointer`; `None` if there is none, or `text` is not JSON.
 ///
 /// Of a key that comes twice the last one counts, as with nearly every parser.
 pub(super) fn find<'t>(text: &'t str, pointer: &Pointer<'_>) -> Option<&'t str> {
-    let mut value = scan::document(text).ok()?;
-    for token in pointer.tokens() {
-        let mut found = None;
-        let mut members = Members::of(text, value.clone())?;
-        for (index, member) in members.by_ref().enumerate() {
-            let member = member.ok()?;
-            let is_it = match member.key {
-                Some(ref key) => token.is_key(&text[key.clone()]),
-                None => token.index() == Some(index),
-            };
-            if is_it {
-                found = Some(member.value);
-            }
-        }
-        value = found?;
+    let Some((first, deeper)) = pointer.tokens().split_first() else {
+        return scan::document(text).ok().map(|value| &text[value]);
+    };
+    // The first step looks at all members, and so checks the whole document.
+    let start = scan::skip_space(text.as_bytes(), 0);
+    let mut members = Members::of(text, start..text.len())?;
+    let mut value = member(text, &mut members, first)?;
+    scan::nothing_behind(text.as_bytes(), members.end()?).ok()?;
+    for token in deeper {
+        value = member(text, &mut Members::of(text, value)?, token)?;
     }
     Some(&text[value])
+}
+
+/// Where the value of the member stands that a step names.
+fn member(text: &str, members: &mut Members<'_>, token: &Token<'_>) -> Option<Range<usize>> {
+    let mut found = None;
+    for (index, member) in members.enumerate() {
+        let member = member.ok()?;
+        let is_it = match &member.key {
+            Some(key) => token.is_key(&text[key.clone()]),
+            None => token.index() == Some(index),
+        };
+        if is_it {
+            found = Some(member.value);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

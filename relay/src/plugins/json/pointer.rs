@@ -95,7 +95,10 @@ impl<'p> Token<'p> {
         if inner == self.0 {
             return !inner.contains('\\');
         }
-        inner.contains('\\') && serde_json::from_str::<String>(written).is_ok_and(|key| key == self.0)
+        // What is escaped is longer than what it means.
+        inner.len() > self.0.len()
+            && inner.contains('\\')
+            && serde_json::from_str::<String>(written).is_ok_and(|key| key == self.0)
     }
 
     /// The index it means in an array: digits without a leading zero.

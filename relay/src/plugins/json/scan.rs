@@ -7,15 +7,40 @@ use smallvec::SmallVec;
 /// Deepest nesting that is read.
 pub(crate) const DEPTH_MAX: usize = 512;
 
-/// Where and why a text is not JSON.
+/// Where and why a text is not JSON. Small, since every step over a value answers with one, or with none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON: {what} at byte {at}")]
 pub(crate) struct Malformed {
     pub(crate) at: usize,
-    what: &'static str,
+    what: What,
 }
 
-const fn malformed<T>(at: usize, what: &'static str) -> Result<T, Malformed> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum What {
+    #[error("something behind the value")]
+    Behind,
+    #[error("nested too deeply")]
+    Depth,
+    #[error("neither a comma nor the end of the container")]
+    Comma,
+    #[error("a key is missing")]
+    Key,
+    #[error("a colon is missing")]
+    Colon,
+    #[error("no value")]
+    Value,
+    #[error("a control character in a string")]
+    Control,
+    #[error("a string without an end")]
+    Endless,
+    #[error("an unknown escape in a string")]
+    Escape,
+    #[error("an incomplete number")]
+    Number,
+}
+
+#[cold]
+const fn malformed<T>(at: usize, what: What) -> Result<T, Malformed> {
     Err(Malformed { at, what })
 }
 
@@ -23,14 +48,21 @@ const fn malformed<T>(at: usize, what: &'static str) -> Result<T, Malformed> {
 pub(crate) fn document(text: &str) -> Result<Range<usize>, Malformed> {
     let bytes = text.as_bytes();
     let start = skip_space(bytes, 0);
-    let end = skip_value(bytes, start)?;
-    let rest = skip_space(bytes, end);
-    if rest < bytes.len() {
-        return malformed(rest, "something behind the value");
-    }
+    let end = skip_value(bytes, start, DEPTH_MAX)?;
+    nothing_behind(bytes, end)?;
     Ok(start..end)
 }
 
+/// Makes sure that the value that ends at `end` is the only one.
+pub(super) fn nothing_behind(text: &[u8], end: usize) -> Result<(), Malformed> {
+    let rest = skip_space(text, end);
+    if rest < text.len() {
+        return malformed(rest, What::Behind);
+    }
+    Ok(())
+}
+
+#[inline]
 pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
         at += 1;
@@ -38,8 +70,8 @@ pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The end of the value that starts at `at`.
-fn skip_value(text: &[u8], mut at: usize) -> Result<usize, Malformed> {
+/// The end of the value that starts at `at`, nested no deeper than that.
+fn skip_value(text: &[u8], mut at: usize, depth_max: usize) -> Result<usize, Malformed> {
     // What closes each container that is open.
     let mut open: SmallVec<[u8; 64]> = SmallVec::new();
     loop {
@@ -53,8 +85,8 @@ fn skip_value(text: &[u8], mut at: usize) -> Result<usize, Malformed> {
                 let inside = skip_space(text, at + 1);
                 if text.get(inside) == Some(&closer) {
                     at = inside + 1;
-                } else if open.len() == DEPTH_MAX {
-                    return malformed(at, "nested too deeply");
+                } else if open.len() == depth_max {
+                    return malformed(at, What::Depth);
                 } else {
                     open.push(closer);
                     at = if closer == b'}' {
@@ -84,7 +116,7 @@ fn skip_value(text: &[u8], mut at: usize) -> Result<usize, Malformed> {
                     open.pop();
                     at += 1;
                 }
-                _ => return malformed(at, "neither a comma nor the end of the container"),
+                _ => return malformed(at, What::Comma),
             }
         }
     }
@@ -96,14 +128,15 @@ struct Key {
     value: usize,
 }
 
+#[inline]
 fn skip_key(text: &[u8], at: usize) -> Result<Key, Malformed> {
     if text.get(at) != Some(&b'"') {
-        return malformed(at, "a key is missing");
+        return malformed(at, What::Key);
     }
     let end = skip_string(text, at)?;
     let colon = skip_space(text, end);
     if text.get(colon) != Some(&b':') {
-        return malformed(colon, "a colon is missing");
+        return malformed(colon, What::Colon);
     }
     Ok(Key {
         end,
@@ -111,6 +144,7 @@ fn skip_key(text: &[u8], at: usize) -> Result<Key, Malformed> {
     })
 }
 
+#[inline]
 fn skip_scalar(text: &[u8], at: usize) -> Result<usize, Malformed> {
     match text.get(at) {
         Some(b'"') => skip_string(text, at),
@@ -118,7 +152,7 @@ fn skip_scalar(text: &[u8], at: usize) -> Result<usize, Malformed> {
         Some(b't') => skip_word(text, at, b"true"),
         Some(b'f') => skip_word(text, at, b"false"),
         Some(b'n') => skip_word(text, at, b"null"),
-        _ => malformed(at, "no value"),
+        _ => malformed(at, What::Value),
     }
 }
 
@@ -126,10 +160,11 @@ fn skip_word(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Malformed> {
     if text[at..].starts_with(word) {
         Ok(at + word.len())
     } else {
-        malformed(at, "no value")
+        malformed(at, What::Value)
     }
 }
 
+#[inline]
 fn skip_string(text: &[u8], start: usize) -> Result<usize, Malformed> {
     let mut at = start + 1;
     loop {
@@ -137,8 +172,8 @@ fn skip_string(text: &[u8], start: usize) -> Result<usize, Malformed> {
         match text.get(at) {
             Some(b'"') => return Ok(at + 1),
             Some(b'\\') => at = skip_escape(text, at)?,
-            Some(_) => return malformed(at, "a control character in a string"),
-            None => return malformed(start, "a string without an end"),
+            Some(_) => return malformed(at, What::Control),
+            None => return malformed(start, What::Endless),
         }
     }
 }
@@ -147,14 +182,14 @@ fn skip_string(text: &[u8], start: usize) -> Result<usize, Malformed> {
 fn skip_plain(text: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = ONES << 7;
-    // A byte's high bit is set in the result if that byte, or one before it, was zero.
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     while let Some(&chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(chunk);
-        let quotes = has_zero(word ^ (ONES * b'"' as u64));
-        let escapes = has_zero(word ^ (ONES * b'\\' as u64));
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let special = quotes | escapes | controls;
+        // Of a byte below 128, the high bit is set in a difference if it is less than what is taken
+        // away, or one before it was: so the first that is set is right.
+        let quotes = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+        let escapes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+        let controls = word.wrapping_sub(ONES * 0x20);
+        let special = (quotes | escapes | controls) & !word & HIGHS;
         if special != 0 {
             return at + special.trailing_zeros() as usize / 8;
         }
@@ -173,7 +208,7 @@ fn skip_escape(text: &[u8], at: usize) -> Result<usize, Malformed> {
     match text.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
         Some(b'u') if is_hex4(text, at + 2) => Ok(at + 6),
-        _ => malformed(at, "an unknown escape in a string"),
+        _ => malformed(at, What::Escape),
     }
 }
 
@@ -187,7 +222,7 @@ fn skip_number(text: &[u8], start: usize) -> Result<usize, Malformed> {
     match text.get(at) {
         Some(b'0') => at += 1,
         Some(b'1'..=b'9') => at = skip_digits(text, at),
-        _ => return malformed(start, "an incomplete number"),
+        _ => return malformed(start, What::Number),
     }
     if text.get(at) == Some(&b'.') {
         at = skip_some_digits(text, start, at + 1)?;
@@ -209,7 +244,7 @@ fn skip_digits(text: &[u8], mut at: usize) -> usize {
 fn skip_some_digits(text: &[u8], start: usize, at: usize) -> Result<usize, Malformed> {
     let end = skip_digits(text, at);
     if end == at {
-        malformed(start, "an incomplete number")
+        malformed(start, What::Number)
     } else {
         Ok(end)
     }
@@ -232,11 +267,13 @@ pub(super) struct Members<'t> {
     text: &'t [u8],
     at: usize,
     closer: u8,
-    is_done: bool,
+    end: Option<usize>,
+    has_failed: bool,
 }
 
 impl<'t> Members<'t> {
-    /// Those of the value at `value`; `None` if it is neither an object nor an array.
+    /// Those of the value that starts where `value` does and ends there or before; `None` if it is neither
+    /// an object nor an array.
     pub(super) fn of(text: &'t str, value: Range<usize>) -> Option<Self> {
         let text = &text.as_bytes()[..value.end];
         let closer = match text.get(value.start) {
@@ -245,13 +282,19 @@ impl<'t> Members<'t> {
             _ => return None,
         };
         let at = value.start + 1;
-        let is_done = text.get(skip_space(text, at)) == Some(&closer);
+        let first = skip_space(text, at);
         Some(Self {
             text,
             at,
             closer,
-            is_done,
+            end: (text.get(first) == Some(&closer)).then_some(first + 1),
+            has_failed: false,
         })
+    }
+
+    /// Where the container ends, once all its members were read.
+    pub(super) const fn end(&self) -> Option<usize> {
+        self.end
     }
 
     fn read(&mut self) -> Result<Member, Malformed> {
@@ -263,12 +306,12 @@ impl<'t> Members<'t> {
             key = Some(value_start..found.end);
             value_start = found.value;
         }
-        let value_end = skip_value(self.text, value_start)?;
+        let value_end = skip_value(self.text, value_start, DEPTH_MAX - 1)?;
         let end = skip_space(self.text, value_end);
         match self.text.get(end) {
             Some(b',') => self.at = end + 1,
-            Some(byte) if *byte == self.closer => self.is_done = true,
-            _ => return malformed(end, "neither a comma nor the end of the container"),
+            Some(byte) if *byte == self.closer => self.end = Some(end + 1),
+            _ => return malformed(end, What::Comma),
         }
         Ok(Member {
             start,
@@ -283,11 +326,11 @@ impl Iterator for Members<'_> {
     type Item = Result<Member, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_done {
+        if self.end.is_some() || self.has_failed {
             return None;
         }
         let member = self.read();
-        self.is_done |= member.is_err();
+        self.has_failed = member.is_err();
         Some(member)
     }
 }

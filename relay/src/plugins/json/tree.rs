@@ -2,7 +2,8 @@
 //!
 //! A value nobody looks into stays the text it was. One that a change leads through becomes
 //! a list of members that still know the space around them. So a document is scanned at
-//! most once per level, however many changes are made, and written once.
+//! most once per level, however many changes are made, and written once. The outermost level is
+//! unfolded at once: nearly every change leads through it, and its scan checks the whole text.
 
 use std::borrow::Cow;
 
@@ -12,6 +13,9 @@ use super::scan::{self, Malformed, Members};
 /// Steps of work that the answer of one call may cost: bytes scanned and members compared.
 /// About 20 ms.
 pub(crate) const WORK_MAX: usize = 16 << 20;
+
+/// Members that there is room for at once: most objects have no more.
+const MEMBERS_FEW: usize = 8;
 
 /// Why a change cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,11 +102,21 @@ impl<'t> Document<'t> {
             bytes_max: growth_max,
         };
         budget.work(text.len())?;
-        let value = scan::document(text)?;
+        let start = scan::skip_space(text.as_bytes(), 0);
+        let (root, end) = match Container::read(text, start, Cow::Borrowed)? {
+            Some((container, end)) => {
+                scan::nothing_behind(text.as_bytes(), end)?;
+                (Node::Container(container), end)
+            }
+            None => {
+                let value = scan::document(text)?;
+                (Node::Text(Cow::Borrowed(&text[value.clone()])), value.end)
+            }
+        };
         Ok(Self {
-            before: &text[..value.start],
-            after: &text[value.end..],
-            root: Node::Text(Cow::Borrowed(&text[value])),
+            before: &text[..start],
+            after: &text[end..],
+            root,
             budget,
         })
     }
@@ -234,10 +248,10 @@ impl<'t> Node<'t> {
         if let Self::Text(text) = self {
             budget.work(text.len())?;
             let container = match text {
-                Cow::Borrowed(text) => Container::read(text, Cow::Borrowed)?,
-                Cow::Owned(text) => Container::read(text, |part| Cow::Owned(part.to_owned()))?,
+                Cow::Borrowed(text) => Container::read(text, 0, Cow::Borrowed)?,
+                Cow::Owned(text) => Container::read(text, 0, |part| Cow::Owned(part.to_owned()))?,
             };
-            let Some(container) = container else {
+            let Some((container, _)) = container else {
                 return Ok(None);
             };
             *self = Self::Container(container);
@@ -311,12 +325,17 @@ impl<'t> Node<'t> {
 }
 
 impl<'t> Container<'t> {
-    fn read<'s>(text: &'s str, keep: impl Fn(&'s str) -> Cow<'t, str>) -> Result<Option<Self>, Error> {
-        let Some(list) = Members::of(text, 0..text.len()) else {
+    /// The container that starts there, and where it ends; `None` if a scalar does.
+    fn read<'s>(
+        text: &'s str,
+        start: usize,
+        keep: impl Fn(&'s str) -> Cow<'t, str>,
+    ) -> Result<Option<(Self, usize)>, Malformed> {
+        let Some(mut list) = Members::of(text, start..text.len()) else {
             return Ok(None);
         };
-        let mut members = Vec::new();
-        for member in list {
+        let mut members = Vec::with_capacity(MEMBERS_FEW);
+        for member in list.by_ref() {
             let member = member?;
             let (key, colon_start) = match &member.key {
                 Some(key) => (key.clone(), key.end),
@@ -330,10 +349,11 @@ impl<'t> Container<'t> {
                 key: keep(&text[key]),
             });
         }
-        Ok(Some(Self {
-            is_object: text.starts_with('{'),
+        let container = Self {
+            is_object: text[start..].starts_with('{'),
             members,
-        }))
+        };
+        Ok(list.end().map(|end| (container, end)))
     }
 
     /// Where the member is that a step names. Earlier members of the same key go: an edit
@@ -421,6 +441,10 @@ impl Member<'_> {
 }
 
 fn encode(key: &str) -> String {
+    // Nearly every key is written as it is.
+    if !key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        return ["\"", key, "\""].concat();
+    }
     serde_json::Value::from(key).to_string()
 }
 
