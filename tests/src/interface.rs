@@ -9,8 +9,8 @@ use wit_parser::{
 
 /// The world that imports every power.
 const HOST: &str = "host";
-/// The world that exports every hook.
-const EVERYTHING: &str = "everything";
+/// The world that exports every hook, in every form.
+const KNOWN: &str = "known";
 /// The interface that all others share.
 const TYPES: &str = "types";
 
@@ -60,7 +60,7 @@ pub fn page() -> anyhow::Result<String> {
     powers.retain(|id| *id != types);
     let parts = [
         ("Types", vec![types]),
-        ("Hooks", of_world(EVERYTHING, false)),
+        ("Hooks", of_world(KNOWN, false)),
         ("Powers", powers),
     ];
     let page = Page { resolve: &resolve };

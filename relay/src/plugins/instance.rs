@@ -14,6 +14,7 @@ use super::doors::{Authenticated, Problem};
 use super::engine::Runtime;
 use super::fault::{self, Fault};
 use super::limits::{Meter, Refused};
+use super::manifest::Hooks;
 use super::subject::{Stamps, Subject, Working};
 use super::ticker::TICK;
 use super::v0_1::{Called, EventRecord, HookIndices, Reply, RequestLine, Transformed};
@@ -113,6 +114,11 @@ impl Instance {
         let (first, now) = (self.memory_first, meter.memory());
         let half = first + meter.memory_max().saturating_sub(first) / 2;
         now <= half.min(first * GROWTH_MAX)
+    }
+
+    /// Whether these of `filter` and `transform` are lean.
+    pub(super) fn is_lean(&self, hooks: Hooks) -> bool {
+        self.code.hooks.are_lean(hooks)
     }
 
     /// What it has taken so far.

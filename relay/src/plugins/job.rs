@@ -6,7 +6,7 @@ use super::doors::{Authenticated, Problem};
 use super::fault::Fault;
 use super::instance::Instance;
 use super::manifest::Hooks;
-use super::subject::{Asked, Subject, Working};
+use super::subject::{Asked, Stamps, Subject, Working};
 use super::v0_1::{Reply, RequestLine, Transformed};
 use crate::model::attempt::FaultKind;
 
@@ -72,7 +72,11 @@ pub(super) async fn filter_and_transform(
     event: &Working,
     hooks: Hooks,
 ) -> Result<Transformed, Fault> {
-    let stamps = event.stamps();
+    // Lean hooks ask for them.
+    let stamps = match instance.is_lean(hooks) {
+        true => Stamps::default(),
+        false => event.stamps(),
+    };
     if hooks.filter
         && let Some(reason) = instance.filter(event, &stamps).await?
     {

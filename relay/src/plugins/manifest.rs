@@ -235,7 +235,7 @@ pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<Inspection, LoadError>
     };
     for export in &outline.exports {
         if let Some(interface) = Interface::parse(export)
-            && found.hooks.add(interface.name)
+            && found.hooks.add(hook_of(interface.name))
         {
             interface.check_version()?;
             interface.version.clone_into(&mut found.wit);
@@ -248,6 +248,15 @@ pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<Inspection, LoadError>
         Err(LoadError::NoHook)
     } else {
         Ok(found)
+    }
+}
+
+/// The hook that an interface is for.
+fn hook_of(interface: &str) -> &str {
+    match interface {
+        "lean-filter" => "filter",
+        "lean-transform" => "transform",
+        other => other,
     }
 }
 

@@ -38,15 +38,37 @@ impl Working {
 
     /// The CloudEvents `id` and `time`, as text.
     pub(super) fn stamps(&self) -> Stamps {
+        Stamps {
+            id: self.id(),
+            time: self.time(),
+        }
+    }
+
+    fn id(&self) -> String {
         match self {
-            Self::Event(event) => Stamps {
-                id: event.cloudevents_id(),
-                time: event.happened_at().to_string(),
-            },
-            Self::Draft(draft) => Stamps {
-                id: draft.cloudevents_id(),
-                time: draft.happened_at().to_string(),
-            },
+            Self::Event(event) => event.cloudevents_id(),
+            Self::Draft(draft) => draft.cloudevents_id(),
+        }
+    }
+
+    fn time(&self) -> String {
+        match self {
+            Self::Event(event) => event.happened_at().to_string(),
+            Self::Draft(draft) => draft.happened_at().to_string(),
+        }
+    }
+
+    /// The CloudEvents attribute of that name; `None` if it has none, and of extensions.
+    pub(super) fn attribute(&self, name: &str) -> Option<String> {
+        let envelope = self.envelope();
+        match name {
+            "id" => Some(self.id()),
+            "source" => Some(envelope.source.clone()),
+            "type" => Some(envelope.kind.clone()),
+            "subject" => envelope.subject.clone(),
+            "time" => Some(self.time()),
+            "datacontenttype" => envelope.content_type.clone(),
+            _ => None,
         }
     }
 
@@ -68,7 +90,7 @@ impl Working {
 }
 
 /// The attributes of an event that have to be made into text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stamps {
     pub(super) id: String,
     pub(super) time: String,
@@ -97,6 +119,13 @@ impl Subject {
             Self::None => &[],
             Self::Request(asked) => &asked.headers,
             Self::Event(event) | Self::Answer(event, _) => event.headers(),
+        }
+    }
+
+    pub(super) const fn event(&self) -> Option<&Working> {
+        match self {
+            Self::None | Self::Request(_) => None,
+            Self::Event(event) | Self::Answer(event, _) => Some(event),
         }
     }
 

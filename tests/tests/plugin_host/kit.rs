@@ -85,6 +85,7 @@ impl Kit {
             ("everything", guests::EVERYTHING),
             ("hostile", guests::HOSTILE),
             ("remembers", guests::REMEMBERS),
+            ("lean", guests::LEAN),
             ("spins-in-start", guests::SPINS_IN_START),
             ("spins-in-realloc", guests::SPINS_IN_REALLOC),
         ] {

@@ -14,4 +14,5 @@ mod pages;
 mod powers;
 mod reloading;
 mod reuse;
+mod lean;
 mod worker;

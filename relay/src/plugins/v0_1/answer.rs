@@ -70,3 +70,12 @@ pub(super) fn payload(data: types::Data, visit: &Visit) -> Result<Payload, Fault
         },
     })
 }
+
+/// The messages that a plugin answers with.
+pub(super) fn messages(
+    list: impl Iterator<Item = (Vec<types::Change>, types::Data)>,
+    visit: &Visit,
+) -> Result<Vec<(Vec<Change>, Payload)>, Fault> {
+    list.map(|(changed, data)| Ok((changes(changed), payload(data, visit)?)))
+        .collect()
+}

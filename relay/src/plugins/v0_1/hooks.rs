@@ -8,9 +8,11 @@ use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc,
 };
 
-use super::bindings::exports::relay::plugin::{authenticate, filter, respond, setup, transform};
+use super::bindings::exports::relay::plugin::{
+    authenticate, filter, lean_filter, lean_transform, respond, setup, transform,
+};
 use super::bindings::relay::plugin::types;
-use super::{answer, lower::EventRecord};
+use super::{answer, edited::Edited, lower::EventRecord};
 use crate::plugins::Hooks;
 use crate::plugins::changes::Change;
 use crate::plugins::doors::{Authenticated, Identity, Problem};
@@ -25,6 +27,10 @@ type FilterParams<'a> = (EventRecord<'a>,);
 type FilterResult = (Result<filter::Decision, types::Fault>,);
 type TransformParams<'a> = (EventRecord<'a>,);
 type TransformResult = (Result<transform::Outcome, types::Fault>,);
+/// The number of the event's payload.
+type LeanParams = (u32,);
+type LeanFilterResult = (Result<lean_filter::Decision, types::Fault>,);
+type LeanTransformResult = (Result<lean_transform::Outcome, types::Fault>,);
 type AuthenticateParams<'a> = (&'a authenticate::Request,);
 type AuthenticateResult = (Result<authenticate::Verdict, types::Fault>,);
 type RespondParams<'a> = (EventRecord<'a>, respond::Answer);
@@ -54,7 +60,9 @@ pub(in crate::plugins) struct HookIndices {
     setup: Option<ComponentExportIndex>,
     authenticate: Option<ComponentExportIndex>,
     filter: Option<ComponentExportIndex>,
+    lean_filter: Option<ComponentExportIndex>,
     transform: Option<ComponentExportIndex>,
+    lean_transform: Option<ComponentExportIndex>,
     respond: Option<ComponentExportIndex>,
     /// Whether the types of the hooks were compared with ours: once is enough, all
     /// instances of a component have the same.
@@ -73,7 +81,9 @@ impl HookIndices {
             setup: find("setup", "check"),
             authenticate: find("authenticate", "authenticate"),
             filter: find("filter", "filter"),
+            lean_filter: find("lean-filter", "filter"),
             transform: find("transform", "transform"),
+            lean_transform: find("lean-transform", "transform"),
             respond: find("respond", "respond"),
             are_checked: AtomicBool::new(false),
         }
@@ -84,10 +94,15 @@ impl HookIndices {
         Hooks {
             setup: self.setup.is_some(),
             authenticate: self.authenticate.is_some(),
-            filter: self.filter.is_some(),
-            transform: self.transform.is_some(),
+            filter: self.filter.is_some() || self.lean_filter.is_some(),
+            transform: self.transform.is_some() || self.lean_transform.is_some(),
             respond: self.respond.is_some(),
         }
+    }
+
+    /// Whether these of `filter` and `transform` are lean: given the payload's number alone.
+    pub(in crate::plugins) const fn are_lean(&self, hooks: Hooks) -> bool {
+        (!hooks.filter || self.lean_filter.is_some()) && (!hooks.transform || self.lean_transform.is_some())
     }
 
     /// Compares the types of the hooks with ours, if that was not done yet.
@@ -102,7 +117,9 @@ impl HookIndices {
         check::<CheckParams<'_>, CheckResult>(store, instance, self.setup.as_ref())?;
         check::<AuthenticateParams<'_>, AuthenticateResult>(store, instance, self.authenticate.as_ref())?;
         check::<FilterParams<'_>, FilterResult>(store, instance, self.filter.as_ref())?;
+        check::<LeanParams, LeanFilterResult>(store, instance, self.lean_filter.as_ref())?;
         check::<TransformParams<'_>, TransformResult>(store, instance, self.transform.as_ref())?;
+        check::<LeanParams, LeanTransformResult>(store, instance, self.lean_transform.as_ref())?;
         check::<RespondParams<'_>, RespondResult>(store, instance, self.respond.as_ref())?;
         self.are_checked.store(true, Ordering::Release);
         Ok(())
@@ -114,6 +131,9 @@ impl HookIndices {
         instance: Instance,
         event: EventRecord<'_>,
     ) -> Called<Option<String>> {
+        if let Some(lean) = &self.lean_filter {
+            return self.lean_filter(store, instance, lean, event.data).await;
+        }
         let (answer,): FilterResult = self.call(store, instance, self.filter.as_ref(), (event,)).await?;
         Ok(match answer {
             Ok(filter::Decision::Keep) => Ok(None),
@@ -128,6 +148,9 @@ impl HookIndices {
         instance: Instance,
         event: EventRecord<'_>,
     ) -> Called<Transformed> {
+        if let Some(lean) = &self.lean_transform {
+            return self.lean_transform(store, instance, lean, event.data).await;
+        }
         let (answer,): TransformResult = self
             .call(store, instance, self.transform.as_ref(), (event,))
             .await?;
@@ -139,19 +162,49 @@ impl HookIndices {
             transform::Outcome::Keep => Ok(Transformed::Keep),
             transform::Outcome::Drop(reason) => Ok(Transformed::Drop(reason)),
             transform::Outcome::Emit(messages) => {
-                let visit = store.data();
-                let convert = |message: transform::Message| {
-                    Ok((
-                        answer::changes(message.changes),
-                        answer::payload(message.data, visit)?,
-                    ))
-                };
-                messages
+                let messages = messages
                     .into_iter()
-                    .map(convert)
-                    .collect::<Result<_, _>>()
-                    .map(Transformed::Emit)
+                    .map(|message| (message.changes, message.data));
+                answer::messages(messages, store.data()).map(Transformed::Emit)
             }
+        })
+    }
+
+    async fn lean_filter(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+        index: &ComponentExportIndex,
+        data: u32,
+    ) -> Called<Option<String>> {
+        let (answer,): LeanFilterResult = self.call(store, instance, Some(index), (data,)).await?;
+        Ok(match answer {
+            Ok(lean_filter::Decision::Keep) => Ok(None),
+            Ok(lean_filter::Decision::Drop(reason)) => Ok(Some(reason)),
+            Err(fault) => Err(fault.into()),
+        })
+    }
+
+    async fn lean_transform(
+        &self,
+        store: &mut Store<Visit>,
+        instance: Instance,
+        index: &ComponentExportIndex,
+        data: u32,
+    ) -> Called<Transformed> {
+        let (answer,): LeanTransformResult = self.call(store, instance, Some(index), (data,)).await?;
+        Ok(match answer {
+            Ok(lean_transform::Outcome::Keep) => Ok(Transformed::Keep),
+            Ok(lean_transform::Outcome::Drop(reason)) => Ok(Transformed::Drop(reason)),
+            Ok(lean_transform::Outcome::Edited(steps)) => Edited::read(&steps)
+                .map(|made| Transformed::Emit(vec![(made.changes, Payload::Edited(made.edits))])),
+            Ok(lean_transform::Outcome::Emit(messages)) => {
+                let messages = messages
+                    .into_iter()
+                    .map(|message| (message.changes, message.data));
+                answer::messages(messages, store.data()).map(Transformed::Emit)
+            }
+            Err(fault) => Err(fault.into()),
         })
     }
 

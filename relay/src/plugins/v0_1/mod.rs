@@ -2,6 +2,7 @@
 //! `wit/`. A later version gets a sibling, converted into the same types of ours.
 
 mod answer;
+mod edited;
 mod hooks;
 mod lower;
 mod powers;
@@ -19,7 +20,7 @@ pub(super) use powers::state::{KEY_BYTES_MAX, PAGE_KEYS_MAX, VALUE_BYTES_MAX};
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "relay:plugin/everything",
+        world: "relay:plugin/known",
         imports: {
             "relay:plugin/crypto": async | trappable,
             "relay:plugin/secrets": async | trappable,

@@ -23,6 +23,12 @@ impl Host for Visit {
         })
     }
 
+    fn attribute(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.count_host_call()?;
+        let of_event = self.subject.event().and_then(|event| event.attribute(&name));
+        Ok(of_event.or_else(|| first(self.subject.extensions(), &name)))
+    }
+
     fn header(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
         Ok(first(self.subject.headers(), &name))
