@@ -41,16 +41,16 @@ macro_rules! hook_world {
 }
 
 hook_world!(authenticator, "relay:plugin/authenticator");
-hook_world!(filterer, "relay:plugin/filterer");
-hook_world!(transformer, "relay:plugin/transformer");
+hook_world!(filterer, "relay:plugin/lean-filterer");
+hook_world!(transformer, "relay:plugin/lean-transformer");
 hook_world!(responder, "relay:plugin/responder");
 hook_world!(checker, "relay:plugin/checker");
 
 use authenticator::exports::relay::plugin::authenticate;
 use checker::exports::relay::plugin::setup;
-use filterer::exports::relay::plugin::filter;
+use filterer::exports::relay::plugin::lean_filter as filter;
 use responder::exports::relay::plugin::respond;
-use transformer::exports::relay::plugin::transform;
+use transformer::exports::relay::plugin::lean_transform as transform;
 
 impl<P: Plugin> authenticate::Guest for P {
     fn authenticate(request: authenticate::Request) -> Result<authenticate::Verdict, types::Fault> {
@@ -66,8 +66,8 @@ impl<P: Plugin> authenticate::Guest for P {
 }
 
 impl<P: Plugin> filter::Guest for P {
-    fn filter(event: types::Event) -> Result<filter::Decision, types::Fault> {
-        Ok(match P::filter(&event.into())? {
+    fn filter(data: types::Blob) -> Result<filter::Decision, types::Fault> {
+        Ok(match P::filter(&Event::of(Payload(data)))? {
             Decision::Keep => filter::Decision::Keep,
             Decision::Drop(reason) => filter::Decision::Drop(reason),
         })
@@ -75,8 +75,8 @@ impl<P: Plugin> filter::Guest for P {
 }
 
 impl<P: Plugin> transform::Guest for P {
-    fn transform(event: types::Event) -> Result<transform::Outcome, types::Fault> {
-        Ok(match P::transform(&event.into())? {
+    fn transform(data: types::Blob) -> Result<transform::Outcome, types::Fault> {
+        Ok(match P::transform(&Event::of(Payload(data)))? {
             Outcome::Keep => transform::Outcome::Keep,
             Outcome::Drop(reason) => transform::Outcome::Drop(reason),
             Outcome::Emit(messages) => {
@@ -93,7 +93,8 @@ impl<P: Plugin> respond::Guest for P {
             status: answer.status,
             body: Payload(answer.body),
         };
-        let Reply { status, message } = P::respond(&event.into(), &answer)?;
+        let event = Event::of(Payload(event.data));
+        let Reply { status, message } = P::respond(&event, &answer)?;
         let transform::Message { changes, data } = message.try_into()?;
         Ok(respond::Reply {
             status,
@@ -107,20 +108,6 @@ impl<P: Plugin> setup::Guest for P {
     fn check(config: String) -> Vec<setup::Problem> {
         let problem = |Problem { at, message }| setup::Problem { at, message };
         P::check(&config).into_iter().map(problem).collect()
-    }
-}
-
-impl From<types::Event> for Event {
-    fn from(event: types::Event) -> Self {
-        Self {
-            id: event.id,
-            source: event.source,
-            event_type: event.type_,
-            subject: event.subject,
-            time: event.time,
-            content_type: event.content_type,
-            data: Payload(event.data),
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The event that a plugin looks at.
 
+use std::cell::OnceCell;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -7,52 +9,82 @@ use crate::{Edits, Fault, Message, Payload, host};
 
 /// An event: the context attributes of CloudEvents, and a payload that the relay holds.
 ///
-/// Headers, extension attributes and the payload are fetched when they are asked for.
+/// Attributes, headers and the payload are fetched when they are asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    pub(crate) id: String,
-    pub(crate) source: String,
-    pub(crate) event_type: String,
-    pub(crate) subject: Option<String>,
-    pub(crate) time: Option<String>,
-    pub(crate) content_type: Option<String>,
+    pub(crate) id: Attribute,
+    pub(crate) source: Attribute,
+    pub(crate) event_type: Attribute,
+    pub(crate) subject: Attribute,
+    pub(crate) time: Attribute,
+    pub(crate) content_type: Attribute,
     pub(crate) data: Payload,
 }
 
+/// An attribute, kept once the relay was asked for it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Attribute(OnceCell<Option<String>>);
+
+impl Attribute {
+    /// One that is known without asking.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn known(value: Option<&str>) -> Self {
+        Self(OnceCell::from(value.map(str::to_owned)))
+    }
+
+    fn read(&self, name: &str) -> Option<&str> {
+        self.0.get_or_init(|| host::attribute(name)).as_deref()
+    }
+}
+
 impl Event {
+    /// The one that the call is about.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn of(data: Payload) -> Self {
+        Self {
+            id: Attribute::default(),
+            source: Attribute::default(),
+            event_type: Attribute::default(),
+            subject: Attribute::default(),
+            time: Attribute::default(),
+            content_type: Attribute::default(),
+            data,
+        }
+    }
+
     /// Its id, the same on every attempt.
     pub fn id(&self) -> &str {
-        &self.id
+        self.id.read("id").unwrap_or_default()
     }
 
     /// CloudEvents `source`.
     pub fn source(&self) -> &str {
-        &self.source
+        self.source.read("source").unwrap_or_default()
     }
 
     /// Its type, such as `invoice.paid`.
     pub fn event_type(&self) -> &str {
-        &self.event_type
+        self.event_type.read("type").unwrap_or_default()
     }
 
     /// Short for [`event_type`](Self::event_type).
     pub fn kind(&self) -> &str {
-        &self.event_type
+        self.event_type()
     }
 
     /// CloudEvents `subject`.
     pub fn subject(&self) -> Option<&str> {
-        self.subject.as_deref()
+        self.subject.read("subject")
     }
 
     /// When it happened, in RFC 3339; [`crate::time::Time`] reads it.
     pub fn time(&self) -> Option<&str> {
-        self.time.as_deref()
+        self.time.read("time")
     }
 
     /// CloudEvents `datacontenttype`.
     pub fn content_type(&self) -> Option<&str> {
-        self.content_type.as_deref()
+        self.content_type.read("datacontenttype")
     }
 
     /// The first value of a header, by its name in lower case.

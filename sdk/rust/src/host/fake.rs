@@ -25,6 +25,11 @@ pub(crate) fn headers() -> Vec<Field> {
     Call::with(|call| call.headers.clone())
 }
 
+/// Samples know theirs.
+pub(crate) fn attribute(_: &str) -> Option<String> {
+    None
+}
+
 pub(crate) fn extension(name: &str) -> Option<String> {
     Call::with(|call| first(&call.extensions, name))
 }

@@ -17,7 +17,7 @@ use crate::state::{Page, StateError};
 
 type Field = (String, String);
 
-pub(crate) use call::{answer_header, answer_headers, extension, extensions, header, headers};
+pub(crate) use call::{answer_header, answer_headers, attribute, extension, extensions, header, headers};
 pub(crate) use config::{document as config_document, value as config_value};
 pub(crate) use payload::{
     bytes as payload_bytes, json as payload_json, size as payload_size, slice as payload_slice,

@@ -138,29 +138,21 @@ pub(super) fn replied(
 
 fn envelope(sample: &SampleEvent) -> Sent {
     let event = &sample.event;
-    let required = [
-        ("id", &event.id),
-        ("source", &event.source),
-        ("type", &event.event_type),
+    let attributes = [
+        ("id", Some(event.id())),
+        ("source", Some(event.source())),
+        ("type", Some(event.event_type())),
+        ("subject", event.subject()),
+        ("time", event.time()),
+        ("datacontenttype", event.content_type()),
     ];
-    let optional = [
-        ("subject", &event.subject),
-        ("time", &event.time),
-        ("datacontenttype", &event.content_type),
-    ];
-    let required = required
+    let attributes = attributes
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.clone()));
-    let optional = optional
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     Sent {
         body: Vec::new(),
         headers: sample.headers.clone(),
-        attributes: required
-            .chain(optional)
-            .chain(sample.extensions.clone())
-            .collect(),
+        attributes: attributes.chain(sample.extensions.clone()).collect(),
     }
 }
 

@@ -349,11 +349,18 @@ impl Prepared {
 impl EventPart {
     fn sample(self) -> SampleEvent {
         let mut sample = event(self.r#type);
-        sample.event.id = self.id.unwrap_or(sample.event.id);
-        sample.event.source = self.source.unwrap_or(sample.event.source);
-        sample.event.subject = self.subject;
-        sample.event.time = self.time;
-        sample.event.content_type = self.content_type.or(sample.event.content_type);
+        let given = [
+            (self.id, SampleEvent::id as fn(SampleEvent, String) -> SampleEvent),
+            (self.source, SampleEvent::source),
+            (self.subject, SampleEvent::subject),
+            (self.time, SampleEvent::time),
+            (self.content_type, SampleEvent::content_type),
+        ];
+        for (value, set) in given {
+            if let Some(value) = value {
+                sample = set(sample, value);
+            }
+        }
         let sample = self
             .headers
             .into_iter()

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::call::Call;
+use crate::event::Attribute;
 use crate::{Answer, Event, Payload, Request};
 
 /// The payload of the event or request, and of the destination's answer.
@@ -13,12 +14,12 @@ const ANSWER: Payload = Payload(1);
 pub fn event(event_type: impl Into<String>) -> SampleEvent {
     SampleEvent {
         event: Event {
-            id: "evt_test".into(),
-            source: "test".into(),
-            event_type: event_type.into(),
-            subject: None,
-            time: None,
-            content_type: Some("application/json".into()),
+            id: Attribute::known(Some("evt_test")),
+            source: Attribute::known(Some("test")),
+            event_type: Attribute::known(Some(&event_type.into())),
+            subject: Attribute::known(None),
+            time: Attribute::known(None),
+            content_type: Attribute::known(Some("application/json")),
             data: INPUT,
         },
         headers: Vec::new(),
@@ -64,35 +65,35 @@ impl SampleEvent {
     /// Sets its id.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.event.id = id.into();
+        self.event.id = Attribute::known(Some(&id.into()));
         self
     }
 
     /// Sets its source.
     #[must_use]
     pub fn source(mut self, source: impl Into<String>) -> Self {
-        self.event.source = source.into();
+        self.event.source = Attribute::known(Some(&source.into()));
         self
     }
 
     /// Sets its subject.
     #[must_use]
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
-        self.event.subject = Some(subject.into());
+        self.event.subject = Attribute::known(Some(&subject.into()));
         self
     }
 
     /// Sets its time, in RFC 3339.
     #[must_use]
     pub fn time(mut self, time: impl Into<String>) -> Self {
-        self.event.time = Some(time.into());
+        self.event.time = Attribute::known(Some(&time.into()));
         self
     }
 
     /// Sets the content type of its payload, which is `application/json` otherwise.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
-        self.event.content_type = Some(content_type.into());
+        self.event.content_type = Attribute::known(Some(&content_type.into()));
         self
     }
 
