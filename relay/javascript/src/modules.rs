@@ -78,7 +78,7 @@ impl Modules {
         for hook in &self.hooks {
             text.push_str(&format!(
                 "export const {} = {{ {hook}: hooks.{hook}(plugin.{hook}) }};\n",
-                interface(hook)
+                camel(interface(hook))
             ));
         }
         // What was left over while modules were evaluated does not become part of the component.
@@ -127,6 +127,16 @@ impl Modules {
         }
         text
     }
+}
+
+/// A name of an interface as QuickJS is linked by it.
+fn camel(name: &str) -> String {
+    let mut words = name.split('-');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |made, word| {
+        let (head, tail) = word.split_at(word.len().min(1));
+        made + &head.to_uppercase() + tail
+    })
 }
 
 fn unreadable(file: &str, error: io::Error) -> Error {

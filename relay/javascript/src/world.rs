@@ -54,7 +54,12 @@ fn text(modules: &Modules) -> String {
     text + "}\n"
 }
 
-/// The interface that a hook is in: all but one have its own name.
+/// The interface that a hook is in.
 pub(crate) fn interface(hook: &str) -> &str {
-    if hook == "check" { "setup" } else { hook }
+    match hook {
+        "check" => "setup",
+        "filter" => "lean-filter",
+        "transform" => "lean-transform",
+        other => other,
+    }
 }

@@ -11,8 +11,7 @@ const name = (given) => text(given, "a header's name").toLowerCase();
 /** What can be read of a payload, in short. Its fields are plain ones: those with `#` take QuickJS as long as the
  * rest of a call. */
 class Read {
-    constructor(record, blob) {
-        this._record = record;
+    constructor(blob) {
         this._blob = blob;
     }
 
@@ -41,34 +40,33 @@ class Read {
     }
 }
 
-/** An event: the context attributes of CloudEvents, and a payload that the relay holds. */
-export class Event extends Read {
-    constructor(record) {
-        super(record, record.data);
-    }
+const attribute = (name) => host.attribute(name) ?? undefined;
 
+/** An event: the context attributes of CloudEvents, which the relay is asked for one by one, and a payload that it
+ * holds. */
+export class Event extends Read {
     get id() {
-        return this._record.id;
+        return attribute("id");
     }
 
     get source() {
-        return this._record.source;
+        return attribute("source");
     }
 
     get type() {
-        return this._record.type;
+        return attribute("type");
     }
 
     get subject() {
-        return this._record.subject ?? undefined;
+        return attribute("subject");
     }
 
     get time() {
-        return this._record.time ?? undefined;
+        return attribute("time");
     }
 
     get contentType() {
-        return this._record.contentType ?? undefined;
+        return attribute("datacontenttype");
     }
 
     header(given) {
@@ -105,7 +103,8 @@ export class Event extends Read {
 /** A request to a source, as it came. */
 export class Request extends Read {
     constructor(record) {
-        super(record, record.body);
+        super(record.body);
+        this._record = record;
     }
 
     get method() {
@@ -149,7 +148,8 @@ export class Request extends Read {
 /** What a destination answered. */
 export class Answer extends Read {
     constructor(record) {
-        super(record, record.body);
+        super(record.body);
+        this._record = record;
     }
 
     get status() {

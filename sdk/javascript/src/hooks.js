@@ -26,9 +26,9 @@ export function authenticate(hook) {
 
 export function filter(hook) {
     must("filter", hook);
-    return (event) => {
+    return (data) => {
         try {
-            return decision(hook(new Event(event), given()));
+            return decision(hook(new Event(data), given()));
         } catch (error) {
             throw failed("filter", error);
         }
@@ -37,9 +37,9 @@ export function filter(hook) {
 
 export function transform(hook) {
     must("transform", hook);
-    return (event) => {
+    return (data) => {
         try {
-            return outcome(hook(new Event(event), given()));
+            return outcome(hook(new Event(data), given()));
         } catch (error) {
             throw failed("transform", error);
         }
@@ -50,7 +50,7 @@ export function respond(hook) {
     must("respond", hook);
     return (event, answer) => {
         try {
-            return replied(hook(new Event(event), new Answer(answer), given()));
+            return replied(hook(new Event(event.data), new Answer(answer), given()));
         } catch (error) {
             throw failed("respond", error);
         }
@@ -136,7 +136,7 @@ function decision(value) {
 function outcome(value) {
     if (value === undefined || value === null || value instanceof Keep) return KEEP;
     if (value instanceof Drop) return { tag: "drop", val: value.reason };
-    if (value instanceof Edits && value.isEmpty) return KEEP;
+    if (value instanceof Edits) return value.isEmpty ? KEEP : { tag: "edited", val: value.written() };
     const list = Array.isArray(value) ? value.map(message) : [message(value)];
     return { tag: "emit", val: list };
 }
