@@ -26,12 +26,12 @@ _has_begun = False
 
 def transform(function: Callable[..., Any]) -> type:
     """A class whose instance is the hook."""
-    return type("Transform", (), {"transform": _guarded(_hooks.hook(function, "transform"))})
+    return type("LeanTransform", (), {"transform": _guarded(_hooks.hook(function, "transform"))})
 
 
 def filter(function: Callable[..., Any]) -> type:
     """A class whose instance is the hook."""
-    return type("Filter", (), {"filter": _guarded(_hooks.hook(function, "filter"))})
+    return type("LeanFilter", (), {"filter": _guarded(_hooks.hook(function, "filter"))})
 
 
 def authenticate(function: Callable[..., Any]) -> type:

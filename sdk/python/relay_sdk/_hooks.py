@@ -23,15 +23,15 @@ _U32_MAX = 0xFFFF_FFFF
 
 
 def hook(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The hook of that name as the relay calls it: with records, for an answer of the interface."""
+    """The hook of that name as the relay calls it: for an answer of the interface."""
     kinds, lower = _GIVEN[name]
     read = _configuration(function, len(kinds))
     if len(kinds) == 2:
-        return lambda one, other: lower(function(kinds[0](one), kinds[1](other), *read()))
+        return lambda one, other: lower(function(Event(one.data), kinds[1](other), *read()))
     if read is _nothing:
         kind = kinds[0]
-        return lambda record: lower(function(kind(record)))
-    return lambda record: lower(function(kinds[0](record), *read()))
+        return lambda given: lower(function(kind(given)))
+    return lambda given: lower(function(kinds[0](given), *read()))
 
 
 def check(function: Callable[..., Any]) -> Callable[[str], list[Any]]:

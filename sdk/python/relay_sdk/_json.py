@@ -30,6 +30,11 @@ def write(value: Any) -> str:
     return _ascii(value)
 
 
+def quote(text: str) -> str:
+    """A text as JSON text; it is one that can go to the relay."""
+    return encode_basestring(text)
+
+
 def read(text: str | bytes, what: str = "it") -> Any:
     """The value of a JSON text."""
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _json, _wit
 from .answers import Accept, Drop, Handshake, Keep, Problem, Reject, Reply
-from .message import Edits, Envelope, Message
+from .message import Edits, Message
 
 _lenient = _json.lenient
 _plain = _json.plain
@@ -15,9 +15,11 @@ _plain = _json.plain
 
 def outcome(answer: Any) -> Any:
     """What ``transform`` returned."""
-    transform = _wit.exported("transform")
-    if isinstance(answer, Envelope) and not isinstance(answer, Reply):
-        return transform.Outcome_Emit([transform.Message(answer._changes, answer._data())])
+    transform = _wit.exported("lean_transform")
+    if isinstance(answer, Edits):
+        return transform.Outcome_Edited(answer._written())
+    if isinstance(answer, Message):
+        return transform.Outcome_Emit([transform.Message(answer._changes(), answer._data())])
     if answer is None or isinstance(answer, Keep):
         return transform.Outcome_Keep()
     if isinstance(answer, Drop):
@@ -41,12 +43,12 @@ def _message(transform: Any, item: Any) -> Any:
         item = Message.json(item)
     if not isinstance(item, (Edits, Message)):
         raise TypeError(f"transform returned {_called(item)} among its messages; Message.json(…) makes one of it")
-    return transform.Message(item._changes, item._data())
+    return transform.Message(item._changes(), item._data())
 
 
 def decision(answer: Any) -> Any:
     """What ``filter`` returned."""
-    hook = _wit.exported("filter")
+    hook = _wit.exported("lean_filter")
     if answer is True or isinstance(answer, Keep):
         return hook.Decision_Keep()
     if answer is False:
@@ -86,7 +88,7 @@ def reply(answer: Any) -> Any:
         raise TypeError(f"respond returned {_called(answer)}; it returns edits, a message, reply(…), or None")
     status = None if answer.status is None else _status(answer.status)
     # The content type of an answer is a header; an answer has no attributes.
-    return hook.Reply(status, [_as_header(change) for change in answer._changes], answer._data())
+    return hook.Reply(status, [_as_header(change) for change in answer._changes()], answer._data())
 
 
 def _as_header(change: Any) -> Any:

@@ -80,8 +80,11 @@ class Reply(Envelope):
 
     def __init__(self, content: Edits | Message | None = None, status: int | None = None) -> None:
         self._content = Message.same() if content is None else content
-        self._changes = self._content._changes
+        self._steps = []
         self.status = status
+
+    def _changes(self) -> list[Any]:
+        return self._content._changes() + super()._changes()
 
     def _data(self) -> Any:
         return self._content._data()

@@ -45,50 +45,51 @@ class _Read:
 
 
 class Event(_Read):
-    """An event: the context attributes of CloudEvents, and a payload that the relay holds."""
+    """An event: the context attributes of CloudEvents, which the relay is asked for, and a payload that it
+    holds."""
 
-    __slots__ = ("_record",)
+    __slots__ = ("_blob",)
 
-    def __init__(self, record: Any) -> None:
-        self._record = record
+    def __init__(self, blob: int) -> None:
+        self._blob = blob
 
     @property
     def id(self) -> str:
         """Its id, the same on every attempt."""
-        return self._record.id
+        return _call.attribute("id") or ""
 
     @property
     def source(self) -> str:
         """CloudEvents ``source``."""
-        return self._record.source
+        return _call.attribute("source") or ""
 
     @property
     def type(self) -> str:
         """Its type, such as ``invoice.paid``."""
-        return self._record.type
+        return _call.attribute("type") or ""
 
     @property
     def subject(self) -> str | None:
         """CloudEvents ``subject``."""
-        return self._record.subject
+        return _call.attribute("subject")
 
     @property
     def time(self) -> str | None:
         """When it happened, in RFC 3339."""
-        return self._record.time
+        return _call.attribute("time")
 
     @property
     def content_type(self) -> str | None:
         """CloudEvents ``datacontenttype``."""
-        return self._record.content_type
+        return _call.attribute("datacontenttype")
 
     @property
     def body(self) -> Payload:
-        return Payload(self._record.data)
+        return Payload(self._blob)
 
     def get(self, pointer: str, default: Any = None) -> Any:
         # The usual way to read, without a payload made for it.
-        text = _host.json(self._record.data, _json.plain(pointer, "a pointer"))
+        text = _host.json(self._blob, _json.plain(pointer, "a pointer"))
         return default if text is None else _json.read(text, pointer)
 
     def header(self, name: str) -> str | None:

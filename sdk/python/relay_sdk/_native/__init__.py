@@ -24,6 +24,8 @@ class Call:
 
     host: Host
     config: str
+    #: Those of the event, extensions included.
+    attributes: dict[str, str] = field(default_factory=dict)
     headers: list[tuple[str, str]] = field(default_factory=list)
     extensions: list[tuple[str, str]] = field(default_factory=list)
     answer_headers: list[tuple[str, str]] = field(default_factory=list)

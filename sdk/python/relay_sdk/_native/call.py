@@ -22,6 +22,10 @@ def current() -> Context:
     return Context(host.tenant, host.source, host.endpoint, host.delivery, host.attempt, 50)
 
 
+def attribute(name: str) -> str | None:
+    return _current().attributes.get(name)
+
+
 def header(name: str) -> str | None:
     return _first(_current().headers, name)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _hooks
-from .._native import Call, authenticate, filter, during, transform, types
+from .._native import Call, authenticate, during, lean_filter, lean_transform, types
 from ..answers import Accept, Drop, Handshake, Keep, Problem, Reject
+from ..message import cases
 from ._apply import Sent, sent
 from ._samples import ANSWER, INPUT, SampleAnswer, SampleEvent, SampleRequest
 from ._state import State
@@ -98,19 +99,23 @@ class Host:
     def transform(self, hook: Callable[..., Any], sample: SampleEvent) -> Transformed:
         """Runs ``transform``, and does to the event what it answers."""
         call = self._call(sample)
-        outcome = during(call, lambda: _hooks.hook(hook, "transform")(sample.record))
+        outcome = during(call, lambda: _hooks.hook(hook, "transform")(sample.record.data))
         start = _envelope(sample)
-        if isinstance(outcome, transform.Outcome_Drop):
+        if isinstance(outcome, lean_transform.Outcome_Drop):
             return Transformed([], dropped=outcome.value)
-        if isinstance(outcome, transform.Outcome_Keep):
+        if isinstance(outcome, lean_transform.Outcome_Keep):
             return Transformed([sent(start, call.payloads, INPUT, [], types.Data_Same())], kept=True)
+        if isinstance(outcome, lean_transform.Outcome_Edited):
+            changes, edits = cases(outcome.value)
+            data = types.Data_Edits(edits) if edits else types.Data_Same()
+            return Transformed([sent(start, call.payloads, INPUT, changes, data)])
         messages = [sent(start, call.payloads, INPUT, one.changes, one.data) for one in outcome.value]
         return Transformed(messages)
 
     def filter(self, hook: Callable[..., Any], sample: SampleEvent) -> Keep | Drop:
         """Runs ``filter``."""
-        decision = during(self._call(sample), lambda: _hooks.hook(hook, "filter")(sample.record))
-        return Drop(decision.value) if isinstance(decision, filter.Decision_Drop) else Keep()
+        decision = during(self._call(sample), lambda: _hooks.hook(hook, "filter")(sample.record.data))
+        return Drop(decision.value) if isinstance(decision, lean_filter.Decision_Drop) else Keep()
 
     def authenticate(self, hook: Callable[..., Any], sample: SampleRequest) -> Accept | Reject | Handshake:
         """Runs ``authenticate``."""
@@ -148,6 +153,8 @@ class Host:
         if sample is not None:
             call.headers = sample.headers
             call.extensions = getattr(sample, "extensions", [])
+            if isinstance(sample, SampleEvent):
+                call.attributes = _envelope(sample).attributes
             call.payloads = [sample.data]
         return call
 

@@ -185,6 +185,8 @@ fn entry(hooks: &[&str]) -> String {
     for hook in hooks {
         let class = match *hook {
             "check" => "Setup".to_owned(),
+            "filter" => "LeanFilter".to_owned(),
+            "transform" => "LeanTransform".to_owned(),
             other => other[..1].to_uppercase() + &other[1..],
         };
         text += &format!("{class} = _guest.{hook}(plugin.{hook})\n");
@@ -307,7 +309,7 @@ mod tests {
     fn the_entry_ties_functions_to_hooks() {
         let text = entry(&["transform", "check"]);
         for line in [
-            "Transform = _guest.transform(plugin.transform)\n",
+            "LeanTransform = _guest.transform(plugin.transform)\n",
             "Setup = _guest.check(plugin.check)\n",
         ] {
             assert!(text.contains(line), "{line} is not in {text}");

@@ -14,8 +14,8 @@ pub(super) const WORLD: &str = "this-plugin";
 /// Every hook, by the name of its function, with the interface that holds it.
 const HOOKS: [(&str, &str); 5] = [
     ("authenticate", "authenticate"),
-    ("filter", "filter"),
-    ("transform", "transform"),
+    ("filter", "lean-filter"),
+    ("transform", "lean-transform"),
     ("respond", "respond"),
     ("check", "setup"),
 ];
@@ -168,7 +168,7 @@ mod tests {
         for line in [
             "    import types;\n",
             "    import state;\n",
-            "    export filter;\n",
+            "    export lean-filter;\n",
         ] {
             assert!(world.contains(line), "{line} is not in {world}");
         }

@@ -1,4 +1,4 @@
-"""The types of the hook ``filter``."""
+"""The types of the hook ``filter``, in its lean form."""
 
 from __future__ import annotations
 

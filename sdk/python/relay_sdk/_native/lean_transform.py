@@ -1,4 +1,4 @@
-"""The types of the hook ``transform``."""
+"""The types of the hook ``transform``, in its lean form."""
 
 from __future__ import annotations
 
@@ -25,8 +25,13 @@ class Outcome_Drop:
 
 
 @dataclass
+class Outcome_Edited:
+    value: str
+
+
+@dataclass
 class Outcome_Emit:
     value: list[Message]
 
 
-Outcome = Union[Outcome_Keep, Outcome_Drop, Outcome_Emit]
+Outcome = Union[Outcome_Keep, Outcome_Drop, Outcome_Edited, Outcome_Emit]
