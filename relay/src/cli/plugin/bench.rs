@@ -1,5 +1,6 @@
 //! `relay plugin bench`
 
+use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ struct Scene {
 #[derive(Debug, Serialize)]
 struct Row {
     plugin: &'static str,
+    /// Empty where there is none.
     instance: &'static str,
     calls: usize,
     calls_per_second: f64,
@@ -96,6 +98,7 @@ impl Bench {
         for (label, component) in contenders {
             rows.extend(self.measure(&host, &counting, label, component, &scene).await?);
         }
+        rows.extend(scene.time_natively(self.span));
         match self.json {
             true => println!("{}", serde_json::to_string_pretty(&rows)?),
             false => println!("{}", table(&rows)),
@@ -163,20 +166,30 @@ impl Bench {
                 continue;
             }
             let bound = bind(host, reuse).await?;
-            let (mut timings, took) = scene.time(&bound, self.span).await?;
-            let calls = timings.count();
+            let timed = scene.time(&bound, self.span).await?;
             rows.push(Row {
-                plugin: label,
-                instance,
-                calls,
-                calls_per_second: calls as f64 / took.as_secs_f64(),
-                p50_us: timings.at(0.5).as_secs_f64() * 1e6,
-                p99_us: timings.at(0.99).as_secs_f64() * 1e6,
                 memory_bytes: weight.map(|(memory, _)| memory),
                 fuel: weight.and_then(|(_, fuel)| fuel),
+                ..Row::of(label, instance, timed)
             });
         }
         Ok(rows)
+    }
+}
+
+impl Row {
+    fn of(plugin: &'static str, instance: &'static str, (mut timings, took): (Timings, Duration)) -> Self {
+        let calls = timings.count();
+        Self {
+            plugin,
+            instance,
+            calls,
+            calls_per_second: calls as f64 / took.as_secs_f64(),
+            p50_us: timings.at(0.5).as_secs_f64() * 1e6,
+            p99_us: timings.at(0.99).as_secs_f64() * 1e6,
+            memory_bytes: None,
+            fuel: None,
+        }
     }
 }
 
@@ -242,6 +255,22 @@ impl Scene {
             timings.add(called.elapsed());
         }
         Ok((timings, started.elapsed()))
+    }
+
+    /// How long it takes to parse the event's payload and to write it again, without any plugin: how fast this
+    /// machine is just now. `None`: it is no JSON.
+    fn time_natively(&self, span: Duration) -> Option<Row> {
+        let data = &self.event.as_ref()?.data;
+        let pass = || serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(black_box(data))?);
+        pass().ok()?;
+        let mut timings = Timings::default();
+        let started = Instant::now();
+        while started.elapsed() < span {
+            let called = Instant::now();
+            drop(black_box(pass()));
+            timings.add(called.elapsed());
+        }
+        Some(Row::of("natively", "", (timings, started.elapsed())))
     }
 
     async fn call(&self, bound: &Bound, chain: &Chain) -> anyhow::Result<()> {
