@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Alerts, Reading};
-use crate::manage::Entry;
+use crate::manage::{Entry, Limit};
 use crate::model::alert::{Alert, Limits, VolumeLimit, When};
 use crate::model::counts::Counts;
 use crate::model::endpoint::Endpoint;
@@ -182,7 +182,11 @@ impl Alerts {
         let Some((_, known)) = self.manager.usage(alert.tenant).await? else {
             return Ok(Reading::default());
         };
-        let known = known.iter().filter(|limit| limits.has(limit.name));
+        // Where nobody may keep files, nothing is being used up.
+        let is_off = |limit: &Limit| limit.name == "media_bytes" && limit.max == Some(0);
+        let known = known
+            .iter()
+            .filter(|limit| limits.has(limit.name) && !is_off(limit));
         let shares = known.filter_map(|limit| Some((limit.share()?, limit.name)));
         let fullest = shares.max_by(|(one, _), (other, _)| one.total_cmp(other));
         let (share, name) = fullest.unzip();
