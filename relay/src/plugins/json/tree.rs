@@ -106,6 +106,8 @@ impl<'t> Document<'t> {
         let (root, end) = match Container::read(text, start, Cow::Borrowed)? {
             Some((container, end)) => {
                 scan::nothing_behind(text.as_bytes(), end)?;
+                // Its members take several times the memory of their text.
+                budget.work(text.len())?;
                 (Node::Container(container), end)
             }
             None => {
