@@ -29,7 +29,9 @@ const GROWTH_MAX: usize = 2;
 /// Ticks after which a running plugin lets others run and looks at its deadline.
 const TICKS_PER_LOOK: u64 = 1;
 /// Bytes that may cross to the relay at once beyond the output: keys, names, log lines.
-const EXTRA_BYTES: usize = 128 << 10;
+pub(super) const EXTRA_BYTES: usize = 128 << 10;
+/// How many times its length JSON takes at most that is written as a string within JSON.
+const QUOTED: usize = 2;
 /// Longest message of a fault, in bytes.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 10;
 
@@ -72,7 +74,11 @@ impl Instance {
             let pause = store.data().pause();
             Ok(UpdateDeadline::YieldCustom(TICKS_PER_LOOK, Box::pin(pause)))
         });
-        store.set_hostcall_fuel(grants.limits.output_bytes + EXTRA_BYTES);
+        let output = match code.hooks.has_lean_transform() {
+            true => QUOTED * grants.limits.output_bytes,
+            false => grants.limits.output_bytes,
+        };
+        store.set_hostcall_fuel(output + EXTRA_BYTES);
         let started = within(allowance, code.pre.instantiate_async(&mut store)).await;
         let checked = match started {
             Some(Ok(instance)) => Some(code.hooks.check(&mut store, instance).map(|()| instance)),

@@ -55,6 +55,17 @@ async fn attributes_are_asked_for_by_name() {
             "time": "2023-11-14T22:13:20.007Z", "datacontenttype": "application/json", "myext": "ext value",
         });
         assert_eq!(told, known);
+        // Of no other event, such as one that was kept from an earlier call.
+        let ran = answered(&kit, json!({ "steps": "stale" }), "{}").await;
+        let Chained::Emit(drafts) = ran.result else {
+            panic!("expected a message, got {:?}", ran.result)
+        };
+        let told: Value = serde_json::from_slice(&drafts[0].data).expect("JSON");
+        let members = told.as_object().expect("an object");
+        assert!(
+            members.len() == 7 && members.values().all(Value::is_null),
+            "{told}"
+        );
     }
 }
 
@@ -82,7 +93,7 @@ async fn what_is_no_list_of_steps_is_a_fault_that_says_so() {
             (
                 json!(["send", "/a"]),
                 FaultKind::BadAnswer,
-                "unknown variant `send`",
+                "`send`, expected one of",
             ),
             (json!(["set", "/a"]), FaultKind::BadAnswer, "lacks a string"),
             (json!(["set", "/a", "no JSON"]), FaultKind::BadAnswer, "not JSON"),
@@ -97,6 +108,11 @@ async fn what_is_no_list_of_steps_is_a_fault_that_says_so() {
                 "belongs to the relay",
             ),
             (json!("flood"), FaultKind::OverLimit, "output"),
+            (
+                json!("many"),
+                FaultKind::OverLimit,
+                "more edits than its output may have",
+            ),
         ] {
             let ran = answered(&kit, json!({ "steps": steps }), "{}").await;
             match ran.result {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::plugins::changes::Change;
@@ -19,13 +19,33 @@ pub(super) struct Edited {
 }
 
 impl Edited {
-    /// Reads a JSON list: of each step the name of its case, then its strings.
-    pub(super) fn read(text: &str) -> Result<Self, Fault> {
-        serde_json::from_str(text).map_err(|error| {
-            Fault::bad_answer(format!("its edits are no list of edits and changes: {error}"))
-        })
+    /// Reads a JSON list: of each step the name of its case, then its strings. Steps take more memory than
+    /// their text: up to so many bytes, as a list of them would have been charged.
+    pub(super) fn read(text: &str, bytes_max: usize) -> Result<Self, Fault> {
+        let mut steps = Steps {
+            made: Self::default(),
+            left: Some(bytes_max),
+        };
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = json.deserialize_seq(&mut steps).and_then(|()| json.end());
+        match (read, steps.left) {
+            (_, None) => Err(Fault::over_limit("it made more edits than its output may have")),
+            (Ok(()), _) => Ok(steps.made),
+            (Err(error), _) => Err(Fault::bad_answer(format!(
+                "its edits are no list of edits and changes: {error}"
+            ))),
+        }
     }
+}
 
+/// What was read so far.
+struct Steps {
+    made: Edited,
+    /// Bytes that may still be taken; `None`: they were not enough.
+    left: Option<usize>,
+}
+
+impl Steps {
     fn add<'de, A: SeqAccess<'de>>(&mut self, case: Case, list: &mut A) -> Result<(), A::Error> {
         let made = match case {
             Case::Set => Edit::Set {
@@ -55,19 +75,41 @@ impl Edited {
             Case::AddHeader => return self.change(Change::AddHeader(string(list)?, string(list)?)),
             Case::RemoveHeader => return self.change(Change::RemoveHeader(string(list)?)),
         };
-        self.edits.push(made);
+        self.charge(size_of::<Edit>())?;
+        self.made.edits.push(made);
         Ok(())
     }
 
-    fn change<E>(&mut self, change: Change) -> Result<(), E> {
-        self.changes.push(change);
+    fn change<E: Error>(&mut self, change: Change) -> Result<(), E> {
+        self.charge(size_of::<Change>())?;
+        self.made.changes.push(change);
+        Ok(())
+    }
+
+    fn charge<E: Error>(&mut self, bytes: usize) -> Result<(), E> {
+        self.left = self.left.and_then(|left| left.checked_sub(bytes));
+        self.left.map(drop).ok_or_else(|| E::custom("too many steps"))
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Steps {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(case) = list.next_element()? {
+            self.add(case, &mut list)?;
+        }
         Ok(())
     }
 }
 
 /// The cases of `edit` and `change`, and the one of its own.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(field_identifier, rename_all = "kebab-case")]
 enum Case {
     Set,
     SetValue,
@@ -95,33 +137,12 @@ fn too_short<E: Error>() -> E {
     E::custom("the last step lacks a string")
 }
 
-impl<'de> Deserialize<'de> for Edited {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Steps;
-
-        impl<'de> Visitor<'de> for Steps {
-            type Value = Edited;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Edited, A::Error> {
-                let mut edited = Edited::default();
-                while let Some(case) = list.next_element()? {
-                    edited.add(case, &mut list)?;
-                }
-                Ok(edited)
-            }
-        }
-
-        deserializer.deserialize_seq(Steps)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::attempt::FaultKind;
+
+    const MUCH: usize = 1 << 20;
 
     #[test]
     fn steps_are_read_in_their_order() {
@@ -130,7 +151,7 @@ mod tests {
             "set-attribute","subject","s","remove-attribute","ext"]"#;
         let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
         let ((at, value), (to, text_value)) = (pair("/a", "{\"b\": [1.50]}"), pair("/c", "\"d\""));
-        let edited = Edited::read(text).expect("a list of steps");
+        let edited = Edited::read(text, MUCH).expect("a list of steps");
         let edits = [
             Edit::Set { at, value },
             Edit::Set {
@@ -160,7 +181,7 @@ mod tests {
             Change::RemoveAttribute("ext".to_owned()),
         ];
         assert_eq!(edited.changes, changes);
-        assert_eq!(Edited::read("[]"), Ok(Edited::default()));
+        assert_eq!(Edited::read("[]", MUCH), Ok(Edited::default()));
     }
 
     #[test]
@@ -168,15 +189,25 @@ mod tests {
         for (text, why) in [
             ("", "EOF"),
             ("{}", "a list"),
-            ("[\"send\"]", "unknown variant `send`"),
+            ("[\"send\"]", "`send`, expected one of"),
             ("[\"set\",\"/a\"]", "lacks a string"),
             ("[\"set\",\"/a\",1]", "a string"),
             ("[\"set-value\",\"/a\"]", "lacks a string"),
             ("[1]", "expected"),
+            ("[{\"remove\":null},\"/a\"]", "expected"),
             ("[] []", "trailing"),
         ] {
-            let refused = Edited::read(text).expect_err("no list of steps");
+            let refused = Edited::read(text, MUCH).expect_err("no list of steps");
             assert!(refused.message.contains(why), "{text}: {}", refused.message);
         }
+    }
+
+    #[test]
+    fn steps_are_charged_for_the_memory_they_take() {
+        let text = r#"["remove","","remove-header","","remove",""]"#;
+        let enough = 2 * size_of::<Edit>() + size_of::<Change>();
+        assert!(Edited::read(text, enough).is_ok());
+        let refused = Edited::read(text, enough - 1).expect_err("too many steps");
+        assert_eq!(refused.kind, FaultKind::OverLimit);
     }
 }

@@ -17,6 +17,7 @@ use crate::plugins::Hooks;
 use crate::plugins::changes::Change;
 use crate::plugins::doors::{Authenticated, Identity, Problem};
 use crate::plugins::fault::Fault;
+use crate::plugins::instance::EXTRA_BYTES;
 use crate::plugins::payload::Payload;
 use crate::plugins::visit::Visit;
 
@@ -103,6 +104,11 @@ impl HookIndices {
     /// Whether these of `filter` and `transform` are lean: given the payload's number alone.
     pub(in crate::plugins) const fn are_lean(&self, hooks: Hooks) -> bool {
         (!hooks.filter || self.lean_filter.is_some()) && (!hooks.transform || self.lean_transform.is_some())
+    }
+
+    /// Whether edits may come as one text, in which values are written twice as JSON.
+    pub(in crate::plugins) const fn has_lean_transform(&self) -> bool {
+        self.lean_transform.is_some()
     }
 
     /// Compares the types of the hooks with ours, if that was not done yet.
@@ -196,7 +202,7 @@ impl HookIndices {
         Ok(match answer {
             Ok(lean_transform::Outcome::Keep) => Ok(Transformed::Keep),
             Ok(lean_transform::Outcome::Drop(reason)) => Ok(Transformed::Drop(reason)),
-            Ok(lean_transform::Outcome::Edited(steps)) => Edited::read(&steps)
+            Ok(lean_transform::Outcome::Edited(steps)) => Edited::read(&steps, bytes_max(store.data()))
                 .map(|made| Transformed::Emit(vec![(made.changes, Payload::Edited(made.edits))])),
             Ok(lean_transform::Outcome::Emit(messages)) => {
                 let messages = messages
@@ -303,6 +309,11 @@ pub(in crate::plugins) struct RequestLine {
     pub(in crate::plugins) path: String,
     pub(in crate::plugins) query: String,
     pub(in crate::plugins) remote: Option<String>,
+}
+
+/// What a list of steps may take.
+fn bytes_max(visit: &Visit) -> usize {
+    visit.grants.limits.output_bytes + EXTRA_BYTES
 }
 
 fn function(

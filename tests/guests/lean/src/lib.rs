@@ -41,10 +41,12 @@ impl lean_filter::Guest for Lean {
 }
 
 impl lean_transform::Guest for Lean {
-    fn transform(_: u32) -> Result<lean_transform::Outcome, Fault> {
+    fn transform(data: u32) -> Result<lean_transform::Outcome, Fault> {
         let steps = config::value("/steps").unwrap_or_default();
         Ok(lean_transform::Outcome::Edited(match steps.as_str() {
-            "\"attributes\"" => attributes(),
+            "\"attributes\"" => attributes(data),
+            "\"stale\"" => attributes(data + 1),
+            "\"many\"" => format!("[{}\"remove\",\"\"]", "\"remove\",\"\",".repeat(90_000)),
             "\"flood\"" => format!("[{}\"remove\",\"/a\"]", "\"remove\",\"/a\",".repeat(1 << 18)),
             "\"nothing\"" => String::new(),
             _ => steps,
@@ -53,8 +55,8 @@ impl lean_transform::Guest for Lean {
 }
 
 /// What is known of the event, as members of the payload.
-fn attributes() -> String {
-    let told = NAMES.map(|name| match call::attribute(name) {
+fn attributes(data: u32) -> String {
+    let told = NAMES.map(|name| match call::attribute(data, name) {
         Some(value) => format!("\"set-value\",\"/{name}\",\"{value}\""),
         None => format!("\"set-value\",\"/{name}\",null"),
     });
