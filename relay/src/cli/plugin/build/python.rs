@@ -20,6 +20,8 @@ const ENVIRONMENT: &str = ".venv";
 const PLUGIN: &str = "plugin.py";
 /// The SDK: its package, and where it is in a clone of the relay.
 const PACKAGE: &str = "relay_sdk";
+/// What the package has since the hooks are built as they are now.
+const OF_THIS_INTERFACE: &str = "_native/lean_transform.py";
 const SDK: &str = "sdk/python/";
 /// The module that is built: it ties the author's functions to the hooks.
 const ENTRY: &str = "relay_entry";
@@ -101,6 +103,7 @@ impl Language for Python {
         }
         let text = sources(folder, DEPTH_MAX)?;
         let powers = stage::powers(about.powers.as_deref(), |name| has_word(&text, name))?;
+        check_sdk(folder, about.sdk.as_deref())?;
         let stage = Stage::of(project);
         let wit = stage.put_world(&hooks, &powers)?;
         stage.put(&[File::new(format!("{ENTRY}.py"), entry(&hooks))])?;
@@ -143,6 +146,22 @@ fn package() -> Vec<File> {
         .filter(|(path, _)| path.starts_with(PACKAGE))
         .map(|(path, text)| File::new(path, text))
         .collect()
+}
+
+/// Refuses an SDK of an older relay, which knows other forms of the hooks than are built here.
+fn check_sdk(folder: &Path, named: Option<&Path>) -> anyhow::Result<()> {
+    let own = folder.join(PACKAGE);
+    let package = match named {
+        Some(path) if !own.is_dir() => folder.join(path).join(PACKAGE),
+        _ => own,
+    };
+    if package.is_dir() && !package.join(OF_THIS_INTERFACE).is_file() {
+        bail!(
+            "{} is of an older relay; take it away, and put there the one that `relay plugin new other --lang python` makes",
+            package.display()
+        );
+    }
+    Ok(())
 }
 
 /// The folder of the SDK in a clone that is named by its root or by that folder.
