@@ -58,7 +58,7 @@ impl Working {
         }
     }
 
-    /// The CloudEvents attribute of that name; `None` if it has none, and of extensions.
+    /// The CloudEvents attribute of that name, an extension if it is none of the core ones.
     pub(super) fn attribute(&self, name: &str) -> Option<String> {
         let envelope = self.envelope();
         match name {
@@ -68,7 +68,7 @@ impl Working {
             "subject" => envelope.subject.clone(),
             "time" => Some(self.time()),
             "datacontenttype" => envelope.content_type.clone(),
-            _ => None,
+            other => value_of(&envelope.extensions, other),
         }
     }
 
@@ -87,6 +87,12 @@ impl Working {
             Self::Draft(draft) => Arc::unwrap_or_clone(draft),
         }
     }
+}
+
+/// The first value of a field.
+pub(super) fn value_of(fields: &[Header], name: &str) -> Option<String> {
+    let found = fields.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.clone())
 }
 
 /// The attributes of an event that have to be made into text.

@@ -40,33 +40,33 @@ class Read {
     }
 }
 
-const attribute = (name) => host.attribute(name) ?? undefined;
+const attribute = (blob, name) => host.attribute(blob | 0, name) ?? undefined;
 
 /** An event: the context attributes of CloudEvents, which the relay is asked for one by one, and a payload that it
  * holds. */
 export class Event extends Read {
     get id() {
-        return attribute("id");
+        return attribute(this._blob, "id");
     }
 
     get source() {
-        return attribute("source");
+        return attribute(this._blob, "source");
     }
 
     get type() {
-        return attribute("type");
+        return attribute(this._blob, "type");
     }
 
     get subject() {
-        return attribute("subject");
+        return attribute(this._blob, "subject");
     }
 
     get time() {
-        return attribute("time");
+        return attribute(this._blob, "time");
     }
 
     get contentType() {
-        return attribute("datacontenttype");
+        return attribute(this._blob, "datacontenttype");
     }
 
     header(given) {

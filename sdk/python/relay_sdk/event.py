@@ -56,32 +56,32 @@ class Event(_Read):
     @property
     def id(self) -> str:
         """Its id, the same on every attempt."""
-        return _call.attribute("id") or ""
+        return _call.attribute(self._blob, "id") or ""
 
     @property
     def source(self) -> str:
         """CloudEvents ``source``."""
-        return _call.attribute("source") or ""
+        return _call.attribute(self._blob, "source") or ""
 
     @property
     def type(self) -> str:
         """Its type, such as ``invoice.paid``."""
-        return _call.attribute("type") or ""
+        return _call.attribute(self._blob, "type") or ""
 
     @property
     def subject(self) -> str | None:
         """CloudEvents ``subject``."""
-        return _call.attribute("subject")
+        return _call.attribute(self._blob, "subject")
 
     @property
     def time(self) -> str | None:
         """When it happened, in RFC 3339."""
-        return _call.attribute("time")
+        return _call.attribute(self._blob, "time")
 
     @property
     def content_type(self) -> str | None:
         """CloudEvents ``datacontenttype``."""
-        return _call.attribute("datacontenttype")
+        return _call.attribute(self._blob, "datacontenttype")
 
     @property
     def body(self) -> Payload:

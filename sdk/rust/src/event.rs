@@ -1,6 +1,7 @@
 //! The event that a plugin looks at.
 
 use std::cell::OnceCell;
+use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +11,7 @@ use crate::{Edits, Fault, Message, Payload, host};
 /// An event: the context attributes of CloudEvents, and a payload that the relay holds.
 ///
 /// Attributes, headers and the payload are fetched when they are asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Event {
     pub(crate) id: Attribute,
     pub(crate) source: Attribute,
@@ -22,7 +23,7 @@ pub struct Event {
 }
 
 /// An attribute, kept once the relay was asked for it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Attribute(OnceCell<Option<String>>);
 
 impl Attribute {
@@ -32,8 +33,24 @@ impl Attribute {
         Self(OnceCell::from(value.map(str::to_owned)))
     }
 
-    fn read(&self, name: &str) -> Option<&str> {
-        self.0.get_or_init(|| host::attribute(name)).as_deref()
+    fn read(&self, of: Payload, name: &str) -> Option<&str> {
+        self.0.get_or_init(|| host::attribute(of.0, name)).as_deref()
+    }
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.attributes() == other.attributes() && self.data == other.data
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Event");
+        for (name, value) in self.attributes() {
+            shown.field(name, &value);
+        }
+        shown.field("data", &self.data).finish()
     }
 }
 
@@ -54,17 +71,17 @@ impl Event {
 
     /// Its id, the same on every attempt.
     pub fn id(&self) -> &str {
-        self.id.read("id").unwrap_or_default()
+        self.id.read(self.data, "id").unwrap_or_default()
     }
 
     /// CloudEvents `source`.
     pub fn source(&self) -> &str {
-        self.source.read("source").unwrap_or_default()
+        self.source.read(self.data, "source").unwrap_or_default()
     }
 
     /// Its type, such as `invoice.paid`.
     pub fn event_type(&self) -> &str {
-        self.event_type.read("type").unwrap_or_default()
+        self.event_type.read(self.data, "type").unwrap_or_default()
     }
 
     /// Short for [`event_type`](Self::event_type).
@@ -74,17 +91,29 @@ impl Event {
 
     /// CloudEvents `subject`.
     pub fn subject(&self) -> Option<&str> {
-        self.subject.read("subject")
+        self.subject.read(self.data, "subject")
     }
 
     /// When it happened, in RFC 3339; [`crate::time::Time`] reads it.
     pub fn time(&self) -> Option<&str> {
-        self.time.read("time")
+        self.time.read(self.data, "time")
     }
 
     /// CloudEvents `datacontenttype`.
     pub fn content_type(&self) -> Option<&str> {
-        self.content_type.read("datacontenttype")
+        self.content_type.read(self.data, "datacontenttype")
+    }
+
+    /// The context attributes by their names in CloudEvents.
+    pub(crate) fn attributes(&self) -> [(&'static str, Option<&str>); 6] {
+        [
+            ("id", Some(self.id())),
+            ("source", Some(self.source())),
+            ("type", Some(self.event_type())),
+            ("subject", self.subject()),
+            ("time", self.time()),
+            ("datacontenttype", self.content_type()),
+        ]
     }
 
     /// The first value of a header, by its name in lower case.

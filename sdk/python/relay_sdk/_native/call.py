@@ -22,7 +22,7 @@ def current() -> Context:
     return Context(host.tenant, host.source, host.endpoint, host.delivery, host.attempt, 50)
 
 
-def attribute(name: str) -> str | None:
+def attribute(of: int, name: str) -> str | None:
     return _current().attributes.get(name)
 
 

@@ -26,7 +26,7 @@ pub(crate) fn headers() -> Vec<Field> {
 }
 
 /// Samples know theirs.
-pub(crate) fn attribute(_: &str) -> Option<String> {
+pub(crate) fn attribute(_: u32, _: &str) -> Option<String> {
     None
 }
 

@@ -138,15 +138,8 @@ pub(super) fn replied(
 
 fn envelope(sample: &SampleEvent) -> Sent {
     let event = &sample.event;
-    let attributes = [
-        ("id", Some(event.id())),
-        ("source", Some(event.source())),
-        ("type", Some(event.event_type())),
-        ("subject", event.subject()),
-        ("time", event.time()),
-        ("datacontenttype", event.content_type()),
-    ];
-    let attributes = attributes
+    let attributes = event
+        .attributes()
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     Sent {

@@ -1,6 +1,7 @@
 //! `call`: why the plugin runs, and the envelope of what it looks at.
 
 use crate::model::event::Header;
+use crate::plugins::subject::value_of;
 use crate::plugins::v0_1::bindings::relay::plugin::call::{Context, Host};
 use crate::plugins::visit::Visit;
 use crate::store::Named;
@@ -23,15 +24,16 @@ impl Host for Visit {
         })
     }
 
-    fn attribute(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+    fn attribute(&mut self, of: u32, name: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
-        let of_event = self.subject.event().and_then(|event| event.attribute(&name));
-        Ok(of_event.or_else(|| first(self.subject.extensions(), &name)))
+        // An event that a plugin has kept from an earlier call is not this one.
+        let event = self.subject.event().filter(|_| of == self.data_number());
+        Ok(event.and_then(|event| event.attribute(&name)))
     }
 
     fn header(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
-        Ok(first(self.subject.headers(), &name))
+        Ok(value_of(self.subject.headers(), &name))
     }
 
     fn headers(&mut self) -> wasmtime::Result<Vec<Header>> {
@@ -41,7 +43,7 @@ impl Host for Visit {
 
     fn extension(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
-        Ok(first(self.subject.extensions(), &name))
+        Ok(value_of(self.subject.extensions(), &name))
     }
 
     fn extensions(&mut self) -> wasmtime::Result<Vec<Header>> {
@@ -51,18 +53,11 @@ impl Host for Visit {
 
     fn answer_header(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
-        Ok(first(self.subject.answer_headers(), &name))
+        Ok(value_of(self.subject.answer_headers(), &name))
     }
 
     fn answer_headers(&mut self) -> wasmtime::Result<Vec<Header>> {
         self.count_host_call()?;
         Ok(self.subject.answer_headers().to_vec())
     }
-}
-
-fn first(fields: &[Header], name: &str) -> Option<String> {
-    fields
-        .iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value.clone())
 }
