@@ -348,6 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn an_sdk_of_an_older_relay_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let package = folder.path().join(PACKAGE);
+        check_sdk(folder.path(), None).expect("there is none: the one in this program is built");
+        std::fs::create_dir_all(package.join("_native")).expect("a package");
+        let refused = check_sdk(folder.path(), None).expect_err("an SDK of an older relay");
+        assert!(refused.to_string().contains("of an older relay"), "{refused}");
+        std::fs::write(package.join(OF_THIS_INTERFACE), "").expect("a module");
+        check_sdk(folder.path(), None).expect("an SDK of this relay");
+        let named = check_sdk(Path::new("."), Some(folder.path()));
+        named.expect("the one that plugin.toml names");
+    }
+
+    #[test]
     fn the_sdk_is_in_the_program() {
         let paths: Vec<_> = package().into_iter().map(|file| file.path).collect();
         for path in [
