@@ -55,5 +55,6 @@ macro_rules! targets {
 }
 
 targets!(
-    addresses, answers, config, edits, events, filters, heads, manifests, pointers, posts, rows, signatures
+    addresses, answers, config, edits, events, filters, heads, manifests, pointers, posts, rows, signatures,
+    steps
 );

@@ -2,6 +2,7 @@
 
 use super::edits::{self, Bounds};
 use super::json::{self, pointer::Pointer, tree};
+use super::v0_1::edited::Edited;
 
 /// By how much the edits of one input may make a payload longer.
 const GROWTH: usize = 1 << 20;
@@ -22,11 +23,48 @@ pub enum Edit<'e> {
 /// Why they cannot be applied.
 pub fn edit(payload: &[u8], edits: &[Edit<'_>]) -> Result<String, String> {
     let edits: Vec<_> = edits.iter().copied().map(owned).collect();
+    apply(payload, &edits)
+}
+
+fn apply(payload: &[u8], edits: &[edits::Edit]) -> Result<String, String> {
     let bounds = Bounds {
         growth: GROWTH,
         work: tree::WORK_MAX,
     };
-    edits::apply(payload, &edits, bounds).map_err(|error| error.to_string())
+    edits::apply(payload, edits, bounds).map_err(|error| error.to_string())
+}
+
+/// Edits and changes that came as one text.
+#[derive(Debug)]
+pub struct Steps(Edited);
+
+impl Steps {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Why they are none, or that they take more than so many bytes of memory.
+    pub fn read(text: &str, bytes_max: usize) -> Result<Self, String> {
+        let read = Edited::read(text, bytes_max).map_err(|fault| fault.message)?;
+        Ok(Self(read))
+    }
+
+    /// How many edits and changes there are.
+    pub fn len(&self) -> usize {
+        self.0.edits.len() + self.0.changes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Applies the edits in order.
+    ///
+    /// # Errors
+    /// Why they cannot be applied.
+    pub fn apply(&self, payload: &[u8]) -> Result<String, String> {
+        apply(payload, &self.0.edits)
+    }
 }
 
 /// The text of the value at a pointer.

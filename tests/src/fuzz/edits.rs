@@ -78,6 +78,6 @@ fn read(line: &str) -> Option<Edit<'_>> {
     })
 }
 
-fn is_json(text: &str) -> bool {
+pub(super) fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

@@ -26,6 +26,7 @@ mod pointers;
 mod posts;
 mod rows;
 mod signatures;
+mod steps;
 
 /// One reader of the relay and the rule that holds of it.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     addresses::TARGET,
     answers::TARGET,
     config::TARGET,
@@ -53,6 +54,7 @@ pub const TARGETS: [Target; 12] = [
     posts::TARGET,
     rows::TARGET,
     signatures::TARGET,
+    steps::TARGET,
 ];
 
 /// The time at which every input arrives: that of the seeds' signatures.

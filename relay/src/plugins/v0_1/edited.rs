@@ -13,15 +13,15 @@ use crate::plugins::fault::Fault;
 
 /// One message, as it is described.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Edited {
-    pub(super) changes: Vec<Change>,
-    pub(super) edits: Vec<Edit>,
+pub(in crate::plugins) struct Edited {
+    pub(in crate::plugins) changes: Vec<Change>,
+    pub(in crate::plugins) edits: Vec<Edit>,
 }
 
 impl Edited {
     /// Reads a JSON list: of each step the name of its case, then its strings. Steps take more memory than
     /// their text: up to so many bytes, as a list of them would have been charged.
-    pub(super) fn read(text: &str, bytes_max: usize) -> Result<Self, Fault> {
+    pub(in crate::plugins) fn read(text: &str, bytes_max: usize) -> Result<Self, Fault> {
         let mut steps = Steps {
             made: Self::default(),
             left: Some(bytes_max),

@@ -2,7 +2,7 @@
 //! `wit/`. A later version gets a sibling, converted into the same types of ours.
 
 mod answer;
-mod edited;
+pub(super) mod edited;
 mod hooks;
 mod lower;
 mod powers;
