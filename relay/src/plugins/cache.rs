@@ -1,22 +1,28 @@
 //! Compiled plugins on disk, so that a start costs a memory map and not a compilation.
 //!
 //! Compiled code is trusted like the relay's own: the folder belongs to the relay's user
-//! alone, and a file counts only if the digest beside it fits. A plugin never gets here;
-//! what a stranger uploads is always compiled.
+//! alone, and a file counts only if the digest beside it fits. To read all of a large one at each
+//! start would take longer than all else, so the digest is made anew only of a file that was
+//! changed since it fitted. A plugin never gets here; what a stranger uploads is always compiled.
 
+use std::fmt;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tempfile::NamedTempFile;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 /// What compiled code is called.
 const CODE: &str = "cwasm";
-/// What the digest of compiled code is called.
+/// What the digest of compiled code is called. Behind it, on a line of its own, stands what the file was
+/// known by when the digest last fitted.
 const DIGEST: &str = "b3";
+/// How old a change of a file is before the next one surely has another time.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// Code of this engine that stays however old it is: so many files, with so many bytes.
 const FILES_KEPT: usize = 200;
 const BYTES_KEPT: u64 = 1 << 30;
@@ -47,16 +53,15 @@ impl Cache {
 
     /// The code of a component, if it was compiled before by an engine like this one.
     pub(super) fn load(&self, digest: &blake3::Hash, engine: &Engine) -> Option<Component> {
-        let path = self.path(digest, CODE);
-        let expected = fs::read_to_string(self.path(digest, DIGEST)).ok()?;
-        if digest_of(&path).ok()?.to_hex().as_str() != expected {
+        let (path, seal) = (self.path(digest, CODE), self.path(digest, DIGEST));
+        let said = fs::read_to_string(&seal).ok()?;
+        if !self.is_sound(&path, &seal, &said).ok()? {
             tracing::warn!(path = %path.display(), "compiled plugin is damaged and is compiled anew");
             return None;
         }
         #[expect(unsafe_code, reason = "loading compiled code is the point of the cache")]
         // SAFETY: the file is as this relay wrote it, in a folder that only its user can write to.
         let loaded = unsafe { Component::deserialize_file(engine, &path) };
-        touch(&path);
         loaded
             .inspect_err(
                 |error| tracing::warn!(path = %path.display(), %error, "compiled plugin cannot be loaded"),
@@ -64,19 +69,50 @@ impl Cache {
             .ok()
     }
 
+    /// Whether compiled code is what was written. That it was used now is noted beside it.
+    fn is_sound(&self, path: &Path, seal: &Path, said: &str) -> io::Result<bool> {
+        let mut lines = said.lines();
+        let (expected, known) = (lines.next().unwrap_or_default(), lines.next());
+        // Before the file is read: what changes meanwhile is not known by this.
+        let identity = Identity::of(path)?;
+        let shown = identity.as_ref().map(ToString::to_string);
+        if shown.is_some() && shown.as_deref() == known {
+            touch(seal);
+            return Ok(true);
+        }
+        if digest_of(path)?.to_hex().as_str() != expected {
+            return Ok(false);
+        }
+        match identity {
+            Some(identity) if identity.is_settled() => {
+                let text = format!("{expected}\n{identity}\n");
+                let noted = self.written(text.as_bytes()).and_then(|file| put(file, seal));
+                noted.unwrap_or_else(
+                    |error| tracing::debug!(path = %seal.display(), %error, "that compiled code is sound is not noted"),
+                );
+            }
+            _ => touch(seal),
+        }
+        Ok(true)
+    }
+
     /// Keeps the code of a component; whole or not at all.
     pub(super) fn store(&self, digest: &blake3::Hash, code: &[u8]) -> io::Result<()> {
-        self.write(&self.path(digest, CODE), code)?;
+        let file = self.written(code)?;
+        // A file that was found sound is not read again: it must not lose its content in a power cut.
+        file.as_file().sync_data()?;
+        put(file, &self.path(digest, CODE))?;
         // Last, so that a digest never stands beside code that is not there yet.
-        self.write(&self.path(digest, DIGEST), blake3::hash(code).to_hex().as_bytes())?;
+        let seal = self.written(blake3::hash(code).to_hex().as_bytes())?;
+        put(seal, &self.path(digest, DIGEST))?;
         self.prune()
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+    /// A file in the folder that has no name yet.
+    fn written(&self, bytes: &[u8]) -> io::Result<NamedTempFile> {
+        let mut file = NamedTempFile::new_in(&self.folder)?;
         file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        Ok(file)
     }
 
     fn path(&self, digest: &blake3::Hash, extension: &str) -> PathBuf {
@@ -96,7 +132,8 @@ impl Cache {
             if extension != CODE {
                 continue;
             }
-            let age = age(&path);
+            // That code was loaded is noted at its digest.
+            let age = age(&path).min(age(&path.with_extension(DIGEST)));
             let is_own = stem.to_string_lossy().ends_with(&self.engine);
             if is_own {
                 let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
@@ -116,6 +153,59 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// What stays the same of a file as long as nobody writes to it or puts another in its place.
+struct Identity {
+    file: u64,
+    bytes: u64,
+    /// When it was last changed, by the file system: nobody can set that.
+    changed: Duration,
+}
+
+impl Identity {
+    /// `None` where the file system does not tell.
+    #[cfg(unix)]
+    fn of(path: &Path) -> io::Result<Option<Self>> {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = fs::metadata(path)?;
+        let seconds = u64::try_from(file.ctime()).unwrap_or_default();
+        let nanos = u32::try_from(file.ctime_nsec()).unwrap_or_default();
+        Ok(Some(Self {
+            file: file.ino(),
+            bytes: file.len(),
+            changed: Duration::new(seconds, nanos),
+        }))
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Path) -> io::Result<Option<Self>> {
+        Ok(None)
+    }
+
+    /// Whether a change from now on would show: file systems tell moments apart that are a few
+    /// milliseconds from one another.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the age of a file is told by the machine's clock"
+    )]
+    fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.is_ok_and(|now| now.saturating_sub(self.changed) >= SETTLED_AFTER)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, nanos) = (self.changed.as_secs(), self.changed.subsec_nanos());
+        write!(f, "{} {} {seconds}.{nanos:09}", self.file, self.bytes)
+    }
+}
+
+/// Puts a file where it belongs, in place of what is there.
+fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// Read piece by piece: compiled code is large, and many are loaded at once.
@@ -141,13 +231,13 @@ fn remove(path: &Path) {
 )]
 fn age(path: &Path) -> Duration {
     let changed = fs::metadata(path).and_then(|metadata| metadata.modified());
-    changed
-        .ok()
-        .and_then(|changed| SystemTime::now().duration_since(changed).ok())
-        .unwrap_or_default()
+    match changed {
+        Ok(changed) => SystemTime::now().duration_since(changed).unwrap_or_default(),
+        Err(_) => Duration::MAX,
+    }
 }
 
-/// Notes that code was loaded: what is in use is removed last.
+/// Notes at its digest that code was loaded: what is in use is removed last.
 #[expect(
     clippy::disallowed_methods,
     reason = "the age of a file is told by the machine's clock"

@@ -36,6 +36,13 @@ struct Known {
     digest: blake3::Hash,
 }
 
+/// A component that was looked at, and not compiled yet.
+struct Read {
+    bytes: Bytes,
+    inspection: Inspection,
+    digest: blake3::Hash,
+}
+
 /// Finds and loads plugins.
 pub(super) struct Library {
     folder: Option<PathBuf>,
@@ -95,8 +102,8 @@ impl Library {
             }
             library.read(&wanted, bytes)
         };
-        let (bytes, inspection) = self.reading(name, read).await?;
-        self.ready(name, bytes, inspection).await
+        let read = self.reading(name, read).await?;
+        self.ready(name, read).await
     }
 
     /// A version that a tenant has uploaded.
@@ -119,8 +126,8 @@ impl Library {
             true => library.read(&wanted, bytes),
             false => Err(damaged(&wanted, format!("it is not what {version} was"))),
         };
-        let (bytes, inspection) = self.reading(name, read).await?;
-        let loaded = self.ready(name, bytes, inspection).await?;
+        let read = self.reading(name, read).await?;
+        let loaded = self.ready(name, read).await?;
         self.know(version, &loaded);
         Ok(loaded)
     }
@@ -133,8 +140,8 @@ impl Library {
     ) -> Result<Loaded, BindError> {
         let wanted = name.to_owned();
         let read = move |library: &Self| library.read(&wanted, bytes);
-        let (bytes, inspection) = self.reading(name, read).await?;
-        self.ready(name, bytes, inspection).await
+        let read = self.reading(name, read).await?;
+        self.ready(name, read).await
     }
 
     /// Finds out whether a component can be used, and what it says about itself. Its code is kept
@@ -146,18 +153,18 @@ impl Library {
     ) -> Result<Arc<Inspection>, BindError> {
         let wanted = name.to_owned();
         let read = move |library: &Self| {
-            let (bytes, inspection) = library.read(&wanted, bytes)?;
-            let config = inspection.manifest.config.as_ref();
+            let read = library.read(&wanted, bytes)?;
+            let config = read.inspection.manifest.config.as_ref();
             config
                 .map_or(Ok(()), schema::read)
                 .map_err(|reason| BindError::Load {
                     name: wanted,
                     reason: LoadError::Manifest(reason),
                 })?;
-            Ok((bytes, inspection))
+            Ok(read)
         };
-        let (bytes, inspection) = self.reading(name, read).await?;
-        Ok(self.ready(name, bytes, inspection).await?.inspection)
+        let read = self.reading(name, read).await?;
+        Ok(self.ready(name, read).await?.inspection)
     }
 
     /// The plugins that are the operator's to offer, by name: those in the folder, and the stock
@@ -209,7 +216,7 @@ impl Library {
             name: name.to_owned(),
             from,
             version: found.as_ref().ok().map(|bytes| Version::of(bytes)),
-            inspection: found.and_then(|bytes| Ok(self.read(name, bytes)?.1)),
+            inspection: found.and_then(|bytes| Ok(self.read(name, bytes)?.inspection)),
         })
     }
 
@@ -252,10 +259,12 @@ impl Library {
     async fn ready(
         self: &Arc<Self>,
         name: &str,
-        bytes: Bytes,
-        inspection: Inspection,
+        Read {
+            bytes,
+            inspection,
+            digest,
+        }: Read,
     ) -> Result<Loaded, BindError> {
-        let digest = blake3::hash(&bytes);
         let entry = self.entry(digest);
         let mut loaded = entry.lock().await;
         let code = match loaded.upgrade() {
@@ -352,7 +361,7 @@ impl Library {
         }
     }
 
-    fn read(&self, name: &str, bytes: Bytes) -> Result<(Bytes, Inspection), BindError> {
+    fn read(&self, name: &str, bytes: Bytes) -> Result<Read, BindError> {
         let refuse = |reason| BindError::Load {
             name: name.to_owned(),
             reason,
@@ -364,7 +373,12 @@ impl Library {
             }));
         }
         let inspection = manifest::inspect(&bytes, name).map_err(refuse)?;
-        Ok((bytes, inspection))
+        let digest = blake3::hash(&bytes);
+        Ok(Read {
+            bytes,
+            inspection,
+            digest,
+        })
     }
 
     fn find(&self, name: &str) -> Result<Bytes, BindError> {

@@ -1,6 +1,7 @@
 //! What is loaded and what is refused, and with which words.
 
 use relay::plugins::{COMPONENT_BYTES_MAX, LoadError, Plugins};
+use relay_tests::wait::eventually;
 use serde_json::json;
 
 use crate::kit::{Kit, guests, used, with_manifest};
@@ -207,6 +208,45 @@ async fn compiled_code_is_kept_and_taken_up_again() {
         .await
         .expect("the plugin binds");
     assert_ne!(std::fs::read(&code[0]).expect("the code"), bytes);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn code_that_was_found_sound_is_read_again_when_it_was_changed() {
+    let kit = Kit::new();
+    kit.bind("edits", json!({})).await;
+    let [code, seal] = ["cwasm", "b3"].map(|extension| {
+        let entries = std::fs::read_dir(kit.cache()).expect("the cache");
+        let mut paths = entries.map(|entry| entry.expect("an entry").path());
+        paths
+            .find(|path| path.extension().is_some_and(|found| found == extension))
+            .expect("a file")
+    });
+    let load = async || {
+        kit.again()
+            .bind(&used("edits", json!({})), crate::kit::owner())
+            .await
+            .expect("the plugin binds");
+    };
+    // Noted once the file is old enough for every change to show.
+    let noted = eventually("what the code's file is known by", async || {
+        load().await;
+        let said = std::fs::read_to_string(&seal).expect("the digest");
+        match said.lines().count() {
+            2 => Ok(said),
+            _ => Err(said),
+        }
+    })
+    .await;
+    load().await;
+    assert_eq!(std::fs::read_to_string(&seal).expect("the digest"), noted);
+
+    let mut bytes = std::fs::read(&code).expect("the code");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&code, &bytes).expect("the cache can be written to");
+    load().await;
+    assert_ne!(std::fs::read(&code).expect("the code"), bytes);
 }
 
 #[cfg(unix)]
