@@ -11,6 +11,7 @@ pub mod client;
 pub mod fuzz;
 pub mod disk;
 pub mod egress_proxy;
+pub mod host_kit;
 pub mod instance;
 pub mod interface;
 pub mod languages;

@@ -69,6 +69,29 @@ impl Here {
         (done, visiting.leave())
     }
 
+    /// How long each of so many calls of `filter` takes within one visit.
+    #[cfg(feature = "testing")]
+    pub(super) async fn time_filter(
+        &self,
+        event: &super::subject::Working,
+        times: usize,
+    ) -> Result<Vec<Duration>, Fault> {
+        let stamps = event.stamps();
+        let mut visiting = self
+            .visit(Subject::Event(event.clone()), Origin::default())
+            .await?;
+        let mut spans = Vec::with_capacity(times);
+        for _ in 0..times {
+            let started = std::time::Instant::now();
+            let reason = visiting.instance().filter(event, &stamps).await?;
+            spans.push(started.elapsed());
+            if let Some(reason) = reason {
+                return Err(Fault::bad_answer(format!("it dropped the event: {reason}")));
+            }
+        }
+        Ok(spans)
+    }
+
     /// Goes to an instance: a waiting one if there is one, else a fresh one.
     pub(super) async fn visit(&self, subject: Subject, origin: Origin) -> Result<Visiting<'_>, Fault> {
         let room = self.grants.enter(&subject).await?;

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::scenario::{self, Scenario};
-use super::{ask, generate, proxy, receiver};
+use super::{ask, generate, host, proxy, receiver};
 
 /// Measures Relay beside nginx and a plain hyper proxy, and prints one table.
 ///
@@ -109,6 +109,8 @@ enum Role {
     },
     /// Writes docs/plugin-interface.md from the prose in wit/
     Interface,
+    /// Measures the plugin host by itself: what calls cost, how many there are in a second, and more
+    Host(host::Options),
     /// Receives deliveries and notes when they came
     #[command(hide = true)]
     Receiver(receiver::Options),
@@ -130,6 +132,7 @@ pub fn run() -> ExitCode {
         None => on_one_thread(bench(&arguments.options)),
         Some(Role::Catalogue { unmeasured }) => on_one_thread(catalogue(unmeasured)).map(|()| Verdict::Sound),
         Some(Role::Interface) => interface().map(|()| Verdict::Sound),
+        Some(Role::Host(parts)) => host::run(&parts, &arguments.options).map(|()| Verdict::Sound),
         Some(Role::Receiver(options)) => on_one_thread(receiver::run(options)).map(|()| Verdict::Sound),
         Some(Role::Generate(options)) => on_one_thread(generate::run(options)).map(|()| Verdict::Sound),
         Some(Role::Ask(options)) => on_one_thread(ask::run(options)).map(|()| Verdict::Sound),

@@ -4,9 +4,11 @@
 //! [`scenario`] says what is measured, [`rig`] starts the processes of one scenario,
 //! [`measure`] puts one [`load`] on it, [`report`] writes down what came out. The other side of
 //! each pipe is [`generate`], [`ask`], [`receiver`] and [`proxy`]: the same program, started again.
+//! [`host`] measures the plugin host alone, in this process.
 //! `docs/performance.md` has the method.
 
 mod cli;
+mod host;
 mod load;
 mod measure;
 mod report;

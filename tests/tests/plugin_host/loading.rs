@@ -1,10 +1,11 @@
 //! What is loaded and what is refused, and with which words.
 
 use relay::plugins::{COMPONENT_BYTES_MAX, LoadError, Plugins};
+use relay_tests::guests;
 use relay_tests::wait::eventually;
 use serde_json::json;
 
-use crate::kit::{Kit, guests, used, with_manifest};
+use crate::kit::{Kit, used, with_manifest};
 
 fn refusal(component: &[u8]) -> String {
     Plugins::inspect(component, "x")

@@ -2,12 +2,10 @@
 //! plugins that do not.
 
 mod abuse;
-mod bench;
 mod binding;
 mod chains;
 mod compiling;
 mod faults;
-mod kit;
 mod lean;
 mod loading;
 mod malformed;
@@ -16,3 +14,5 @@ mod powers;
 mod reloading;
 mod reuse;
 mod worker;
+
+use relay_tests::host_kit as kit;

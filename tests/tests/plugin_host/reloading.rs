@@ -7,9 +7,10 @@ use relay::clock::SystemClock;
 use relay::model::plugin::OnFault;
 use relay::plugins::services::Services;
 use relay::plugins::{Chained, Plugins, Settings};
+use relay_tests::guests;
 use serde_json::json;
 
-use crate::kit::{Kit, MapState, guests, resident_bytes, run, with_manifest};
+use crate::kit::{Kit, MapState, resident_bytes, run, with_manifest};
 
 /// Two versions of one plugin.
 fn versions() -> [Vec<u8>; 2] {

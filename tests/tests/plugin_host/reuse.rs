@@ -2,9 +2,10 @@
 
 use relay::model::plugin::OnFault;
 use relay::plugins::{Bound, Chained};
+use relay_tests::guests;
 use serde_json::{Value, json};
 
-use crate::kit::{Kit, guests, run_on, with_manifest};
+use crate::kit::{Kit, run_on, with_manifest};
 
 async fn remembered(bound: &Bound, data: &str) -> String {
     match run_on(vec![bound.clone()], OnFault::Retry, data).await.result {
