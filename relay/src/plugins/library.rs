@@ -356,7 +356,7 @@ impl Library {
             .names()
             .find(|name| !hooks.present().names().any(|found| found == *name))
         {
-            Some(name) => Err(LoadError::Hollow(format!("relay:plugin/{name}"))),
+            Some(name) => Err(LoadError::Hollow(name)),
             None => Ok(Code { pre, hooks }),
         }
     }

@@ -53,8 +53,8 @@ pub enum LoadError {
     Power(String),
     #[error("imports {0}, which this relay does not offer")]
     Import(String),
-    #[error("exports {0} without its function")]
-    Hollow(String),
+    #[error("exports the hook {0} of relay:plugin without its function")]
+    Hollow(&'static str),
     #[error("has a manifest that cannot be used: {0}")]
     Manifest(String),
     #[error("cannot be compiled: {0}")]

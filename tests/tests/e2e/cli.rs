@@ -244,6 +244,17 @@ async fn a_plugin_is_looked_at_and_tried_without_a_relay() {
         ran.code == Some(0) && ran.stdout.contains("processed_by") && !ran.stdout.contains("debug"),
         "{ran:?}"
     );
+    let data = setup.file("data.json", r#"{"id": 7}"#).display().to_string();
+    let neither = setup.run(&["plugin", "run", &edits, &data]).await;
+    assert!(
+        neither.code == Some(1) && neither.stderr.contains(r#"neither an event, as in {"type": "#),
+        "{neither:?}"
+    );
+    let misspelt = setup.run(&["plugin", "run", "redact-field", "event.json"]).await;
+    assert!(
+        misspelt.code == Some(1) && misspelt.stderr.contains("did you mean redact-fields?"),
+        "{misspelt:?}"
+    );
     let broke = setup
         .run(&[
             "plugin",

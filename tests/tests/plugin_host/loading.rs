@@ -144,7 +144,7 @@ async fn damaged_hollow_and_huge_files_do_not_bind() {
         ("huge", "has 25165825 bytes, more than the 25165824"),
         (
             "hollow",
-            "the plugin hollow exports relay:plugin/filter without its function",
+            "the plugin hollow exports the hook filter of relay:plugin without its function",
         ),
     ] {
         let said = kit

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::build::{PROFILE, build};
 use super::project::Project;
+use crate::model::words::nearest;
 use crate::plugins::stock;
 
 /// What was named.
@@ -63,10 +64,7 @@ impl Subject {
                     name: name.clone(),
                     bytes: Bytes::from_static(bytes),
                 }),
-                None => bail!(
-                    "there is no stock plugin {name}; known: {}; a file is named by its path",
-                    stock::names().collect::<Vec<_>>().join(", ")
-                ),
+                None => bail!("{}", unknown(name)),
             },
         }
     }
@@ -79,6 +77,15 @@ impl Subject {
             Self::Component { name, .. } => bail!("{name} comes with the relay and does not change"),
         }
     }
+}
+
+fn unknown(name: &str) -> String {
+    let known: Vec<&str> = stock::names().collect();
+    let hint = match nearest(name, &known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("known: {}", known.join(", ")),
+    };
+    format!("there is no folder and no stock plugin {name}; {hint}; a component is named by its path, ./{name}.wasm")
 }
 
 fn read(path: &Path) -> anyhow::Result<Bytes> {
