@@ -23,7 +23,7 @@ const CALLS: usize = 2_000;
 const ROUNDS: usize = 7;
 /// Interfaces that every plugin has.
 const BASIC: [&str; 5] = ["types", "call", "payload", "log", "config"];
-/// Stands for a cost that no fixture shows: what comes of it is another each time, or needs an answer for each call.
+/// Stands for a cost that no fixture shows, since what comes of it is another each time.
 const UNKNOWN: &str = "–";
 
 const HEAD: &str = "\
@@ -49,7 +49,8 @@ const TAIL: &str = "
 - A call: the median of 2,000 calls in a row on one event of its fixtures, by an instance that is kept,
   from the relay's side, the least of seven rounds; most of it is reading and writing JSON. On two shared
   virtual cores of an Intel Xeon; [performance.md](performance.md) has whole paths. A dash: no fixture
-  shows it, since what comes of the event is another each time, or up to somebody else.
+  shows it, since what comes of the event is another each time. What others answer is at hand here:
+  how long they take is not part of it.
 
 ## What needs no plugin
 
@@ -229,7 +230,7 @@ async fn cost(workbench: &Workbench, plugin: &str, found: &Inspection) -> Option
             continue;
         }
         if let Ok(Ok(bound)) = trial.bind(&fixture, true).await {
-            trial.replies.repeat(&fixture.http);
+            trial.replies.repeat(&fixture.http, fixture.judge.as_deref());
             return median(&fixture, bound).await;
         }
     }
