@@ -1,11 +1,11 @@
-//! Compiled plugins on disk, so that a start costs a memory map and not a compilation.
+//! Compiled plugins on disk, so that a start costs a memory map and not a compilation; and what was
+//! learned of the files that they come from, so that these need not be read.
 //!
 //! Compiled code is trusted like the relay's own: the folder belongs to the relay's user
 //! alone, and a file counts only if the digest beside it fits. To read all of a large one at each
 //! start would take longer than all else, so the digest is made anew only of a file that was
 //! changed since it fitted. A plugin never gets here; what a stranger uploads is always compiled.
 
-use std::fmt;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write as _};
@@ -16,16 +16,21 @@ use tempfile::NamedTempFile;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::file_identity::FileIdentity;
+use super::seen::{Note, Seen};
+
 /// What compiled code is called.
 const CODE: &str = "cwasm";
 /// What the digest of compiled code is called. Behind it, on a line of its own, stands what the file was
 /// known by when the digest last fitted.
 const DIGEST: &str = "b3";
-/// How old a change of a file is before the next one surely has another time.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// Code of this engine that stays however old it is: so many files, with so many bytes.
 const FILES_KEPT: usize = 200;
 const BYTES_KEPT: u64 = 1 << 30;
+/// What a note of a component's file is called.
+const NOTE: &str = "json";
+/// Notes that stay however old they are.
+const NOTES_KEPT: usize = 1_000;
 /// Files of other engines that are younger than this stay: two versions of the relay may
 /// share a folder during an upgrade.
 const FOREIGN_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -73,8 +78,7 @@ impl Cache {
     fn is_sound(&self, path: &Path, seal: &Path, said: &str) -> io::Result<bool> {
         let mut lines = said.lines();
         let (expected, known) = (lines.next().unwrap_or_default(), lines.next());
-        // Before the file is read: what changes meanwhile is not known by this.
-        let identity = Identity::of(path)?;
+        let identity = FileIdentity::of(path)?;
         let shown = identity.as_ref().map(ToString::to_string);
         if shown.is_some() && shown.as_deref() == known {
             touch(seal);
@@ -108,6 +112,27 @@ impl Cache {
         self.prune()
     }
 
+    /// What was learned of a component's file, if it was not changed since.
+    pub(super) fn recall(&self, file: &Path, identity: &FileIdentity) -> Option<Seen> {
+        let text = fs::read(self.note_path(file)).ok()?;
+        let note: Note = serde_json::from_slice(&text).ok()?;
+        note.of(identity)
+    }
+
+    /// Notes what was learned of a component's file, unless it was changed just now: the next change
+    /// might not show.
+    pub(super) fn note(&self, file: &Path, identity: FileIdentity, seen: &Seen) {
+        if !identity.is_settled() {
+            return;
+        }
+        let written = serde_json::to_vec(&Note::new(&identity, seen.clone()))
+            .map_err(io::Error::from)
+            .and_then(|text| put(self.written(&text)?, &self.note_path(file)));
+        if let Err(error) = written {
+            tracing::debug!(path = %file.display(), %error, "what was learned of a plugin's file is not noted");
+        }
+    }
+
     /// A file in the folder that has no name yet.
     fn written(&self, bytes: &[u8]) -> io::Result<NamedTempFile> {
         let mut file = NamedTempFile::new_in(&self.folder)?;
@@ -120,15 +145,24 @@ impl Cache {
             .join(format!("{}-{}.{extension}", digest.to_hex(), self.engine))
     }
 
+    fn note_path(&self, file: &Path) -> PathBuf {
+        let place = blake3::hash(file.as_os_str().as_encoded_bytes());
+        self.path(&place, NOTE)
+    }
+
     /// Removes old code of other engines, and of this one's what was not loaded for longest. Code in
-    /// use goes on without its file.
+    /// use goes on without its file. Of notes, the newest stay.
     fn prune(&self) -> io::Result<()> {
-        let mut own = Vec::new();
+        let (mut own, mut notes) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
             let (Some(stem), Some(extension)) = (path.file_stem(), path.extension()) else {
                 continue;
             };
+            if extension == NOTE {
+                notes.push((age(&path), path));
+                continue;
+            }
             if extension != CODE {
                 continue;
             }
@@ -151,54 +185,11 @@ impl Cache {
                 remove(path);
             }
         }
+        notes.sort();
+        for (_, path) in notes.iter().skip(NOTES_KEPT) {
+            fs::remove_file(path)?;
+        }
         Ok(())
-    }
-}
-
-/// What stays the same of a file as long as nobody writes to it or puts another in its place.
-struct Identity {
-    file: u64,
-    bytes: u64,
-    /// When it was last changed, by the file system: nobody can set that.
-    changed: Duration,
-}
-
-impl Identity {
-    /// `None` where the file system does not tell.
-    #[cfg(unix)]
-    fn of(path: &Path) -> io::Result<Option<Self>> {
-        use std::os::unix::fs::MetadataExt as _;
-        let file = fs::metadata(path)?;
-        let seconds = u64::try_from(file.ctime()).unwrap_or_default();
-        let nanos = u32::try_from(file.ctime_nsec()).unwrap_or_default();
-        Ok(Some(Self {
-            file: file.ino(),
-            bytes: file.len(),
-            changed: Duration::new(seconds, nanos),
-        }))
-    }
-
-    #[cfg(not(unix))]
-    fn of(_: &Path) -> io::Result<Option<Self>> {
-        Ok(None)
-    }
-
-    /// Whether a change from now on would show: file systems tell moments apart that are a few
-    /// milliseconds from one another.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the age of a file is told by the machine's clock"
-    )]
-    fn is_settled(&self) -> bool {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        now.is_ok_and(|now| now.saturating_sub(self.changed) >= SETTLED_AFTER)
-    }
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, nanos) = (self.changed.as_secs(), self.changed.subsec_nanos());
-        write!(f, "{} {} {seconds}.{nanos:09}", self.file, self.bytes)
     }
 }
 

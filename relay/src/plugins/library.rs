@@ -10,9 +10,11 @@ use wasmtime::component::Component;
 use super::cache::Cache;
 use super::compile::Compiler;
 use super::engine::Runtime;
+use super::file_identity::FileIdentity;
 use super::instance::Code;
 use super::manifest::{self, Hooks, Inspection, LoadError};
 use super::offered::{Offered, Place};
+use super::seen::Seen;
 use super::v0_1::HookIndices;
 use super::{BindError, Settings, schema, stock};
 use crate::model::id::TenantId;
@@ -38,9 +40,15 @@ struct Known {
 
 /// A component that was looked at, and not compiled yet.
 struct Read {
-    bytes: Bytes,
-    inspection: Inspection,
-    digest: blake3::Hash,
+    source: Source,
+    seen: Seen,
+}
+
+/// Where a component's bytes are, should they be needed.
+enum Source {
+    Here(Bytes),
+    /// In a file that is known as it is.
+    In(PathBuf),
 }
 
 /// Finds and loads plugins.
@@ -96,11 +104,11 @@ impl Library {
     ) -> Result<Loaded, BindError> {
         let (wanted, pin) = (name.to_owned(), pin.cloned());
         let read = move |library: &Self| {
-            let bytes = library.find(&wanted)?;
+            let read = library.look(&wanted)?;
             if let Some(pin) = pin {
-                check_choice(&wanted, &pin, Version::of(&bytes))?;
+                check_choice(&wanted, &pin, read.seen.version)?;
             }
-            library.read(&wanted, bytes)
+            Ok(read)
         };
         let read = self.reading(name, read).await?;
         self.ready(name, read).await
@@ -123,7 +131,7 @@ impl Library {
             bytes.ok_or_else(|| damaged(name, format!("its version {version} is not there any more")))?;
         let wanted = name.to_owned();
         let read = move |library: &Self| match Version::of(&bytes) == version {
-            true => library.read(&wanted, bytes),
+            true => library.read(&wanted, bytes, version),
             false => Err(damaged(&wanted, format!("it is not what {version} was"))),
         };
         let read = self.reading(name, read).await?;
@@ -139,7 +147,10 @@ impl Library {
         bytes: Bytes,
     ) -> Result<Loaded, BindError> {
         let wanted = name.to_owned();
-        let read = move |library: &Self| library.read(&wanted, bytes);
+        let read = move |library: &Self| {
+            let version = Version::of(&bytes);
+            library.read(&wanted, bytes, version)
+        };
         let read = self.reading(name, read).await?;
         self.ready(name, read).await
     }
@@ -153,8 +164,9 @@ impl Library {
     ) -> Result<Arc<Inspection>, BindError> {
         let wanted = name.to_owned();
         let read = move |library: &Self| {
-            let read = library.read(&wanted, bytes)?;
-            let config = read.inspection.manifest.config.as_ref();
+            let version = Version::of(&bytes);
+            let read = library.read(&wanted, bytes, version)?;
+            let config = read.seen.inspection.manifest.config.as_ref();
             config
                 .map_or(Ok(()), schema::read)
                 .map_err(|reason| BindError::Load {
@@ -192,7 +204,7 @@ impl Library {
     /// The bytes of the one of that name.
     pub(super) async fn component_of(self: &Arc<Self>, name: &str) -> Result<Bytes, BindError> {
         let wanted = name.to_owned();
-        self.reading(name, move |library: &Self| library.find(&wanted))
+        self.reading(name, move |library: &Self| Ok(library.find(&wanted)?.0))
             .await
     }
 
@@ -211,12 +223,16 @@ impl Library {
 
     fn offer(&self, name: &str) -> Option<Offered> {
         let from = self.place(name)?;
-        let found = self.find(name);
+        let (version, inspection) = match self.look(name) {
+            Ok(Read { seen, .. }) => (Some(seen.version), Ok(seen.inspection)),
+            // What cannot be used has a version as long as it can be read.
+            Err(error) => (self.find(name).ok().map(|(_, version)| version), Err(error)),
+        };
         Some(Offered {
             name: name.to_owned(),
             from,
-            version: found.as_ref().ok().map(|bytes| Version::of(bytes)),
-            inspection: found.and_then(|bytes| Ok(self.read(name, bytes)?.inspection)),
+            version,
+            inspection,
         })
     }
 
@@ -259,18 +275,17 @@ impl Library {
     async fn ready(
         self: &Arc<Self>,
         name: &str,
-        Read {
-            bytes,
-            inspection,
-            digest,
-        }: Read,
+        Read { source, seen }: Read,
     ) -> Result<Loaded, BindError> {
+        let Seen {
+            digest, inspection, ..
+        } = seen;
         let entry = self.entry(digest);
         let mut loaded = entry.lock().await;
         let code = match loaded.upgrade() {
             Some(code) => code,
             None => {
-                let code = self.compile(name, bytes, digest, inspection.hooks).await?;
+                let code = self.compile(name, source, digest, inspection.hooks).await?;
                 *loaded = Arc::downgrade(&code);
                 code
             }
@@ -294,11 +309,11 @@ impl Library {
     async fn compile(
         self: &Arc<Self>,
         name: &str,
-        bytes: Bytes,
+        source: Source,
         digest: blake3::Hash,
         hooks: Hooks,
     ) -> Result<Arc<Code>, BindError> {
-        let code = match self.component(bytes, digest).await {
+        let code = match self.component(source, digest).await {
             Ok(component) => {
                 self.blocking(move |library| library.link(&component, hooks))
                     .await
@@ -312,12 +327,17 @@ impl Library {
     }
 
     /// From the cache, or compiled and kept there.
-    async fn component(self: &Arc<Self>, bytes: Bytes, digest: blake3::Hash) -> Result<Component, LoadError> {
+    async fn component(
+        self: &Arc<Self>,
+        source: Source,
+        digest: blake3::Hash,
+    ) -> Result<Component, LoadError> {
         let cached = self.blocking(move |library| Ok(library.cached(&digest))).await?;
         if let Some(component) = cached {
             return Ok(component);
         }
         let _turn = self.compiling.lock().await;
+        let bytes = self.blocking(move |_| source.bytes(&digest)).await?;
         let code = self.compiler.compile(&self.runtime.engine, bytes).await?;
         self.blocking(move |library| library.keep(&digest, &code)).await
     }
@@ -361,76 +381,86 @@ impl Library {
         }
     }
 
-    fn read(&self, name: &str, bytes: Bytes) -> Result<Read, BindError> {
-        let refuse = |reason| BindError::Load {
-            name: name.to_owned(),
-            reason,
-        };
-        if bytes.len() > self.size_max {
-            return Err(refuse(LoadError::TooLarge {
-                size: bytes.len(),
-                max: self.size_max,
-            }));
+    /// What is to know of the operator's plugin of that name. Its file is read only if it was changed
+    /// since that was noted.
+    fn look(&self, name: &str) -> Result<Read, BindError> {
+        let path = self.path(name);
+        // Before it is read, so that a change meanwhile shows.
+        let identity = path.as_deref().map(FileIdentity::of);
+        let identity = identity.transpose().ok().flatten().flatten();
+        let known = path.zip(identity).zip(self.cache.as_ref());
+        if let Some(((path, identity), cache)) = &known
+            && let Some(seen) = cache.recall(path, identity)
+        {
+            self.check_size(name, seen.inspection.size)?;
+            self.check_signed(name, path, &seen.version)?;
+            let source = Source::In(path.clone());
+            return Ok(Read { source, seen });
         }
-        let inspection = manifest::inspect(&bytes, name).map_err(refuse)?;
-        let digest = blake3::hash(&bytes);
-        Ok(Read {
-            bytes,
-            inspection,
-            digest,
-        })
+        let (bytes, version) = self.find(name)?;
+        let read = self.read(name, bytes, version)?;
+        if let Some(((path, identity), cache)) = known {
+            cache.note(&path, identity, &read.seen);
+        }
+        Ok(read)
     }
 
-    fn find(&self, name: &str) -> Result<Bytes, BindError> {
+    fn read(&self, name: &str, bytes: Bytes, version: Version) -> Result<Read, BindError> {
+        self.check_size(name, bytes.len())?;
+        let inspection = manifest::inspect(&bytes, name).map_err(|reason| refused(name, reason))?;
+        let seen = Seen {
+            version,
+            digest: blake3::hash(&bytes),
+            inspection,
+        };
+        let source = Source::Here(bytes);
+        Ok(Read { source, seen })
+    }
+
+    fn find(&self, name: &str) -> Result<(Bytes, Version), BindError> {
         if let Some(path) = self.path(name) {
+            let unreadable = |source| BindError::Unreadable {
+                name: name.to_owned(),
+                path: path.clone(),
+                source,
+            };
             match std::fs::metadata(&path) {
-                // Not read at all, so that a huge file costs nothing.
-                Ok(metadata) if metadata.len() > self.size_max as u64 => {
-                    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-                    let reason = LoadError::TooLarge {
-                        size,
-                        max: self.size_max,
-                    };
-                    return Err(BindError::Load {
-                        name: name.to_owned(),
-                        reason,
-                    });
-                }
-                Ok(_) => {
-                    let read = std::fs::read(&path).map(Bytes::from);
-                    let bytes = read.map_err(|source| BindError::Unreadable {
-                        name: name.to_owned(),
-                        path: path.clone(),
-                        source,
-                    })?;
-                    self.check_signed(name, &path, &bytes)?;
-                    return Ok(bytes);
+                Ok(metadata) => {
+                    // Not read at all, so that a huge file costs nothing.
+                    self.check_size(name, usize::try_from(metadata.len()).unwrap_or(usize::MAX))?;
+                    let bytes = std::fs::read(&path).map(Bytes::from).map_err(unreadable)?;
+                    let version = Version::of(&bytes);
+                    self.check_signed(name, &path, &version)?;
+                    return Ok((bytes, version));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => {
-                    return Err(BindError::Unreadable {
-                        name: name.to_owned(),
-                        path,
-                        source,
-                    });
-                }
+                Err(error) => return Err(unreadable(error)),
             }
         }
-        stock::find(name)
+        let bytes = stock::find(name)
             .map(Bytes::from_static)
-            .ok_or_else(|| self.unknown(name))
+            .ok_or_else(|| self.unknown(name))?;
+        let version = Version::of(&bytes);
+        Ok((bytes, version))
+    }
+
+    fn check_size(&self, name: &str, size: usize) -> Result<(), BindError> {
+        let max = self.size_max;
+        match size > max {
+            true => Err(refused(name, LoadError::TooLarge { size, max })),
+            false => Ok(()),
+        }
     }
 
     /// Whether a file is one of a publisher's, by the signature beside it: `name.wasm.sig`.
-    fn check_signed(&self, name: &str, path: &Path, bytes: &[u8]) -> Result<(), BindError> {
-        // The digest of a version takes as long as reading it.
+    fn check_signed(&self, name: &str, path: &Path, version: &Version) -> Result<(), BindError> {
         if self.publishers.is_anyone() {
             return Ok(());
         }
         let beside = path.with_extension("wasm.sig");
         let signatures = std::fs::read_to_string(beside).ok();
         let signatures: Option<Signatures> = signatures.and_then(|text| text.parse().ok());
-        let checked = self.publishers.check(&Version::of(bytes), signatures.as_ref());
+        let checked = self.publishers.check(version, signatures.as_ref());
         checked.map_err(|reason| BindError::Untrusted {
             name: name.to_owned(),
             reason,
@@ -472,6 +502,30 @@ impl Library {
     }
 }
 
+impl Source {
+    fn bytes(self, digest: &blake3::Hash) -> Result<Bytes, LoadError> {
+        let path = match self {
+            Self::Here(bytes) => return Ok(bytes),
+            Self::In(path) => path,
+        };
+        let read = std::fs::read(&path).map(Bytes::from);
+        let bytes = read.map_err(|error| LoadError::Malformed(format!("it cannot be read: {error}")))?;
+        match blake3::hash(&bytes) == *digest {
+            true => Ok(bytes),
+            false => Err(LoadError::Malformed(
+                "it was changed while it was being loaded; load it again".to_owned(),
+            )),
+        }
+    }
+}
+
+fn refused(name: &str, reason: LoadError) -> BindError {
+    BindError::Load {
+        name: name.to_owned(),
+        reason,
+    }
+}
+
 fn check_choice(name: &str, choice: &Choice, found: Version) -> Result<(), BindError> {
     let hint = match choice {
         Choice::Version(pin) if pin.fits(&found) => return Ok(()),
@@ -486,10 +540,7 @@ fn check_choice(name: &str, choice: &Choice, found: Version) -> Result<(), BindE
 }
 
 fn damaged(name: &str, why: String) -> BindError {
-    BindError::Load {
-        name: name.to_owned(),
-        reason: LoadError::Malformed(why),
-    }
+    refused(name, LoadError::Malformed(why))
 }
 
 /// The names of the plugins in a folder.

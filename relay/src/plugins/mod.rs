@@ -40,6 +40,7 @@ mod doors;
 mod edits;
 mod engine;
 mod fault;
+mod file_identity;
 mod fit;
 pub mod fixtures;
 #[cfg(feature = "testing")]
@@ -59,6 +60,7 @@ mod pool;
 pub mod rollout;
 mod rooms;
 mod schema;
+mod seen;
 pub mod services;
 pub mod stock;
 mod subject;

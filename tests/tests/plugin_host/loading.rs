@@ -1,6 +1,7 @@
 //! What is loaded and what is refused, and with which words.
 
-use relay::plugins::{COMPONENT_BYTES_MAX, LoadError, Plugins};
+use relay::model::plugin::OnFault;
+use relay::plugins::{COMPONENT_BYTES_MAX, Chained, LoadError, Plugins};
 use relay_tests::guests;
 use relay_tests::wait::eventually;
 use serde_json::json;
@@ -248,6 +249,63 @@ async fn code_that_was_found_sound_is_read_again_when_it_was_changed() {
     std::fs::write(&code, &bytes).expect("the cache can be written to");
     load().await;
     assert_ne!(std::fs::read(&code).expect("the code"), bytes);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_was_learned_of_a_file_holds_until_it_is_changed() {
+    let kit = Kit::new();
+    let described = |text: &str| with_manifest(guests::EDITS, &json!({ "description": text }));
+    kit.install("edits", &described("first"));
+    let notes = || {
+        let entries = std::fs::read_dir(kit.cache()).expect("the cache");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths.filter(|path| path.extension().is_some_and(|found| found == "json"))
+    };
+    // By a host that has loaded nothing yet, and used.
+    let description = async || {
+        let plugins = kit.again();
+        let offered = plugins.offered_as("edits").await.expect("a plugin");
+        let wanted = used("edits", json!({}));
+        let bound = plugins.bind(&wanted, crate::kit::owner()).await;
+        let ran = crate::kit::run(vec![bound.expect("the plugin binds")], OnFault::Retry).await;
+        assert!(matches!(ran.result, Chained::Emit(_)), "{ran:?}");
+        let found = offered.inspection.expect("an inspection");
+        found.manifest.description.unwrap_or_default()
+    };
+    let note = eventually("a note of the file", async || {
+        assert_eq!(description().await, "first");
+        notes().next().ok_or("none")
+    })
+    .await;
+
+    // It is what the host goes by, compiled code or none.
+    let rewrite = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(&note).expect("the note");
+        std::fs::write(&note, text.replace(from, to)).expect("the cache can be written to");
+    };
+    rewrite("first", "as noted");
+    assert_eq!(description().await, "as noted");
+    for path in std::fs::read_dir(kit.cache()).expect("the cache") {
+        let path = path.expect("an entry").path();
+        if path != note {
+            std::fs::remove_file(path).expect("the cache can be written to");
+        }
+    }
+    assert_eq!(description().await, "as noted");
+
+    // It is not, of another relay or without sense.
+    rewrite("\"relay\":\"", "\"relay\":\"9");
+    assert_eq!(description().await, "first");
+    std::fs::write(&note, "{").expect("the cache can be written to");
+    assert_eq!(description().await, "first");
+
+    // Nor of another file of that name, were it as long, or of one that was written to.
+    rewrite("first", "as noted");
+    kit.install("edits", &described("other"));
+    assert_eq!(description().await, "other");
+    std::fs::write(kit.path("edits"), described("third")).expect("the folder can be written to");
+    assert_eq!(description().await, "third");
 }
 
 #[cfg(unix)]
