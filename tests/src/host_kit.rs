@@ -37,6 +37,16 @@ impl Kit {
         Self::made_of(state, Compiler::Here, runs_in_worker())
     }
 
+    /// A host of so many instances at once.
+    pub fn with_places(instances_max: u32) -> Self {
+        let change = |settings| Settings {
+            instances_max,
+            worker: runs_in_worker(),
+            ..settings
+        };
+        Self::made_by(Arc::new(MapState::default()), change)
+    }
+
     /// A host that has a process of its own run plugins.
     pub fn in_worker() -> Self {
         Self::in_worker_with(Arc::new(MapState::default()))
@@ -62,13 +72,18 @@ impl Kit {
     }
 
     fn made_of(state: Arc<dyn PluginState>, compiler: Compiler, worker: Option<PathBuf>) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::create_dir(folder.path().join("plugins")).expect("a folder for plugins");
-        let settings = Settings {
+        let change = |settings| Settings {
             compiler,
             worker,
-            ..settings(&folder)
+            ..settings
         };
+        Self::made_by(state, change)
+    }
+
+    fn made_by(state: Arc<dyn PluginState>, change: impl FnOnce(Settings) -> Settings) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("plugins")).expect("a folder for plugins");
+        let settings = change(settings(&folder));
         let plugins = Plugins::new(settings, state, Services::default(), Arc::new(clock())).expect("a host");
         let kit = Self { plugins, folder };
         for (name, bytes) in [

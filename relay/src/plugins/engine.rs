@@ -1,5 +1,6 @@
 //! The wasmtime engine and what all plugins share of it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub(super) struct Runtime {
     /// Whether instructions are counted.
     pub(super) has_fuel: bool,
     slots: Arc<Semaphore>,
+    /// Calls that wait for a place.
+    waiting: AtomicUsize,
 }
 
 impl Runtime {
@@ -71,6 +74,7 @@ impl Runtime {
             rooms: Rooms::new(settings.instances_max),
             has_fuel: settings.fuel,
             slots,
+            waiting: AtomicUsize::new(0),
         })
     }
 
@@ -79,8 +83,8 @@ impl Runtime {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             return Ok(slot);
         }
-        // Instances that only wait for their next call give way.
-        self.pools.clear();
+        let _waiting = Waiting::at(&self.waiting);
+        self.give_way();
         let slot = tokio::time::timeout(SLOT_WAIT_MAX, self.slots.clone().acquire_owned());
         match slot.await {
             Ok(Ok(slot)) => Ok(slot),
@@ -89,6 +93,32 @@ impl Runtime {
                 "the relay already runs as many plugins at once as it may".to_owned(),
             )),
         }
+    }
+
+    /// Whether a call waits for a place: then no instance is kept that only might be of use.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Takes down instances that only wait for their next call.
+    pub(super) fn give_way(&self) {
+        self.pools.clear();
+    }
+}
+
+/// A call that waits, counted as long as this lives.
+struct Waiting<'c>(&'c AtomicUsize);
+
+impl<'c> Waiting<'c> {
+    fn at(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

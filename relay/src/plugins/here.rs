@@ -105,6 +105,7 @@ impl Here {
         Ok(Visiting {
             instance,
             pool: self.pool.as_deref(),
+            runtime: &self.runtime,
             _ticking: ticking,
             _room: room,
         })
@@ -115,6 +116,7 @@ impl Here {
 pub(super) struct Visiting<'b> {
     instance: Instance,
     pool: Option<&'b Pool>,
+    runtime: &'b Runtime,
     _ticking: Ticking<'b>,
     _room: Option<Taken>,
 }
@@ -128,8 +130,15 @@ impl Visiting<'_> {
     /// in its middle, the instance is taken down.
     pub(super) fn leave(mut self) -> Notes {
         let (notes, is_fit) = self.instance.leave();
-        if is_fit && let Some(pool) = self.pool {
+        if is_fit
+            && let Some(pool) = self.pool
+            && !self.runtime.is_full()
+        {
             pool.put(self.instance);
+            // Whoever began to wait for a place meanwhile has not seen this one.
+            if self.runtime.is_full() {
+                self.runtime.give_way();
+            }
         }
         notes
     }

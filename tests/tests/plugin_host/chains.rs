@@ -3,9 +3,10 @@
 use relay::model::attempt::FaultKind;
 use relay::model::plugin::OnFault;
 use relay::plugins::{Chain, Chained};
+use relay_tests::guests;
 use serde_json::json;
 
-use crate::kit::{Kit, call, event, run, run_on};
+use crate::kit::{Kit, call, event, run, run_on, with_manifest};
 
 const EVENT: &str = r#"{"id":7,"debug":{"x":1},"amount":1.10}"#;
 const EDITED: &str = r#"{"id":7,"amount":1.10,"processed_by":"relay"}"#;
@@ -170,5 +171,26 @@ async fn more_calls_at_once_than_places_wait_their_turn() {
     for task in tasks {
         let ran = task.await.expect("no panic");
         assert!(matches!(ran.result, Chained::Emit(_)), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_has_served_gives_way_to_a_call_that_waits() {
+    let kit = Kit::with_places(1);
+    kit.install(
+        "hostile-reused",
+        &with_manifest(guests::HOSTILE, &json!({ "reuse": true })),
+    );
+    let quick = kit.bind("edits", json!({})).await;
+    for name in ["hostile", "hostile-reused"] {
+        let slow = kit.bind(name, json!({ "do": "take-50ms" })).await;
+        // The first is given the place, and lets the second ask for it a millisecond later.
+        let both = tokio::join!(
+            run(vec![slow], OnFault::Retry),
+            run(vec![quick.clone()], OnFault::Retry)
+        );
+        for ran in [both.0, both.1] {
+            assert!(matches!(ran.result, Chained::Emit(_)), "{name}: {ran:?}");
+        }
     }
 }
