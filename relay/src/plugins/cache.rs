@@ -78,13 +78,14 @@ impl Cache {
     fn is_sound(&self, path: &Path, seal: &Path, said: &str) -> io::Result<bool> {
         let mut lines = said.lines();
         let (expected, known) = (lines.next().unwrap_or_default(), lines.next());
-        let identity = FileIdentity::of(path)?;
+        let mut file = fs::File::open(path)?;
+        let identity = FileIdentity::of(&file)?;
         let shown = identity.as_ref().map(ToString::to_string);
         if shown.is_some() && shown.as_deref() == known {
             touch(seal);
             return Ok(true);
         }
-        if digest_of(path)?.to_hex().as_str() != expected {
+        if digest_of(&mut file)?.to_hex().as_str() != expected {
             return Ok(false);
         }
         match identity {
@@ -187,7 +188,7 @@ impl Cache {
         }
         notes.sort();
         for (_, path) in notes.iter().skip(NOTES_KEPT) {
-            fs::remove_file(path)?;
+            remove(path);
         }
         Ok(())
     }
@@ -200,18 +201,19 @@ fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
 }
 
 /// Read piece by piece: compiled code is large, and many are loaded at once.
-fn digest_of(path: &Path) -> io::Result<blake3::Hash> {
+fn digest_of(file: &mut fs::File) -> io::Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(fs::File::open(path)?)?;
+    hasher.update_reader(file)?;
     Ok(hasher.finalize())
 }
 
+/// Removes a file, and the digest beside it if it has one.
 fn remove(path: &Path) {
     for path in [path.with_extension(DIGEST), path.to_owned()] {
         if let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %path.display(), %error, "old compiled plugin cannot be removed");
+            tracing::warn!(path = %path.display(), %error, "an old file of the cache cannot be removed");
         }
     }
 }

@@ -1,16 +1,20 @@
 //! How a file is known again without reading it.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+#[cfg(unix)]
+use rustix::fs::StatVfsMountFlags;
 
 /// How old a change of a file is before the next one surely has another time.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// What stays the same of a file as long as nobody writes to it or puts another in its place.
+/// What stays the same of a file as long as nobody writes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileIdentity {
+    device: u64,
     file: u64,
     bytes: u64,
     /// When it was last changed, by the file system: nobody can set that.
@@ -18,23 +22,33 @@ pub(super) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// `None` where the file system does not tell. To be asked before the file is read: what changes
-    /// meanwhile is not known by it then.
+    /// Of an open file, so that what is read of it is of this one. To be asked before: a change meanwhile
+    /// shows in the next.
+    ///
+    /// `None` where it says nothing: file systems that are made whole and mounted to be read only have
+    /// such times as their maker chose, the same ones for the next.
     #[cfg(unix)]
-    pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn of(file: &File) -> io::Result<Option<Self>> {
         use std::os::unix::fs::MetadataExt as _;
-        let file = std::fs::metadata(path)?;
-        let seconds = u64::try_from(file.ctime()).unwrap_or_default();
-        let nanos = u32::try_from(file.ctime_nsec()).unwrap_or_default();
-        Ok(Some(Self {
-            file: file.ino(),
-            bytes: file.len(),
+        if rustix::fs::fstatvfs(file)?
+            .f_flag
+            .contains(StatVfsMountFlags::RDONLY)
+        {
+            return Ok(None);
+        }
+        let found = file.metadata()?;
+        let seconds = u64::try_from(found.ctime()).unwrap_or_default();
+        let nanos = u32::try_from(found.ctime_nsec()).unwrap_or_default();
+        Ok((seconds > 0).then(|| Self {
+            device: found.dev(),
+            file: found.ino(),
+            bytes: found.len(),
             changed: Duration::new(seconds, nanos),
         }))
     }
 
     #[cfg(not(unix))]
-    pub(super) fn of(_: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn of(_: &File) -> io::Result<Option<Self>> {
         Ok(None)
     }
 
@@ -53,6 +67,10 @@ impl FileIdentity {
 impl fmt::Display for FileIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, nanos) = (self.changed.as_secs(), self.changed.subsec_nanos());
-        write!(f, "{} {} {seconds}.{nanos:09}", self.file, self.bytes)
+        write!(
+            f,
+            "{}:{} {} {seconds}.{nanos:09}",
+            self.device, self.file, self.bytes
+        )
     }
 }

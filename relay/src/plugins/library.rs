@@ -1,7 +1,6 @@
 //! From a plugin's name or version to compiled code: found, checked, compiled once.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
@@ -10,17 +9,16 @@ use wasmtime::component::Component;
 use super::cache::Cache;
 use super::compile::Compiler;
 use super::engine::Runtime;
-use super::file_identity::FileIdentity;
+use super::finder::{Finder, Found, refused};
 use super::instance::Code;
 use super::manifest::{self, Hooks, Inspection, LoadError};
 use super::offered::{Offered, Place};
 use super::seen::Seen;
 use super::v0_1::HookIndices;
-use super::{BindError, Settings, schema, stock};
+use super::{BindError, Settings, schema};
 use crate::model::id::TenantId;
 use crate::model::plugin::{Choice, Version};
-use crate::model::publisher::{Publishers, Signatures};
-use crate::model::words::nearest;
+use crate::model::publisher::Publishers;
 use crate::store::Uploads;
 
 /// A plugin, ready to be bound.
@@ -40,23 +38,13 @@ struct Known {
 
 /// A component that was looked at, and not compiled yet.
 struct Read {
-    source: Source,
+    bytes: Bytes,
     seen: Seen,
-}
-
-/// Where a component's bytes are, should they be needed.
-enum Source {
-    Here(Bytes),
-    /// In a file that is known as it is.
-    In(PathBuf),
 }
 
 /// Finds and loads plugins.
 pub(super) struct Library {
-    folder: Option<PathBuf>,
-    /// Whose files in the folder are taken.
-    publishers: Publishers,
-    size_max: usize,
+    finder: Finder,
     compiler: Compiler,
     cache: Option<Cache>,
     runtime: Arc<Runtime>,
@@ -67,7 +55,7 @@ pub(super) struct Library {
     uploaded: Mutex<HashMap<Version, Known>>,
     /// Compiling takes all cores and much memory: one at a time.
     compiling: tokio::sync::Mutex<()>,
-    /// Looking at all plugins there are reads all of them: one at a time, too.
+    /// Looking at all plugins there are may read all of them: one at a time, too.
     looking: tokio::sync::Mutex<()>,
 }
 
@@ -82,9 +70,7 @@ impl Library {
             })
             .ok();
         Self {
-            folder: settings.folder.clone(),
-            publishers: settings.publishers.clone(),
-            size_max: settings.component_bytes_max,
+            finder: Finder::new(settings),
             compiler: settings.compiler.clone(),
             cache,
             runtime,
@@ -102,13 +88,21 @@ impl Library {
         name: &str,
         pin: Option<&Choice>,
     ) -> Result<Loaded, BindError> {
-        let (wanted, pin) = (name.to_owned(), pin.cloned());
+        let (wanted, chosen) = (name.to_owned(), pin.cloned());
+        let recall = move |library: &Self| match library.recall(&wanted)? {
+            Some(seen) => check_choice(&wanted, chosen.as_ref(), seen.version).map(|()| Some(seen)),
+            None => Ok(None),
+        };
+        if let Some(seen) = self.reading(name, recall).await?
+            && let Some(loaded) = self.compiled_before(seen).await
+        {
+            return Ok(loaded);
+        }
+        let (wanted, chosen) = (name.to_owned(), pin.cloned());
         let read = move |library: &Self| {
-            let read = library.look(&wanted)?;
-            if let Some(pin) = pin {
-                check_choice(&wanted, &pin, read.seen.version)?;
-            }
-            Ok(read)
+            let found = library.finder.find(&wanted)?;
+            check_choice(&wanted, chosen.as_ref(), found.version)?;
+            library.look_at(&wanted, found)
         };
         let read = self.reading(name, read).await?;
         self.ready(name, read).await
@@ -185,7 +179,7 @@ impl Library {
         let _turn = self.looking.lock().await;
         let library = self.clone();
         let all = move || {
-            let names = library.names();
+            let names = library.finder.names();
             names
                 .into_iter()
                 .filter_map(|name| library.offer(&name))
@@ -204,35 +198,40 @@ impl Library {
     /// The bytes of the one of that name.
     pub(super) async fn component_of(self: &Arc<Self>, name: &str) -> Result<Bytes, BindError> {
         let wanted = name.to_owned();
-        self.reading(name, move |library: &Self| Ok(library.find(&wanted)?.0))
-            .await
+        self.reading(name, move |library: &Self| {
+            Ok(library.finder.find(&wanted)?.bytes)
+        })
+        .await
     }
 
     /// Where the plugin of that name is, if the operator has one.
     pub(super) fn place(&self, name: &str) -> Option<Place> {
-        if self.path(name).is_some_and(|path| path.exists()) {
-            return Some(Place::Folder);
-        }
-        stock::find(name).map(|_| Place::Stock)
+        self.finder.place(name)
     }
 
     /// Whose plugins are taken.
     pub(super) const fn publishers(&self) -> &Publishers {
-        &self.publishers
+        self.finder.publishers()
     }
 
     fn offer(&self, name: &str) -> Option<Offered> {
         let from = self.place(name)?;
-        let (version, inspection) = match self.look(name) {
-            Ok(Read { seen, .. }) => (Some(seen.version), Ok(seen.inspection)),
-            // What cannot be used has a version as long as it can be read.
-            Err(error) => (self.find(name).ok().map(|(_, version)| version), Err(error)),
-        };
-        Some(Offered {
+        let offered = |version, inspection| Offered {
             name: name.to_owned(),
             from,
             version,
             inspection,
+        };
+        if let Ok(Some(seen)) = self.recall(name) {
+            return Some(offered(Some(seen.version), Ok(seen.inspection)));
+        }
+        Some(match self.finder.find(name) {
+            // What cannot be used has a version, too.
+            Ok(found) => offered(
+                Some(found.version),
+                self.look_at(name, found).map(|read| read.seen.inspection),
+            ),
+            Err(error) => offered(None, Err(error)),
         })
     }
 
@@ -271,12 +270,8 @@ impl Library {
         })
     }
 
-    /// Has a component compiled that is not yet.
-    async fn ready(
-        self: &Arc<Self>,
-        name: &str,
-        Read { source, seen }: Read,
-    ) -> Result<Loaded, BindError> {
+    /// What is known of a component, with its code if that is compiled and sound.
+    async fn compiled_before(self: &Arc<Self>, seen: Seen) -> Option<Loaded> {
         let Seen {
             digest, inspection, ..
         } = seen;
@@ -285,7 +280,36 @@ impl Library {
         let code = match loaded.upgrade() {
             Some(code) => code,
             None => {
-                let code = self.compile(name, source, digest, inspection.hooks).await?;
+                let hooks = inspection.hooks;
+                let cached = move |library: &Self| {
+                    let component = library.cached(&digest);
+                    component
+                        .map(|component| library.link(&component, hooks))
+                        .transpose()
+                };
+                let code = Arc::new(self.blocking(cached).await.ok().flatten()?);
+                *loaded = Arc::downgrade(&code);
+                code
+            }
+        };
+        Some(Loaded {
+            code,
+            inspection: Arc::new(inspection),
+            digest,
+        })
+    }
+
+    /// Has a component compiled that is not yet.
+    async fn ready(self: &Arc<Self>, name: &str, Read { bytes, seen }: Read) -> Result<Loaded, BindError> {
+        let Seen {
+            digest, inspection, ..
+        } = seen;
+        let entry = self.entry(digest);
+        let mut loaded = entry.lock().await;
+        let code = match loaded.upgrade() {
+            Some(code) => code,
+            None => {
+                let code = self.compile(name, bytes, digest, inspection.hooks).await?;
                 *loaded = Arc::downgrade(&code);
                 code
             }
@@ -309,11 +333,11 @@ impl Library {
     async fn compile(
         self: &Arc<Self>,
         name: &str,
-        source: Source,
+        bytes: Bytes,
         digest: blake3::Hash,
         hooks: Hooks,
     ) -> Result<Arc<Code>, BindError> {
-        let code = match self.component(source, digest).await {
+        let code = match self.component(bytes, digest).await {
             Ok(component) => {
                 self.blocking(move |library| library.link(&component, hooks))
                     .await
@@ -327,17 +351,12 @@ impl Library {
     }
 
     /// From the cache, or compiled and kept there.
-    async fn component(
-        self: &Arc<Self>,
-        source: Source,
-        digest: blake3::Hash,
-    ) -> Result<Component, LoadError> {
+    async fn component(self: &Arc<Self>, bytes: Bytes, digest: blake3::Hash) -> Result<Component, LoadError> {
         let cached = self.blocking(move |library| Ok(library.cached(&digest))).await?;
         if let Some(component) = cached {
             return Ok(component);
         }
         let _turn = self.compiling.lock().await;
-        let bytes = self.blocking(move |_| source.bytes(&digest)).await?;
         let code = self.compiler.compile(&self.runtime.engine, bytes).await?;
         self.blocking(move |library| library.keep(&digest, &code)).await
     }
@@ -381,152 +400,41 @@ impl Library {
         }
     }
 
-    /// What is to know of the operator's plugin of that name. Its file is read only if it was changed
-    /// since that was noted.
-    fn look(&self, name: &str) -> Result<Read, BindError> {
-        let path = self.path(name);
-        // Before it is read, so that a change meanwhile shows.
-        let identity = path.as_deref().map(FileIdentity::of);
-        let identity = identity.transpose().ok().flatten().flatten();
-        let known = path.zip(identity).zip(self.cache.as_ref());
-        if let Some(((path, identity), cache)) = &known
-            && let Some(seen) = cache.recall(path, identity)
-        {
-            self.check_size(name, seen.inspection.size)?;
-            self.check_signed(name, path, &seen.version)?;
-            let source = Source::In(path.clone());
-            return Ok(Read { source, seen });
+    /// What was learned of the operator's plugin of that name, if its file was not changed since.
+    fn recall(&self, name: &str) -> Result<Option<Seen>, BindError> {
+        match &self.cache {
+            Some(cache) => self.finder.recall(name, cache),
+            None => Ok(None),
         }
-        let (bytes, version) = self.find(name)?;
-        let read = self.read(name, bytes, version)?;
-        if let Some(((path, identity), cache)) = known {
+    }
+
+    /// What is to know of the operator's plugin of that name, which is noted.
+    fn look_at(&self, name: &str, found: Found) -> Result<Read, BindError> {
+        let read = self.read(name, found.bytes, found.version)?;
+        if let Some((path, Some(identity))) = found.file
+            && let Some(cache) = &self.cache
+        {
             cache.note(&path, identity, &read.seen);
         }
         Ok(read)
     }
 
     fn read(&self, name: &str, bytes: Bytes, version: Version) -> Result<Read, BindError> {
-        self.check_size(name, bytes.len())?;
+        self.finder.check_size(name, bytes.len() as u64)?;
         let inspection = manifest::inspect(&bytes, name).map_err(|reason| refused(name, reason))?;
         let seen = Seen {
             version,
             digest: blake3::hash(&bytes),
             inspection,
         };
-        let source = Source::Here(bytes);
-        Ok(Read { source, seen })
-    }
-
-    fn find(&self, name: &str) -> Result<(Bytes, Version), BindError> {
-        if let Some(path) = self.path(name) {
-            let unreadable = |source| BindError::Unreadable {
-                name: name.to_owned(),
-                path: path.clone(),
-                source,
-            };
-            match std::fs::metadata(&path) {
-                Ok(metadata) => {
-                    // Not read at all, so that a huge file costs nothing.
-                    self.check_size(name, usize::try_from(metadata.len()).unwrap_or(usize::MAX))?;
-                    let bytes = std::fs::read(&path).map(Bytes::from).map_err(unreadable)?;
-                    let version = Version::of(&bytes);
-                    self.check_signed(name, &path, &version)?;
-                    return Ok((bytes, version));
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(unreadable(error)),
-            }
-        }
-        let bytes = stock::find(name)
-            .map(Bytes::from_static)
-            .ok_or_else(|| self.unknown(name))?;
-        let version = Version::of(&bytes);
-        Ok((bytes, version))
-    }
-
-    fn check_size(&self, name: &str, size: usize) -> Result<(), BindError> {
-        let max = self.size_max;
-        match size > max {
-            true => Err(refused(name, LoadError::TooLarge { size, max })),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether a file is one of a publisher's, by the signature beside it: `name.wasm.sig`.
-    fn check_signed(&self, name: &str, path: &Path, version: &Version) -> Result<(), BindError> {
-        if self.publishers.is_anyone() {
-            return Ok(());
-        }
-        let beside = path.with_extension("wasm.sig");
-        let signatures = std::fs::read_to_string(beside).ok();
-        let signatures: Option<Signatures> = signatures.and_then(|text| text.parse().ok());
-        let checked = self.publishers.check(version, signatures.as_ref());
-        checked.map_err(|reason| BindError::Untrusted {
-            name: name.to_owned(),
-            reason,
-        })
-    }
-
-    /// Where the operator's plugin of that name would be. Names that could lead out of the
-    /// folder have no file.
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        let is_plain = !name.starts_with('.')
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-        let folder = self.folder.as_ref()?;
-        is_plain.then(|| folder.join(format!("{name}.wasm")))
-    }
-
-    /// The names of all plugins of the operator's, in order.
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = stock::names().map(str::to_owned).collect();
-        names.extend(self.folder.iter().flat_map(|folder| names_in(folder)));
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    fn unknown(&self, name: &str) -> BindError {
-        let known = self.names();
-        let words: Vec<&str> = known.iter().map(String::as_str).collect();
-        let hint = match nearest(name, &words) {
-            Some(near) => format!("did you mean {near}?"),
-            None if known.is_empty() => "no plugin is installed".to_owned(),
-            None => format!("known: {}", known.join(", ")),
-        };
-        BindError::NotFound {
-            name: name.to_owned(),
-            hint,
-        }
+        Ok(Read { bytes, seen })
     }
 }
 
-impl Source {
-    fn bytes(self, digest: &blake3::Hash) -> Result<Bytes, LoadError> {
-        let path = match self {
-            Self::Here(bytes) => return Ok(bytes),
-            Self::In(path) => path,
-        };
-        let read = std::fs::read(&path).map(Bytes::from);
-        let bytes = read.map_err(|error| LoadError::Malformed(format!("it cannot be read: {error}")))?;
-        match blake3::hash(&bytes) == *digest {
-            true => Ok(bytes),
-            false => Err(LoadError::Malformed(
-                "it was changed while it was being loaded; load it again".to_owned(),
-            )),
-        }
-    }
-}
-
-fn refused(name: &str, reason: LoadError) -> BindError {
-    BindError::Load {
-        name: name.to_owned(),
-        reason,
-    }
-}
-
-fn check_choice(name: &str, choice: &Choice, found: Version) -> Result<(), BindError> {
+fn check_choice(name: &str, choice: Option<&Choice>, found: Version) -> Result<(), BindError> {
+    let Some(choice) = choice else {
+        return Ok(());
+    };
     let hint = match choice {
         Choice::Version(pin) if pin.fits(&found) => return Ok(()),
         Choice::Version(_) => format!("it is {found}"),
@@ -541,18 +449,6 @@ fn check_choice(name: &str, choice: &Choice, found: Version) -> Result<(), BindE
 
 fn damaged(name: &str, why: String) -> BindError {
     refused(name, LoadError::Malformed(why))
-}
-
-/// The names of the plugins in a folder.
-fn names_in(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    let plugins = paths.filter(|path| path.extension().is_some_and(|extension| extension == "wasm"));
-    plugins
-        .filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .collect()
 }
 
 fn unusable(error: wasmtime::Error) -> LoadError {

@@ -41,6 +41,7 @@ mod edits;
 mod engine;
 mod fault;
 mod file_identity;
+mod finder;
 mod fit;
 pub mod fixtures;
 #[cfg(feature = "testing")]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::file_identity::FileIdentity;
 use super::manifest::Inspection;
+use super::v0_1;
 use crate::model::plugin::Version;
 
 /// What is known of a component once it was read.
@@ -20,8 +21,8 @@ pub(super) struct Seen {
 /// The same with what must still hold for it to be true.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Note {
-    /// The relay's version: the next one may judge the same bytes otherwise.
-    relay: String,
+    /// What has read it: another relay may judge the same bytes otherwise.
+    reader: String,
     file: String,
     #[serde(flatten)]
     seen: Seen,
@@ -30,7 +31,7 @@ pub(super) struct Note {
 impl Note {
     pub(super) fn new(file: &FileIdentity, seen: Seen) -> Self {
         Self {
-            relay: env!("CARGO_PKG_VERSION").to_owned(),
+            reader: reader(),
             file: file.to_string(),
             seen,
         }
@@ -38,9 +39,15 @@ impl Note {
 
     /// What it says, if it is of this file as it is now, by this relay.
     pub(super) fn of(self, file: &FileIdentity) -> Option<Seen> {
-        let holds = self.relay == env!("CARGO_PKG_VERSION") && self.file == file.to_string();
+        let holds = self.reader == reader() && self.file == file.to_string();
         holds.then_some(self.seen)
     }
+}
+
+/// Stands for the code that reads manifests, so that none of its versions believes the notes of another.
+fn reader() -> String {
+    let judged_by = blake3::hash(include_bytes!("manifest.rs"));
+    format!("{} {}", v0_1::VERSION, judged_by.to_hex())
 }
 
 fn write_digest<S: Serializer>(digest: &blake3::Hash, serializer: S) -> Result<S::Ok, S::Error> {

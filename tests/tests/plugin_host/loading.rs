@@ -295,16 +295,16 @@ async fn what_was_learned_of_a_file_holds_until_it_is_changed() {
     assert_eq!(description().await, "as noted");
 
     // It is not, of another relay or without sense.
-    rewrite("\"relay\":\"", "\"relay\":\"9");
+    rewrite("\"reader\":\"", "\"reader\":\"9");
     assert_eq!(description().await, "first");
     std::fs::write(&note, "{").expect("the cache can be written to");
     assert_eq!(description().await, "first");
 
-    // Nor of another file of that name, were it as long, or of one that was written to.
+    // Nor once the file was written to, be it as long as before, or is another.
     rewrite("first", "as noted");
-    kit.install("edits", &described("other"));
+    std::fs::write(kit.path("edits"), described("other")).expect("the folder can be written to");
     assert_eq!(description().await, "other");
-    std::fs::write(kit.path("edits"), described("third")).expect("the folder can be written to");
+    kit.install("edits", &described("third"));
     assert_eq!(description().await, "third");
 }
 
