@@ -212,13 +212,13 @@ impl Bound {
         })
     }
 
-    /// How long each of so many calls of `filter` takes within one visit: the way into a plugin and back,
-    /// without what a visit costs. For the benchmark.
+    /// How long a call of `filter` takes within one visit, so many times: the way into a plugin and back,
+    /// without what a visit costs; and beside it wasmtime's part of that. For the benchmark.
     ///
     /// # Errors
     /// The plugin broke, dropped the event, or runs in a process of its own.
     #[cfg(feature = "testing")]
-    pub async fn time_filter(&self, event: &Arc<Event>, times: usize) -> Result<Vec<Duration>, Fault> {
+    pub async fn time_filter(&self, event: &Arc<Event>, times: usize) -> Result<Vec<[Duration; 2]>, Fault> {
         match &self.0.runner {
             Runner::Here(here) => here.time_filter(&Working::Event(event.clone()), times).await,
             Runner::Away(_) => Err(self.lacks("filter in this process")),

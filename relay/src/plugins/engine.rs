@@ -96,7 +96,7 @@ impl Runtime {
     }
 
     /// Whether a call waits for a place: then no instance is kept that only might be of use.
-    pub(super) fn is_full(&self) -> bool {
+    pub(super) fn is_waited_for(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 

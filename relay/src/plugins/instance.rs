@@ -151,6 +151,31 @@ impl Instance {
         self.conclude(called)
     }
 
+    /// How long a call of `filter` takes, and wasmtime's part of it: the mean of many each, since to look
+    /// at the clock takes as long as some of it.
+    #[cfg(feature = "testing")]
+    pub(super) async fn time_filter(
+        &mut self,
+        event: &Working,
+        stamps: &Stamps,
+    ) -> Result<[Duration; 2], Fault> {
+        const TIMES: u32 = 64;
+        let started = Instant::now();
+        for _ in 0..TIMES {
+            if let Some(reason) = self.filter(event, stamps).await? {
+                return Err(Fault::bad_answer(format!("it dropped the event: {reason}")));
+            }
+        }
+        let called = Instant::now();
+        let (_allowance, record) = self.prepare(event, stamps);
+        for _ in 0..TIMES {
+            let hooks = &self.code.hooks;
+            let answer = hooks.filter(&mut self.store, self.instance, record).await;
+            std::hint::black_box(answer).map_err(Fault::bad_answer)??;
+        }
+        Ok([called - started, called.elapsed()].map(|all| all / TIMES))
+    }
+
     pub(super) async fn transform(&mut self, event: &Working, stamps: &Stamps) -> Result<Transformed, Fault> {
         let (allowance, record) = self.prepare(event, stamps);
         let called = within(

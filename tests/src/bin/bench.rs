@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// The relay's own: what runs in this process is to cost what it costs there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     relay_tests::bench::run()
 }

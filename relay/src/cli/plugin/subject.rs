@@ -85,7 +85,9 @@ fn unknown(name: &str) -> String {
         Some(near) => format!("did you mean {near}?"),
         None => format!("known: {}", known.join(", ")),
     };
-    format!("there is no folder and no stock plugin {name}; {hint}; a component is named by its path, ./{name}.wasm")
+    format!(
+        "there is no folder and no stock plugin {name}; {hint}; a component is named by its path, ./{name}.wasm"
+    )
 }
 
 fn read(path: &Path) -> anyhow::Result<Bytes> {

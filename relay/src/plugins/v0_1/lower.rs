@@ -7,7 +7,7 @@ use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceT
 use wasmtime::component::{ComponentType, Lower};
 
 /// The record `event`, borrowed.
-#[derive(Debug, ComponentType, Lower)]
+#[derive(Debug, Clone, Copy, ComponentType, Lower)]
 #[component(record)]
 pub(in crate::plugins) struct EventRecord<'a> {
     pub(in crate::plugins) id: &'a str,
