@@ -65,6 +65,7 @@ mod seen;
 pub mod services;
 pub mod stock;
 mod subject;
+mod threads;
 mod ticker;
 mod turns;
 mod v0_1;

@@ -1,9 +1,11 @@
 //! Instances that wait for their next call, for plugins whose authors allow it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::Duration;
 
 use super::instance::Instance;
+use super::threads::own_number;
 
 /// How long an instance may wait for its next call.
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -13,29 +15,47 @@ const WAITING_MAX: usize = 8;
 /// The waiting instances of one plugin at one endpoint or source: never shared with another,
 /// whose secrets and state they must not carry.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<Vec<Instance>>);
+pub(super) struct Pool(Mutex<Vec<Waiting>>);
+
+struct Waiting {
+    instance: Instance,
+    /// Where it last ran: its memory is near that processor.
+    thread: usize,
+}
+
+impl Waiting {
+    fn is_old(&self) -> bool {
+        self.instance.idle() >= IDLE_MAX
+    }
+}
 
 impl Pool {
-    /// The one that waited shortest.
+    /// The one that waited shortest, of those that ran on this thread if there are any.
     pub(super) fn take(&self) -> Option<Instance> {
-        self.list().pop().filter(|instance| instance.idle() < IDLE_MAX)
+        let own = own_number();
+        let mut list = self.list();
+        let last = |is_near: bool| {
+            list.iter()
+                .rposition(|waiting| !waiting.is_old() && (!is_near || waiting.thread == own))
+        };
+        let place = last(true).or_else(|| last(false))?;
+        Some(list.remove(place).instance)
     }
 
     /// Keeps an instance for the next call, if there is room.
     pub(super) fn put(&self, instance: Instance) {
+        let waiting = Waiting {
+            instance,
+            thread: own_number(),
+        };
         let mut list = self.list();
         if list.len() < WAITING_MAX {
-            list.push(instance);
+            list.push(waiting);
         }
     }
 
-    fn tidy(&self) {
-        // Dropped after the lock is released: taking an instance down takes a while.
-        let old: Vec<_> = self
-            .list()
-            .extract_if(.., |instance| instance.idle() >= IDLE_MAX)
-            .collect();
-        drop(old);
+    fn take_old(&self) -> Vec<Waiting> {
+        self.list().extract_if(.., |waiting| waiting.is_old()).collect()
     }
 
     fn clear(&self) {
@@ -43,7 +63,7 @@ impl Pool {
         drop(all);
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Instance>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -61,16 +81,24 @@ impl Pools {
 
     /// Takes down what waited for too long.
     pub(super) fn tidy(&self) {
-        self.each(Pool::tidy);
+        let old: Vec<_> = self.all().flat_map(|pool| pool.take_old()).collect();
+        if old.is_empty() {
+            return;
+        }
+        // Taking instances down takes a while, and whoever tidies up has deadlines to see to.
+        let named = thread::Builder::new().name("plugin-tidier".to_owned());
+        if let Err(error) = named.spawn(move || drop(old)) {
+            tracing::debug!(%error, "old instances of plugins were taken down without a thread of their own");
+        }
     }
 
     /// Takes down all that wait.
     pub(super) fn clear(&self) {
-        self.each(Pool::clear);
+        self.all().for_each(|pool| pool.clear());
     }
 
-    fn each(&self, act: impl Fn(&Pool)) {
+    fn all(&self) -> impl Iterator<Item = Arc<Pool>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        all.iter().filter_map(Weak::upgrade).for_each(|pool| act(&pool));
+        all.into_iter().filter_map(|pool| pool.upgrade())
     }
 }

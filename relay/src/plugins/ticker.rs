@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
+
+use super::threads::PerThread;
 
 /// How often a running plugin looks at its deadline.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 /// Ticks without a call before the thread goes to sleep: under load it never does, so a
 /// call seldom pays for waking it.
 const LINGER_TICKS: u32 = 100;
-/// How often the sleeping thread looks after what plugins left behind.
+/// How often the thread looks after what plugins left behind.
 const REST: Duration = Duration::from_secs(10);
 
 /// Advances an engine's epoch while a call is in progress; sleeps when none is.
@@ -25,14 +27,15 @@ pub(super) struct Ticker {
 
 #[derive(Debug, Default)]
 struct Shared {
-    calls: AtomicUsize,
+    /// In progress, by the thread that they began on.
+    calls: PerThread<AtomicUsize>,
     is_asleep: AtomicBool,
     must_stop: AtomicBool,
 }
 
 /// While it lives, time passes.
 #[derive(Debug)]
-pub(super) struct Ticking<'t>(&'t Ticker);
+pub(super) struct Ticking<'t>(&'t AtomicUsize);
 
 impl Ticker {
     /// Starts the thread; `tidy` runs in it every now and then.
@@ -53,17 +56,18 @@ impl Ticker {
     /// Lets time pass until the guard is dropped.
     pub(super) fn enter(&self) -> Ticking<'_> {
         // Counted before the look at `is_asleep`; the thread does it the other way round.
-        self.shared.calls.fetch_add(1, Ordering::SeqCst);
+        let calls = self.shared.calls.own();
+        calls.fetch_add(1, Ordering::SeqCst);
         if self.shared.is_asleep.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
-        Ticking(self)
+        Ticking(calls)
     }
 }
 
 impl Drop for Ticking<'_> {
     fn drop(&mut self) {
-        self.0.shared.calls.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -83,10 +87,14 @@ impl Drop for Ticker {
 
 impl Shared {
     fn run(&self, engine: &Engine, tidy: impl Fn()) {
-        let mut idle = 0;
+        let (mut idle, mut tidied) = (0, Instant::now());
         while !self.must_stop.load(Ordering::SeqCst) {
             thread::sleep(TICK);
             engine.increment_epoch();
+            if tidied.elapsed() >= REST {
+                tidy();
+                tidied = Instant::now();
+            }
             idle = if self.is_idle() { idle + 1 } else { 0 };
             if idle > LINGER_TICKS {
                 tidy();
@@ -106,6 +114,6 @@ impl Shared {
     }
 
     fn is_idle(&self) -> bool {
-        self.calls.load(Ordering::SeqCst) == 0
+        self.calls.all().all(|calls| calls.load(Ordering::SeqCst) == 0)
     }
 }
