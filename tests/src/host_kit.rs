@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -144,6 +145,13 @@ impl Kit {
         self.bind("hostile", json!({ "do": action })).await
     }
 
+    /// The same with so much time that whatever stops it is not the clock, however busy the machine.
+    pub async fn patient_with_hostile(&self, action: &str) -> Bound {
+        let mut wanted = used("hostile", json!({ "do": action }));
+        wanted.limits.time = Duration::from_secs(10);
+        self.try_bind(&wanted).await.expect("the plugin binds")
+    }
+
     /// What the hostile guest makes of an event.
     pub async fn misdeed(&self, action: &str) -> Ran {
         run(vec![self.hostile(action).await], OnFault::Retry).await
@@ -188,7 +196,7 @@ pub fn used(name: &str, config: Value) -> PluginUse {
         reuse: true,
         granted: Granted::of(["state"].into_iter()),
         limits: Limits {
-            time: std::time::Duration::from_millis(500),
+            time: Duration::from_millis(500),
             ..Limits::default()
         },
     }

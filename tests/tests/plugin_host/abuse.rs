@@ -108,7 +108,7 @@ async fn names_keys_and_signatures_that_are_none_get_nothing() {
 #[tokio::test]
 async fn what_is_hoarded_of_the_relays_answers_counts_as_memory() {
     for kit in Kit::both() {
-        let bound = kit.hostile("hoard").await;
+        let bound = kit.patient_with_hostile("hoard").await;
         let ran = run_on(vec![bound], OnFault::Retry, &"x".repeat(256 << 10)).await;
         let (kind, message) = fault(ran);
         assert_eq!(kind, FaultKind::OutOfMemory, "{message}");

@@ -80,7 +80,11 @@ async fn every_misdeed_ends_in_a_fault_that_names_it() {
             ("misconfigured", FaultKind::Misconfigured, "no such channel"),
             ("unavailable", FaultKind::Unavailable, "later"),
         ] {
-            let (found, message, _) = fault(kit.misdeed(action).await);
+            let bound = match kind {
+                FaultKind::TimedOut => kit.hostile(action).await,
+                _ => kit.patient_with_hostile(action).await,
+            };
+            let (found, message, _) = fault(run(vec![bound], OnFault::Retry).await);
             if found != kind || !message.contains(said) {
                 surprises.push(format!("{action}: {found:?} {message:?}"));
             }
